@@ -1,0 +1,188 @@
+"""Events of the player: their names, their payloads, and the emitter behind ``player.on``."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from pyee.base import EventEmitter
+
+if TYPE_CHECKING:
+    from avatarkit_rtc.playout.stats import RoundStats
+
+_log = logging.getLogger("avatarkit_rtc")
+
+
+class ConnectionState(StrEnum):
+    """State of the connection to the avatar's room."""
+
+    DISCONNECTED = "disconnected"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    RECONNECTING = "reconnecting"
+    FAILED = "failed"
+
+
+class DisconnectReason(StrEnum):
+    """Why a connection ended."""
+
+    CLIENT_INITIATED = "client-initiated"
+    """``disconnect()`` or ``reconnect()`` was called here."""
+    DUPLICATE_IDENTITY = "duplicate-identity"
+    """Somebody joined with the same identity."""
+    SERVER_SHUTDOWN = "server-shutdown"
+    """The server is stopping."""
+    PARTICIPANT_REMOVED = "participant-removed"
+    """An administrator removed this participant."""
+    ROOM_DELETED = "room-deleted"
+    """The room was deleted."""
+    ROOM_CLOSED = "room-closed"
+    """The room was closed because it was empty or over."""
+    STATE_MISMATCH = "state-mismatch"
+    """The server could not resume the session."""
+    JOIN_FAILURE = "join-failure"
+    """The room could not be joined (again)."""
+    MIGRATION = "migration"
+    """The server moved the session and the move failed."""
+    SIGNAL_CLOSED = "signal-closed"
+    """The signalling connection broke and did not come back."""
+    CONNECTION_TIMEOUT = "connection-timeout"
+    """The server was not reached in time."""
+    MEDIA_FAILURE = "media-failure"
+    """The media connection could not be set up."""
+    REJECTED = "rejected"
+    """The other side refused (a call rejected or unavailable, a failed agent or trunk)."""
+    UNKNOWN = "unknown"
+    """The server gave no reason, or one this version does not know."""
+
+
+class RoundEndReason(StrEnum):
+    """Why a round of speech ended."""
+
+    TRANSITION_END = "transition-end"
+    """The service said that the speech is over (the usual end)."""
+    END_FLAG = "end-flag"
+    """The last frame carried the end flag."""
+    IDLE = "idle"
+    """Only idle packets came."""
+    SUPERSEDED = "superseded"
+    """The next round began."""
+    STALLED = "stalled"
+    """Nothing came for the stall timeout."""
+    AVATAR_LEFT = "avatar-left"
+    """The avatar left the room."""
+    CONNECTION_LOST = "connection-lost"
+    """The connection went down or is being rebuilt."""
+    DISCONNECTED = "disconnected"
+    """``disconnect()`` or ``reconnect()`` was called here."""
+    FLUSHED = "flushed"
+    """``flush()`` was called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """Payload of ``disconnected``."""
+
+    reason: DisconnectReason
+
+
+@dataclass(frozen=True, slots=True)
+class AvatarJoined:
+    """Payload of ``avatar-joined``."""
+
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class AvatarLeft:
+    """Payload of ``avatar-left``."""
+
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """Payload of ``stalled``."""
+
+    silence_s: float
+    """Seconds since anything came."""
+    round: int | None
+    """The round that was open, if one was."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundStarted:
+    """Payload of ``round-started``: the avatar begins to speak."""
+
+    round: int
+    """Number of the round since the player was made: 1, 2, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundEnded:
+    """Payload of ``round-ended``: the last frame of the round was shown, or the round was cut off."""
+
+    round: int
+    reason: RoundEndReason
+    stats: RoundStats
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectAttempt:
+    """Payload of ``reconnect-attempt``: auto-reconnect is about to try."""
+
+    attempt: int
+    """1, 2, …"""
+    delay_s: float
+    """Pause before this attempt."""
+    cause: str
+    """What made it necessary: a :class:`DisconnectReason`, ``stalled``, or the last error's code."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectSucceeded:
+    """Payload of ``reconnect-succeeded``: frames are coming again."""
+
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectFailed:
+    """Payload of ``reconnect-failed``: auto-reconnect has given up."""
+
+    attempts: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioNotice:
+    """Payload of ``audio-unavailable``: what does not work with sound, and what to do about it."""
+
+    message: str
+
+
+EVENTS: Final[dict[str, type | None]] = {
+    "connected": None,
+    "disconnected": Disconnected,
+    "error": Exception,
+    "connection-state-changed": ConnectionState,
+    "stalled": Stalled,
+    "avatar-joined": AvatarJoined,
+    "avatar-left": AvatarLeft,
+    "round-started": RoundStarted,
+    "round-ended": RoundEnded,
+    "reconnect-attempt": ReconnectAttempt,
+    "reconnect-succeeded": ReconnectSucceeded,
+    "reconnect-failed": ReconnectFailed,
+    "token-refreshed": None,
+    "audio-unavailable": AudioNotice,
+    "view-closed": None,
+}
+"""Every event by name, with the type of its payload."""
+
+Handler = Callable[..., Any]

@@ -1,0 +1,43 @@
+"""What the player asks of a view. Implementations are in the ``renderers`` package; any object with
+:meth:`View.show` will do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from avatarkit_rtc.audio.block import AudioBlock
+    from avatarkit_rtc.events import RoundEnded, RoundStarted
+    from avatarkit_rtc.playout.pose import Pose
+
+
+@runtime_checkable
+class View(Protocol):
+    """The one method a view must have."""
+
+    def show(self, pose: Pose) -> None:
+        """Show ``pose`` now. Called on the event loop at 25 poses a second; must return within 2 ms or so,
+        so drawing belongs on another thread. An exception is counted and logged, and playing goes on."""
+
+
+class FullView(View, Protocol):
+    """Everything the player calls on a view that has it. Each of these may be left out.
+
+    The player never closes a view it was given: who makes a view closes it.
+    """
+
+    @property
+    def closed(self) -> bool:
+        """True once the user has ended the view (a closed window); ends ``player.wait_closed()``."""
+
+    def sound(self, block: AudioBlock) -> None:
+        """The avatar's sound, as it arrives."""
+
+    def round_started(self, event: RoundStarted) -> None:
+        """The avatar begins to speak."""
+
+    def round_ended(self, event: RoundEnded) -> None:
+        """The avatar has ended a turn."""
+
+    def connection_state(self, state: str) -> None:
+        """The connection changed; the states are those of :class:`avatarkit_rtc.events.ConnectionState`."""

@@ -1,0 +1,1 @@
+"""Views: how a pose looks and where its images go."""
