@@ -1,0 +1,168 @@
+"""Sound devices: what there is, and finding one by index or name.
+
+Everything here talks to PortAudio, which may take seconds to start up and is not safe to call from two
+threads at
+once: call from a worker thread (``asyncio.to_thread``); one lock covers all calls of this package.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Final, Literal
+
+from avatarkit_rtc.errors import AudioDeviceError, MissingDependencyError
+
+Kind = Literal["input", "output"]
+
+PORTAUDIO_LOCK: Final = threading.RLock()
+"""Held during every call into PortAudio that opens, closes or lists."""
+
+_INSTALL_PORTAUDIO: Final = {
+    "linux": "install it with `sudo apt install libportaudio2` (Debian, Ubuntu), "
+    "`sudo dnf install portaudio` (Fedora) or `sudo pacman -S portaudio` (Arch)",
+    "darwin": "reinstall it with `pip install --force-reinstall sounddevice`, or `brew install portaudio`",
+    "win32": "reinstall it with `pip install --force-reinstall sounddevice`",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AudioDevice:
+    """One device as PortAudio lists it. The list is made when PortAudio starts and stays as it is."""
+
+    index: int
+    """PortAudio's number; changes when devices come and go, so keep the name instead."""
+    name: str
+    host_api: str
+    """The sound system it belongs to: ALSA, Core Audio, Windows WASAPI, …"""
+    max_input_channels: int
+    """0 for a device that cannot record."""
+    max_output_channels: int
+    """0 for a device that cannot play."""
+    default_samplerate: float
+    """Samples per second the device prefers."""
+    is_default_input: bool
+    is_default_output: bool
+
+    def __str__(self) -> str:
+        return f"{self.index}: {self.name} ({self.host_api})"
+
+
+def load_sounddevice() -> ModuleType:
+    """The ``sounddevice`` module, imported and with PortAudio started.
+
+    Raises:
+        MissingDependencyError: sounddevice or the PortAudio library is not installed.
+        AudioDeviceError: PortAudio is there and cannot start.
+    """
+    with PORTAUDIO_LOCK:
+        try:
+            import sounddevice
+        except OSError as error:
+            hint = _INSTALL_PORTAUDIO.get(sys.platform, _INSTALL_PORTAUDIO["linux"])
+            raise MissingDependencyError(f"no sound: the PortAudio library is missing; {hint}") from error
+        except ImportError as error:
+            raise MissingDependencyError(
+                "no sound: the Python package sounddevice is missing; "
+                "install it with `pip install sounddevice`"
+            ) from error
+        except Exception as error:  # sounddevice.PortAudioError cannot be named before the import has worked
+            raise AudioDeviceError(
+                f"no sound: PortAudio cannot start ({error}); check the sound system"
+            ) from error
+        module: ModuleType = sounddevice
+        return module
+
+
+def list_devices() -> list[AudioDevice]:
+    """All devices, in PortAudio's order. Blocks while PortAudio starts: call it from a worker thread.
+
+    Raises:
+        MissingDependencyError: sounddevice or the PortAudio library is not installed.
+        AudioDeviceError: the devices cannot be listed.
+    """
+    with PORTAUDIO_LOCK:
+        sd = load_sounddevice()
+        try:
+            apis = [api["name"] for api in sd.query_hostapis()]
+            default_input, default_output = _default_index(sd, "input"), _default_index(sd, "output")
+            return [
+                AudioDevice(
+                    index=index,
+                    name=str(device["name"]),
+                    host_api=str(apis[device["hostapi"]]),
+                    max_input_channels=int(device["max_input_channels"]),
+                    max_output_channels=int(device["max_output_channels"]),
+                    default_samplerate=float(device["default_samplerate"]),
+                    is_default_input=index == default_input,
+                    is_default_output=index == default_output,
+                )
+                for index, device in enumerate(sd.query_devices())
+            ]
+        except sd.PortAudioError as error:
+            raise AudioDeviceError(f"the sound devices cannot be listed: {_reason(error)}") from error
+
+
+def find_device(spec: int | str | None, kind: Kind) -> AudioDevice:
+    """The device that ``spec`` means.
+
+    Args:
+        spec: None for the default device; an index; the exact name; ``name, host API``; or a part of the
+            name that fits one device only, upper and lower case alike. Of several that fit, the one of the
+            default device's host API counts (Windows lists each device once per host API).
+        kind: what it is wanted for; devices that cannot do that are left out.
+
+    Raises:
+        AudioDeviceError: none fits, or several do; the message lists what there is.
+        MissingDependencyError: sounddevice or the PortAudio library is not installed.
+    """
+    return choose(list_devices(), spec, kind)
+
+
+def choose(devices: list[AudioDevice], spec: int | str | None, kind: Kind) -> AudioDevice:
+    """:func:`find_device` among ``devices``."""
+    able = [d for d in devices if (d.max_input_channels if kind == "input" else d.max_output_channels) > 0]
+    there = f"there are: {'; '.join(map(str, able))}" if able else "there is none"
+    if not able:
+        need = "connect a microphone" if kind == "input" else "connect a speaker"
+        raise AudioDeviceError(f"no sound {kind} device: {need}, or start the sound server")
+    default = next(
+        (d for d in able if (d.is_default_input if kind == "input" else d.is_default_output)), None
+    )
+    if spec is None:
+        if default is None:
+            raise AudioDeviceError(f"no default sound {kind} device; choose one by index or name: {there}")
+        return default
+    if isinstance(spec, int):
+        fits = [d for d in able if d.index == spec]
+    else:
+        wanted = spec.strip().casefold()
+        fits = [d for d in able if wanted in (d.name.casefold(), f"{d.name}, {d.host_api}".casefold())]
+        if not fits and wanted.isdecimal():
+            fits = [d for d in able if d.index == int(wanted)]
+        if not fits and wanted:
+            fits = [d for d in able if wanted in d.name.casefold()]
+    if len(fits) > 1 and default is not None:
+        fits = [d for d in fits if d.host_api == default.host_api] or fits
+    if not fits:
+        raise AudioDeviceError(f"no sound {kind} device {spec!r}; {there}")
+    if len(fits) > 1:
+        raise AudioDeviceError(
+            f"several sound {kind} devices fit {spec!r}; choose by index or full name: "
+            f"{'; '.join(map(str, fits))}"
+        )
+    return fits[0]
+
+
+def _default_index(sd: ModuleType, kind: Kind) -> int | None:
+    try:
+        return int(sd.query_devices(kind=kind)["index"])
+    except (sd.PortAudioError, ValueError):
+        return None  # there is no default, or a default of sounddevice's own that does not exist
+
+
+def _reason(error: Exception) -> str:
+    """PortAudio's words, without its error numbers."""
+    return str(error.args[0] if error.args else error)

@@ -1,0 +1,223 @@
+"""The user's microphone as an async iterator of 10 ms blocks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+
+from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.convert import Samples
+from avatarkit_rtc.audio.ring import SampleRing
+from avatarkit_rtc.audio.streams import OpenedStream, close_stream, open_stream, start_stream
+from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError
+
+
+class Microphone:
+    """Records from one sound device through one PortAudio stream.
+
+    Iterate over it (one reader at a time) for blocks of 10 ms. A reader that falls behind loses the oldest
+    sound.
+    """
+
+    def __init__(
+        self,
+        device: int | str | None = None,
+        *,
+        sample_rate: int = 48000,
+        channels: int = 1,
+        max_ms: float = 500.0,
+        latency: str | float = "low",
+    ) -> None:
+        """Make a microphone; :meth:`start` opens its device.
+
+        Args:
+            device: index, name or unique part of a name; None for the system's default.
+            sample_rate: samples per second to record at. A device that cannot do it gets its own preferred
+                rate.
+            channels: 1 or 2; a device without mono gets stereo.
+            max_ms: sound held for a late reader, in milliseconds (at least 20).
+            latency: PortAudio's own: ``low``, ``high`` or seconds.
+
+        Raises:
+            ConfigurationError: a value is out of range.
+        """
+        if max_ms < 20 or sample_rate < 8000 or channels not in (1, 2):
+            raise ConfigurationError(
+                "a microphone records 1 or 2 channels at 8000 Hz or more and holds at least 20 ms, "
+                f"not {channels} at {sample_rate} Hz and {max_ms} ms"
+            )
+        self._spec = device
+        self._wanted = (sample_rate, channels)
+        self._max_ms = max_ms
+        self._latency = latency
+        self._lock = threading.Lock()  # start against close, never in a callback
+        self._opened: OpenedStream | None = None
+        self._name = ""
+        self._closed = False
+        self._finished = False
+        self._muted = False
+        self._set_format(sample_rate, channels)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        # End position and monotonic time of the last block the device brought, set in one go by the callback.
+        self._anchor = (0, 0.0)
+
+    def _set_format(self, sample_rate: int, channels: int) -> None:
+        self._rate = sample_rate
+        self._block = sample_rate // 100
+        self._ring = SampleRing(round(sample_rate * self._max_ms / 1000), channels)
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second of the blocks; final once started."""
+        return self._rate
+
+    @property
+    def channels(self) -> int:
+        """Channels of the blocks; final once started."""
+        return self._ring.channels
+
+    @property
+    def device(self) -> str | None:
+        """Name of the open device."""
+        return self._name or None
+
+    @property
+    def active(self) -> bool:
+        """The device is open and has not gone."""
+        return self._opened is not None and not self._finished
+
+    @property
+    def dropped(self) -> int:
+        """Blocks of 10 ms lost because the reader was late (rounded up)."""
+        return -(-self._ring.dropped // self._block)
+
+    @property
+    def muted(self) -> bool:
+        """Blocks keep coming, and are silent."""
+        return self._muted
+
+    @muted.setter
+    def muted(self, value: bool) -> None:
+        self._muted = bool(value)
+
+    def start(self) -> None:
+        """Open the device; blocks while it opens, so prefer :func:`open_microphone` on an event loop.
+
+        Raises:
+            AudioDeviceError: the device is missing, busy or cannot record 16-bit sound, or this was closed.
+            MissingDependencyError: the PortAudio library is not installed.
+        """
+        with self._lock:
+            if self._closed:
+                raise AudioDeviceError("this microphone has been closed; make a new one")
+            if self._opened is not None:
+                return
+            sample_rate, channels = self._wanted
+            opened = open_stream(
+                "input",
+                self._spec,
+                sample_rate=sample_rate,
+                channels=channels,
+                latency=self._latency,
+                callback=self._callback,
+                finished=self._on_finished,
+            )
+            if (opened.sample_rate, opened.channels) != (self._rate, self._ring.channels):
+                self._set_format(opened.sample_rate, opened.channels)
+            start_stream(opened, "input")
+            self._name = opened.device.name
+            self._opened = opened
+
+    def discard(self) -> None:
+        """Pass over what waits to be read, for a reader that was away and wants only what is said from now
+        on."""
+        self._ring.skip_to_newest(0)
+
+    def close(self) -> None:
+        """Stop and release the device; iteration ends. Never raises; more than once is fine. May block."""
+        with self._lock:
+            self._closed = True
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                close_stream(opened.stream)
+        self._notify()
+
+    async def aclose(self) -> None:
+        """:meth:`close` in a worker thread."""
+        await asyncio.to_thread(self.close)
+
+    def __aiter__(self) -> AsyncIterator[AudioBlock]:
+        return self
+
+    async def __anext__(self) -> AudioBlock:
+        """The next 10 ms.
+
+        Raises:
+            StopAsyncIteration: the microphone was closed.
+            AudioDeviceError: the device is gone, or ``start()`` was not called.
+        """
+        self._loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            if self._closed:
+                raise StopAsyncIteration
+            if self._ring.depth >= self._block:
+                return self._take()
+            if self._finished:
+                raise AudioDeviceError(f"the microphone {self._name!r} is gone; connect it and start again")
+            if self._opened is None:
+                raise AudioDeviceError("the microphone is not open; call start() first")
+            await self._wake.wait()
+
+    def _take(self) -> AudioBlock:
+        samples = np.empty((self._block, self._ring.channels), np.int16)
+        self._ring.read_into(samples)
+        end, t = self._anchor
+        t -= max(0, end - self._ring.read_position) / self._rate
+        if self._muted:
+            samples.fill(0)
+        return AudioBlock(samples, self._rate, t)
+
+    def _callback(self, data: Samples, _frames: int, _time: Any, _status: Any) -> None:
+        """PortAudio's thread: copy, wake the reader, return."""
+        self._ring.write(data)
+        self._anchor = (self._ring.write_position, time.monotonic())
+        self._notify()
+
+    def _on_finished(self) -> None:
+        """PortAudio's thread: the stream has ended, by ``close`` or because the device is gone."""
+        self._finished = True
+        self._notify()
+
+    def _notify(self) -> None:
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads any more
+                loop.call_soon_threadsafe(self._wake.set)
+
+
+async def open_microphone(
+    device: int | str | None = None, *, sample_rate: int = 48000, channels: int = 1
+) -> Microphone:
+    """A started microphone. It opens in a worker thread; cancelled meanwhile, it is closed again.
+
+    Raises:
+        AudioDeviceError: the device is missing, busy or cannot record 16-bit sound.
+        MissingDependencyError: the PortAudio library is not installed.
+        ConfigurationError: a value is out of range.
+    """
+    microphone = Microphone(device, sample_rate=sample_rate, channels=channels)
+    try:
+        await asyncio.to_thread(microphone.start)
+    except asyncio.CancelledError:
+        with contextlib.suppress(RuntimeError):  # the executor is shut down already: the process ends
+            asyncio.get_running_loop().run_in_executor(None, microphone.close)
+        raise
+    return microphone

@@ -1,0 +1,112 @@
+"""Opening and closing PortAudio streams, with the errors of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from avatarkit_rtc.audio.devices import (
+    PORTAUDIO_LOCK,
+    AudioDevice,
+    Kind,
+    _reason,
+    find_device,
+    load_sounddevice,
+)
+from avatarkit_rtc.errors import AudioDeviceError
+
+_INVALID_SAMPLE_RATE = -9997
+_INVALID_CHANNEL_COUNT = -9998
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStream:
+    """A stream that is open and not yet started."""
+
+    stream: Any
+    device: AudioDevice
+    sample_rate: int
+    """Samples per second: what was asked for, or what the device prefers where it cannot do that."""
+    channels: int
+    """What was asked for, or 2 where the device cannot do that."""
+
+
+def open_stream(
+    kind: Kind,
+    spec: int | str | None,
+    *,
+    sample_rate: int,
+    channels: int,
+    latency: str | float,
+    callback: Callable[..., None],
+    finished: Callable[[], None],
+) -> OpenedStream:
+    """Open an int16 stream in blocks of 10 ms. May block for seconds: call it from a worker thread.
+
+    Raises:
+        AudioDeviceError: the device does not exist, is busy, or cannot do 16-bit sound.
+        MissingDependencyError: sounddevice or the PortAudio library is not installed.
+    """
+    with PORTAUDIO_LOCK:
+        sd = load_sounddevice()
+        device = find_device(spec, kind)
+        make = sd.InputStream if kind == "input" else sd.OutputStream
+        most = device.max_input_channels if kind == "input" else device.max_output_channels
+        preferred = round(device.default_samplerate)
+        error: Exception | None = None
+        # Raw hardware devices often know one rate only, or stereo only.
+        attempts = [(r, c) for c in (channels, 2) if c <= most for r in (sample_rate, preferred) if r > 0]
+        for rate, count in dict.fromkeys(attempts):
+            try:
+                stream = make(
+                    device=device.index,
+                    samplerate=rate,
+                    channels=count,
+                    dtype="int16",
+                    blocksize=rate // 100,
+                    latency=latency,
+                    callback=callback,
+                    finished_callback=finished,
+                )
+            except (sd.PortAudioError, ValueError) as failure:
+                error = failure
+                if _code(failure) not in (_INVALID_SAMPLE_RATE, _INVALID_CHANNEL_COUNT):
+                    break
+            else:
+                return OpenedStream(stream, device, rate, count)
+        raise _cannot_open(device, kind, error) from error
+
+
+def start_stream(opened: OpenedStream, kind: Kind) -> None:
+    """Let the callbacks begin.
+
+    Raises:
+        AudioDeviceError: the device refuses; the stream is closed then.
+    """
+    with PORTAUDIO_LOCK:
+        sd = load_sounddevice()
+        try:
+            opened.stream.start()
+        except sd.PortAudioError as error:
+            opened.stream.close(ignore_errors=True)
+            raise _cannot_open(opened.device, kind, error) from error
+
+
+def close_stream(stream: Any) -> None:
+    """Stop at once and release the device. Never raises. May block: call it from a worker thread."""
+    with PORTAUDIO_LOCK:
+        stream.abort(ignore_errors=True)
+        stream.close(ignore_errors=True)
+
+
+def _code(error: Exception) -> int | None:
+    return error.args[1] if len(error.args) > 1 and isinstance(error.args[1], int) else None
+
+
+def _cannot_open(device: AudioDevice, kind: Kind, error: Exception | None) -> AudioDeviceError:
+    why = "it has too few channels" if error is None else _reason(error)
+    return AudioDeviceError(
+        f"the sound {kind} device {device.name!r} ({device.host_api}) cannot be opened: {why}; "
+        "close the program that uses it, or choose another device"
+    )
