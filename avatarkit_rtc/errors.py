@@ -59,7 +59,7 @@ class ConnectAbortedError(ConnectError):
     code = "connect-aborted"
 
 
-class RoomNotOwned(AvatarKitError):
+class RoomNotOwned(AvatarKitError):  # noqa: N818 (the documented name)
     """The room belongs to the caller, so this package may not connect or rebuild it."""
 
     code = "room-not-owned"

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyee.base import EventEmitter
 
+from avatarkit_rtc.motion.events import RoundEndReason
+
 if TYPE_CHECKING:
     from avatarkit_rtc.playout.stats import RoundStats
 
@@ -59,29 +61,6 @@ class DisconnectReason(StrEnum):
     """The other side refused (a call rejected or unavailable, a failed agent or trunk)."""
     UNKNOWN = "unknown"
     """The server gave no reason, or one this version does not know."""
-
-
-class RoundEndReason(StrEnum):
-    """Why a round of speech ended."""
-
-    TRANSITION_END = "transition-end"
-    """The service said that the speech is over (the usual end)."""
-    END_FLAG = "end-flag"
-    """The last frame carried the end flag."""
-    IDLE = "idle"
-    """Only idle packets came."""
-    SUPERSEDED = "superseded"
-    """The next round began."""
-    STALLED = "stalled"
-    """Nothing came for the stall timeout."""
-    AVATAR_LEFT = "avatar-left"
-    """The avatar left the room."""
-    CONNECTION_LOST = "connection-lost"
-    """The connection went down or is being rebuilt."""
-    DISCONNECTED = "disconnected"
-    """``disconnect()`` or ``reconnect()`` was called here."""
-    FLUSHED = "flushed"
-    """``flush()`` was called."""
 
 
 @dataclass(frozen=True, slots=True)

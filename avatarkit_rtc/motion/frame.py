@@ -101,12 +101,12 @@ class MotionFrame:
 
     @property
     def translation(self) -> FloatArray:
-        """Head translation, shape (3,), metres in FLAME's frame (x: subject's left, y: up, z: to the viewer)."""
+        """Head translation, shape (3,), metres (x: subject's left, y: up, z: to the viewer)."""
         return self.values[FIELD_SLICES["translation"]]
 
     @property
     def rotation(self) -> FloatArray:
-        """Global head rotation, shape (3,), axis-angle in radians (x: nod down, y: turn to the left, z: tilt)."""
+        """Global head rotation, shape (3,), axis-angle, radians (x: nod down, y: turn left, z: tilt)."""
         return self.values[FIELD_SLICES["rotation"]]
 
     @property

@@ -1,6 +1,7 @@
 """Motion packets: ``[flags u8][length u32 LE][body]``, decoded and encoded.
 
-Nothing here remembers anything; order, loss and rounds are the business of :mod:`avatarkit_rtc.motion.stream`.
+Nothing here remembers anything: order, loss and rounds are the business of
+:mod:`avatarkit_rtc.motion.stream`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,8 @@ import gzip
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, IntFlag
-from typing import Final
+from typing import Final, NamedTuple
 
 from avatarkit_rtc.motion.message import (
     Malformed,
@@ -75,8 +75,7 @@ class PacketKind(Enum):
     TRANSITION_END = "transition-end"
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """One decoded packet."""
 
     kind: PacketKind
@@ -89,8 +88,8 @@ class Packet:
     end: bool = False
     """This is the last frame of its round."""
     copies: tuple[bytes | None, ...] = ()
-    """Serialised messages of the frames ``seq - 1``, ``seq - 2``; None where absent. Left undecoded, as they are
-    mostly not needed: :func:`avatarkit_rtc.motion.message.decode_message` reads them."""
+    """Serialised messages of the frames ``seq - 1``, ``seq - 2``; None where absent. Left undecoded, as they
+    are mostly not needed: :func:`avatarkit_rtc.motion.message.decode_message` reads them."""
 
 
 _IDLE_PACKET: Final = Packet(PacketKind.IDLE)
@@ -110,36 +109,39 @@ def decode_packet(data: bytes) -> Packet:
     if size > MAX_BODY_BYTES + _HEADER.size:
         raise PacketError(Malformed.TOO_LONG)
     flags, length = _HEADER.unpack_from(data)
-    if flags & ~_KNOWN:
-        raise PacketError(Malformed.UNKNOWN_FLAG)
-    if length > size - _HEADER.size:
-        raise PacketError(Malformed.TRUNCATED)
-    if length < size - _HEADER.size:
-        raise PacketError(Malformed.TRAILING_BYTES)
-    if flags & _IDLE:
-        if flags != _IDLE or length:
-            raise PacketError(Malformed.FLAG_CONFLICT)
+    if length != size - _HEADER.size:
+        raise PacketError(Malformed.TRUNCATED if length > size - _HEADER.size else Malformed.TRAILING_BYTES)
+    kind = _kind(flags, length)
+    if kind is PacketKind.IDLE:
         return _IDLE_PACKET
-    transition = flags & (_TRANSITION | _TRANSITION_END)
-    if transition and (transition == _TRANSITION | _TRANSITION_END or flags & _REDUNDANT):
-        raise PacketError(Malformed.FLAG_CONFLICT)
     body = data[_HEADER.size :]
     if flags & _COMPRESSED:
         body = _inflate(body)
-    if transition:
-        kind = PacketKind.TRANSITION if transition == _TRANSITION else PacketKind.TRANSITION_END
+    if kind is not PacketKind.FRAME:
         return Packet(kind, decode_message(body))
     if len(body) < _U32.size:
         raise PacketError(Malformed.BAD_BODY)
     (seq,) = _U32.unpack_from(body)
-    copies: tuple[bytes | None, ...] = ()
     if flags & _REDUNDANT:
         current, copies = _split_redundant(body)
     else:
-        current = body[_U32.size :]
-    return Packet(
-        PacketKind.FRAME, decode_message(current), seq, flags & _START != 0, flags & _END != 0, copies
-    )
+        current, copies = body[_U32.size :], ()
+    return Packet(kind, decode_message(current), seq, flags & _START != 0, flags & _END != 0, copies)
+
+
+def _kind(flags: int, length: int) -> PacketKind:
+    if flags & ~_KNOWN:
+        raise PacketError(Malformed.UNKNOWN_FLAG)
+    if flags & _IDLE:
+        if flags != _IDLE or length:
+            raise PacketError(Malformed.FLAG_CONFLICT)
+        return PacketKind.IDLE
+    transition = flags & (_TRANSITION | _TRANSITION_END)
+    if not transition:
+        return PacketKind.FRAME
+    if transition == _TRANSITION | _TRANSITION_END or flags & _REDUNDANT:
+        raise PacketError(Malformed.FLAG_CONFLICT)
+    return PacketKind.TRANSITION if transition == _TRANSITION else PacketKind.TRANSITION_END
 
 
 def _inflate(body: bytes) -> bytes:
@@ -194,8 +196,8 @@ def encode_frame(
         start: a new round starts with this frame.
         end: this is the last frame of its round.
         compress: gzip the body, as the data-packet carrier does.
-        previous: serialised messages of the frames ``seq - 1`` and ``seq - 2`` to carry again (None where there is
-            none); None for a packet without redundancy.
+        previous: serialised messages of the frames ``seq - 1`` and ``seq - 2`` to carry again (None where
+            there is none); None for a packet without redundancy.
     """
     flags = (_START if start else 0) | (_END if end else 0)
     body = _U32.pack(seq % SEQUENCE_MODULUS)

@@ -1,0 +1,315 @@
+"""The jitter buffer of one round: frames in as they come, poses out as they are due.
+
+Pure: ``now`` is an argument, and :meth:`JitterBuffer.next_deadline` says when to call
+:meth:`JitterBuffer.pop` next. What is learnt about the network lives in the
+:class:`~avatarkit_rtc.playout.delay.DelayEstimator`, which outlives the round.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
+from avatarkit_rtc.playout.delay import BASE_WINDOW_S, DelayEstimator, SlidingMinimum
+from avatarkit_rtc.playout.interpolation import blend, hermite
+from avatarkit_rtc.playout.media_clock import CATCH_UP_S, JUMP_S, playback_rate
+from avatarkit_rtc.playout.pose import PoseKind
+from avatarkit_rtc.playout.stats import PlayoutCounters, ShownMeter
+
+CAPACITY: Final = 250
+"""Frames held at most (10 s); the clock jumps long before, unless nobody pops."""
+
+HERMITE_GAP: Final = 2
+"""Up to so many missing frames in a row a cubic beats a straight line."""
+
+
+class BufferedPose(NamedTuple):
+    """One pose of a round."""
+
+    kind: PoseKind
+    frame: MotionFrame
+    position: int
+
+
+class FrameBuffer(Protocol):
+    """What the playout asks of a buffer; one per round."""
+
+    counters: PlayoutCounters
+
+    def push(
+        self, seq: int, frame: MotionFrame, now: float, *, recovered: bool = False, rebased: bool = False
+    ) -> None:
+        """A frame of the round arrived."""
+
+    def pop(self, now: float) -> BufferedPose | None:
+        """The pose that is due, or None when nothing is due."""
+
+    def next_deadline(self) -> float | None:
+        """When to call :meth:`pop` next; None while there is nothing to wait for."""
+
+    def end(self) -> None:
+        """No further frame is expected."""
+
+    @property
+    def drained(self) -> bool:
+        """True once the round has ended and all its frames were shown."""
+
+    @property
+    def current_delay_s(self) -> float | None:
+        """Delay of playing behind the fastest packet; None before the first frame."""
+
+    def __len__(self) -> int:
+        """Frames that wait for their moment."""
+
+
+class _Entry(NamedTuple):
+    frame: MotionFrame
+    recovered: bool
+    position: int
+
+
+class JitterBuffer:
+    """Holds frames back by the target delay, plays them on a clock that warps instead of jumping, and shows
+    something sensible for frames that are missing.
+
+    Inside, frames lie on a gapless timeline (*slots*); a slot differs from the sequence number by a shift
+    that changes only when the numbering jumps far ahead.
+    """
+
+    def __init__(self, estimator: DelayEstimator, *, max_delay_s: float = 0.080) -> None:
+        """
+        Args:
+            estimator: the session's estimator; this buffer reports arrivals to it.
+            max_delay_s: cap of the target delay, in seconds.
+        """
+        self._estimator = estimator
+        self._max_delay = max_delay_s
+        self._meter = ShownMeter()
+        self.counters = self._meter.counters
+        """Live counters of this round."""
+        self._slots: dict[int, _Entry] = {}
+        self._newest = 0
+        self._shift = 0
+        self._next: int | None = None
+        self._due = 0.0
+        self._base = SlidingMinimum(BASE_WINDOW_S)
+        self._shown: dict[int, MotionFrame] = {}
+        self._last: BufferedPose | None = None
+        self._holding = False
+        self._ended = False
+        self._now = float("-inf")
+
+    @property
+    def target_delay_s(self) -> float:
+        """Delay aimed at, capped, in seconds."""
+        return min(self._estimator.target_s, self._max_delay)
+
+    @property
+    def current_delay_s(self) -> float | None:
+        """Delay of playing behind the fastest packet, in seconds; None before the first frame."""
+        base = self._base.value
+        if base is None or self._next is None:
+            return None
+        due = max(self._due, self._now) if self._holding else self._due
+        return due - (base + self._next * FRAME_INTERVAL_S)
+
+    @property
+    def drained(self) -> bool:
+        """True once the round has ended and all its frames were shown."""
+        return self._ended and not self._slots
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def end(self) -> None:
+        """No further frame is expected: the last one is not waited upon. A straggler may still be pushed."""
+        self._ended = True
+
+    def push(
+        self, seq: int, frame: MotionFrame, now: float, *, recovered: bool = False, rebased: bool = False
+    ) -> None:
+        """A frame arrived.
+
+        Args:
+            seq: its number, unwrapped.
+            frame: the frame.
+            now: moment of arrival, monotonic seconds; a step back or NaN counts as no time passed.
+            recovered: a redundant copy brought it.
+            rebased: the numbering jumped; the frame follows the newest one, whatever its number.
+        """
+        self._now = now = max(self._now, now)
+        if rebased and self._next is not None:
+            self._shift = seq - (self._newest + 1)
+        slot = seq - self._shift
+        base = self._base.update(now, now - slot * FRAME_INTERVAL_S)
+        self._estimator.observe(now - slot * FRAME_INTERVAL_S - base, now)
+        if self._next is None or (self._last is None and slot < self._next):
+            self._start(slot, now, base)
+        if slot < self._next_slot:
+            self.counters.late += 1
+            return
+        self._slots.setdefault(slot, _Entry(frame, recovered, seq))
+        self._newest = max(self._newest, slot)
+        if self._holding:
+            self._resume(now, base)
+        if len(self._slots) > CAPACITY:
+            self.counters.overflowed += self._jump(self._newest - CAPACITY // 2, now)
+
+    def next_deadline(self) -> float | None:
+        """When :meth:`pop` has something next; None before the first frame and after the last."""
+        if self._next is None or self.drained:
+            return None
+        return self._due
+
+    def pop(self, now: float) -> BufferedPose | None:
+        """The pose that is due at ``now``, or None. One pose a call, however late the call comes."""
+        self._now = now = max(self._now, now)
+        if self._next is None or self.drained or now < self._due:
+            return None
+        base = self._base.value
+        assert base is not None  # set by the first push, as _next is
+        behind = now - (base + self._next * FRAME_INTERVAL_S) - self.target_delay_s
+        if behind > JUMP_S:
+            self._jump(self._next + int(behind / FRAME_INTERVAL_S), now)
+        entry = self._slots.pop(self._next_slot, None)
+        if entry is not None:
+            kind = PoseKind.RECOVERED if entry.recovered else PoseKind.RECEIVED
+            return self._advance(kind, entry.frame, entry.position, now, base)
+        if self._slots:
+            return self._advance(
+                PoseKind.INTERPOLATED, self._conceal(), self._next_slot + self._shift, now, base
+            )
+        return self._hold(now)
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    @property
+    def _next_slot(self) -> int:
+        assert self._next is not None
+        return self._next
+
+    def _start(self, slot: int, now: float, base: float) -> None:
+        self._next = slot
+        self._due = max(now, base + slot * FRAME_INTERVAL_S + self.target_delay_s)
+        self._newest = max(self._newest, slot) if self._slots else slot
+
+    def _advance(
+        self, kind: PoseKind, frame: MotionFrame, position: int, now: float, base: float
+    ) -> BufferedPose:
+        slot = self._next_slot
+        # On the grid while the caller keeps up with it, re-anchored when it does not: never a burst.
+        due = self._due if now - self._due < FRAME_INTERVAL_S / 2 else now
+        error = due - (base + slot * FRAME_INTERVAL_S) - self.target_delay_s
+        self._due = due + FRAME_INTERVAL_S / playback_rate(error)
+        self._next = slot + 1
+        self._shown[slot] = frame
+        self._shown.pop(slot - 2, None)
+        self._last = BufferedPose(kind, frame, position)
+        self._meter.shown(kind, now)
+        return self._last
+
+    def _hold(self, now: float) -> BufferedPose | None:
+        """Nothing is there and the media clock stands still, until the next frame comes."""
+        self._holding = True
+        self._due = now + FRAME_INTERVAL_S
+        if self._last is None:
+            return None
+        self._meter.shown(PoseKind.HELD, now)
+        return self._last._replace(kind=PoseKind.HELD)
+
+    def _resume(self, now: float, base: float) -> None:
+        """Data is there again: go on at once, over what was lost if that would leave a long delay."""
+        self._holding = False
+        self._due = now
+        behind = now - (base + self._next_slot * FRAME_INTERVAL_S) - self.target_delay_s
+        if behind > CATCH_UP_S and self._next_slot not in self._slots:
+            self._next = min(self._slots)
+
+    def _jump(self, slot: int, now: float) -> int:
+        """Go on at ``slot``, or at the first frame from there on; returns the frames passed over."""
+        passed = [each for each in self._slots if each < slot]
+        ahead = [each for each in self._slots if each >= slot]
+        if not ahead and passed:
+            ahead = [passed.pop(passed.index(max(passed)))]
+        for each in passed:
+            del self._slots[each]
+        if ahead:
+            self._next = max(min(ahead), self._next_slot)
+            self._due = now
+        self.counters.skipped += len(passed)
+        return len(passed)
+
+    # -- missing frames --------------------------------------------------------------------------------------
+
+    def _conceal(self) -> MotionFrame:
+        """The pose for the next slot, from the last one shown and the first one that is there beyond it."""
+        slot = self._next_slot
+        beyond = min(self._slots)
+        b = self._slots[beyond].frame
+        a = self._shown.get(slot - 1)
+        if a is None:
+            return b
+        span = beyond - slot + 1
+        if span - 1 > HERMITE_GAP:
+            return blend(a, b, 1.0 / span)
+        after = self._slots.get(beyond + 1)
+        return hermite(
+            a,
+            b,
+            before=self._shown.get(slot - 2),
+            after=after.frame if after is not None else None,
+            span=span,
+            weight=1.0 / span,
+        )
+
+
+class DirectBuffer:
+    """No buffering at all: each frame is shown the moment it arrives, the newest one wins."""
+
+    def __init__(self) -> None:
+        self._meter = ShownMeter()
+        self.counters = self._meter.counters
+        """Live counters of this round."""
+        self._pending: BufferedPose | None = None
+        self._newest: int | None = None
+        self._arrival = 0.0
+        self._ended = False
+
+    current_delay_s: float | None = None
+    """There is none."""
+
+    @property
+    def drained(self) -> bool:
+        """True once the round has ended and the last frame was shown."""
+        return self._ended and self._pending is None
+
+    def __len__(self) -> int:
+        return int(self._pending is not None)
+
+    def end(self) -> None:
+        """No further frame is expected."""
+        self._ended = True
+
+    def push(
+        self, seq: int, frame: MotionFrame, now: float, *, recovered: bool = False, rebased: bool = False
+    ) -> None:
+        """A frame arrived; see :meth:`JitterBuffer.push`."""
+        if self._newest is not None and seq <= self._newest:
+            self.counters.late += 1
+            return
+        if self._pending is not None:
+            self.counters.skipped += 1
+        self._newest = seq
+        self._arrival = now
+        self._pending = BufferedPose(PoseKind.RECOVERED if recovered else PoseKind.RECEIVED, frame, seq)
+
+    def pop(self, now: float) -> BufferedPose | None:
+        """The newest frame that was not shown yet."""
+        pose, self._pending = self._pending, None
+        if pose is not None:
+            self._meter.shown(pose.kind, now)
+        return pose
+
+    def next_deadline(self) -> float | None:
+        """At once, while a frame waits."""
+        return self._arrival if self._pending is not None else None

@@ -1,0 +1,29 @@
+"""The speed of playing: how the media clock gets from the delay it has to the delay it should have."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DEAD_BAND_S: Final = 0.006
+"""Closer to the target than this the clock runs at speed 1."""
+
+GAIN: Final = 2.0
+"""Change of speed per second of error beyond the dead band."""
+
+MIN_RATE: Final = 0.80
+MAX_RATE: Final = 1.10
+CATCH_UP_RATE: Final = 1.25
+"""Highest speed when more than :data:`CATCH_UP_S` behind."""
+
+CATCH_UP_S: Final = 0.3
+JUMP_S: Final = 1.0
+"""Further behind than this the clock jumps: catching up would take longer than anyone likes to watch."""
+
+
+def playback_rate(error_s: float) -> float:
+    """Media seconds per second for a delay ``error_s`` above (+) or below (-) the target: 0.80 … 1.25."""
+    if abs(error_s) <= DEAD_BAND_S:
+        return 1.0
+    beyond = error_s - DEAD_BAND_S if error_s > 0 else error_s + DEAD_BAND_S
+    fastest = CATCH_UP_RATE if error_s > CATCH_UP_S else MAX_RATE
+    return min(max(1.0 + GAIN * beyond, MIN_RATE), fastest)

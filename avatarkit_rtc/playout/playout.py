@@ -1,0 +1,356 @@
+"""From stream events to the pose to show now: rounds, transitions, idle, and the buffer in between.
+
+Pure: :meth:`Playout.handle` and :meth:`Playout.tick` take ``now`` (monotonic seconds), and
+:meth:`Playout.next_deadline` says when to tick next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from avatarkit_rtc.motion.events import (
+    FrameArrived,
+    RoundClosed,
+    RoundEndReason,
+    RoundOpened,
+    StreamEvent,
+    TransitionArrived,
+)
+from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
+from avatarkit_rtc.playout.delay import DelayEstimator, QuantileDelay
+from avatarkit_rtc.playout.idle import IdleMotion, IdleSpec
+from avatarkit_rtc.playout.interpolation import blend, ease
+from avatarkit_rtc.playout.jitter_buffer import DirectBuffer, FrameBuffer, JitterBuffer
+from avatarkit_rtc.playout.pose import Pose, PoseKind
+from avatarkit_rtc.playout.rounds import PlayInput, PlayState, next_state
+from avatarkit_rtc.playout.stats import PlayoutCounters, PlayoutStats, RoundStats
+
+MAX_ROUNDS_WAITING: Final = 2
+"""Rounds that may wait behind the one on show; more than that means that rounds open without ever playing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutOptions:
+    """How to play. The frame counts are those of the reference client."""
+
+    enable_jitter_buffer: bool = True
+    """False: draw each frame on arrival."""
+    max_buffer_delay_ms: float = 80.0
+    """Cap of the target delay."""
+    start_transition_frames: int = 8
+    """Longest way from idle to the first pose, in frames of 40 ms; cut short when the first frame is due."""
+    end_transition_frames: int = 40
+    """Way from the last pose to idle."""
+    disconnect_transition_frames: int = 12
+    """Way to idle when the stream breaks off."""
+    idle: IdleSpec = None
+    """The face while nobody speaks."""
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValueError: a figure is out of range.
+        """
+        if not 0 <= self.max_buffer_delay_ms <= 10_000:
+            raise ValueError("max_buffer_delay_ms must lie between 0 and 10000")
+        for name in ("start_transition_frames", "end_transition_frames", "disconnect_transition_frames"):
+            if not 0 <= getattr(self, name) <= 1000:
+                raise ValueError(f"{name} must lie between 0 and 1000")
+
+
+class RoundShown(NamedTuple):
+    """A round is on show now."""
+
+    round: int
+
+
+class RoundOver(NamedTuple):
+    """A round is over: everything of it was shown, or it was cut off."""
+
+    stats: RoundStats
+
+
+@dataclass(slots=True)
+class _Round:
+    number: int
+    buffer: FrameBuffer
+    transition: MotionFrame | None = None
+    end_reason: RoundEndReason | None = None
+    shown_at: float = 0.0
+
+
+class _Blend(NamedTuple):
+    begin: MotionFrame
+    target: Callable[[float], MotionFrame]
+    start: float
+    duration: float
+
+
+class Playout:
+    """Everything between the stream and the view."""
+
+    def __init__(self, options: PlayoutOptions | None = None) -> None:
+        self.options = options or PlayoutOptions()
+        """As given."""
+        self.estimator: DelayEstimator = QuantileDelay()
+        """What was learnt about the network; it outlives the rounds."""
+        self._idle = IdleMotion(self.options.idle)
+        self._state = PlayState.IDLE
+        self._current: _Round | None = None
+        self._waiting: deque[_Round] = deque()
+        self._blend: _Blend | None = None
+        self._last: MotionFrame | None = None
+        self._grid: float | None = None
+        self._epoch = 0.0
+        self._now = -math.inf
+        self._total = PlayoutCounters()
+        self._ended: dict[RoundEndReason, int] = {}
+        self._news: list[RoundShown | RoundOver] = []
+
+    @property
+    def state(self) -> PlayState:
+        """What is on show."""
+        return self._state
+
+    @property
+    def current_round(self) -> int | None:
+        """Number of the round on show."""
+        return self._current.number if self._current is not None else None
+
+    @property
+    def target_delay_s(self) -> float:
+        """Delay behind the fastest packet that is aimed at, in seconds."""
+        if not self.options.enable_jitter_buffer:
+            return 0.0
+        return min(self.estimator.target_s, self.options.max_buffer_delay_ms / 1000)
+
+    @property
+    def current_delay_s(self) -> float | None:
+        """Delay of playing behind the fastest packet, in seconds; None outside speech."""
+        return self._current.buffer.current_delay_s if self._current is not None else None
+
+    def take_news(self) -> list[RoundShown | RoundOver]:
+        """What has happened to rounds since the last call, in order."""
+        news, self._news = self._news, []
+        return news
+
+    def handle(self, events: Iterable[StreamEvent], now: float) -> None:
+        """Take what the stream reported at ``now``."""
+        now = self._advance(now)
+        for event in events:
+            if isinstance(event, FrameArrived):
+                held_by = self._find(event.round)
+                if held_by is None:
+                    self._total.late += 1
+                else:
+                    held_by.buffer.push(
+                        event.seq, event.frame, now, recovered=event.recovered, rebased=event.rebased
+                    )
+            elif isinstance(event, RoundOpened):
+                self._open(event.round, now)
+            elif isinstance(event, TransitionArrived):
+                opened = self._find(event.round)
+                if opened is not None:
+                    opened.transition = event.frame
+                    if opened is self._current:
+                        self._begin_transition(opened, now)
+            else:
+                self._end(event, now)
+
+    def cut(self, reason: RoundEndReason, now: float) -> None:
+        """Drop everything that is queued and go to idle, because of ``reason``."""
+        now = self._advance(now)
+        for each in self._waiting:
+            self._finish(each, each.end_reason or reason, now)
+        self._waiting.clear()
+        if self._current is not None:
+            self._finish(self._current, self._current.end_reason or reason, now)
+            self._current = None
+            self._move(PlayInput.CUT)
+            if self._state is PlayState.DISCONNECT_TRANSITION:
+                self._start_blend(self._idle_pose, self.options.disconnect_transition_frames, now)
+
+    def next_deadline(self) -> float:
+        """When to call :meth:`tick` next."""
+        candidates = [self._grid if self._grid is not None else self._now]
+        for each in (self._current, *self._waiting):
+            deadline = each.buffer.next_deadline() if each is not None else None
+            if deadline is not None:
+                candidates.append(deadline)
+        if self._state is PlayState.SPEECH and len(candidates) > 1:
+            return min(candidates[1:])
+        return min(candidates)
+
+    def tick(self, now: float) -> Pose | None:
+        """The pose to show at ``now``; None when nothing is due yet."""
+        now = self._advance(now)
+        self._settle(now)
+        current = self._current
+        if current is not None:
+            popped = current.buffer.pop(now)
+            if popped is not None:
+                if self._state is not PlayState.SPEECH:
+                    self._move(PlayInput.FRAME_DUE)
+                    self._blend = None
+                self._last = popped.frame
+                self._grid = now + FRAME_INTERVAL_S
+                return Pose(now, popped.kind, popped.frame, current.number, float(popped.position))
+        if self._grid is not None and now < self._grid:
+            return None
+        if self._state is PlayState.SPEECH:
+            # The buffer has its own deadlines; nothing of it is due.
+            self._grid = now + FRAME_INTERVAL_S
+            return None
+        return self._between_rounds(now)
+
+    def stats(self) -> PlayoutStats:
+        """A snapshot."""
+        total = PlayoutCounters()
+        total.add(self._total)
+        if self._current is not None:
+            total.add(self._current.buffer.counters)
+        delay = self.current_delay_s
+        return PlayoutStats(
+            state=self._state.value,
+            round=self.current_round,
+            rounds_ended=dict(self._ended),
+            counters=total,
+            target_delay_ms=self.target_delay_s * 1000,
+            current_delay_ms=None if delay is None else delay * 1000,
+            jitter_ms=self.estimator.jitter_s * 1000,
+            queued_frames=sum(
+                len(each.buffer) for each in (self._current, *self._waiting) if each is not None
+            ),
+            idle_errors=self._idle.errors,
+        )
+
+    # -- rounds ----------------------------------------------------------------------------------------------
+
+    def _advance(self, now: float) -> float:
+        first = self._now == -math.inf
+        self._now = max(self._now, now)  # a step back, or NaN, counts as no time passed
+        if first and self._now > -math.inf:
+            self._epoch = self._now
+        return self._now
+
+    def _find(self, number: int) -> _Round | None:
+        for each in (self._current, *self._waiting):
+            if each is not None and each.number == number:
+                return each
+        return None
+
+    def _open(self, number: int, now: float) -> None:
+        buffer: FrameBuffer
+        if self.options.enable_jitter_buffer:
+            buffer = JitterBuffer(self.estimator, max_delay_s=self.options.max_buffer_delay_ms / 1000)
+        else:
+            buffer = DirectBuffer()
+        opened = _Round(number, buffer)
+        if self._current is None:
+            self._put_on_show(opened, now)
+            return
+        if len(self._waiting) >= MAX_ROUNDS_WAITING:
+            self._finish(self._current, RoundEndReason.SUPERSEDED, now)
+            self._put_on_show(self._waiting.popleft(), now)
+        self._waiting.append(opened)
+
+    def _put_on_show(self, opened: _Round, now: float) -> None:
+        self._current = opened
+        opened.shown_at = now
+        self._news.append(RoundShown(opened.number))
+        if opened.transition is not None:
+            self._begin_transition(opened, now)
+
+    def _begin_transition(self, opened: _Round, now: float) -> None:
+        assert opened.transition is not None
+        self._move(PlayInput.TRANSITION)
+        target = opened.transition
+        self._start_blend(lambda _t: target, self.options.start_transition_frames, now)
+
+    def _end(self, event: RoundClosed, now: float) -> None:
+        ended = self._find(event.round)
+        if ended is None:
+            return
+        ended.end_reason = event.reason
+        ended.buffer.end()
+        if event.reason in _CUTS:
+            self.cut(event.reason, now)
+
+    def _settle(self, now: float) -> None:
+        """Bring the round on show up to date before a pose is chosen."""
+        while self._current is not None:
+            current, following = self._current, self._waiting[0] if self._waiting else None
+            if current.buffer.drained:
+                self._finish(current, current.end_reason or RoundEndReason.SUPERSEDED, now)
+                self._current = None
+                if following is not None:
+                    self._waiting.popleft()
+                    self._put_on_show(following, now)
+                    continue
+                self._move(PlayInput.DRAINED)
+                if self._state is PlayState.TRANSITION_OUT:
+                    self._start_blend(self._idle_pose, self.options.end_transition_frames, now)
+            elif following is not None:
+                deadline = following.buffer.next_deadline()
+                if deadline is not None and deadline <= now:
+                    # The next round's first frame is due: what is left of this one comes too late.
+                    self._finish(current, current.end_reason or RoundEndReason.SUPERSEDED, now)
+                    self._waiting.popleft()
+                    self._put_on_show(following, now)
+                    continue
+            return
+
+    def _finish(self, ended: _Round, reason: RoundEndReason, now: float) -> None:
+        ended.buffer.counters.skipped += len(ended.buffer)
+        counters = replace(ended.buffer.counters)
+        self._total.add(counters)
+        self._ended[reason] = self._ended.get(reason, 0) + 1
+        if ended is self._current:
+            duration = now - ended.shown_at
+            self._news.append(RoundOver(RoundStats(ended.number, reason, counters, duration)))
+
+    # -- poses -----------------------------------------------------------------------------------------------
+
+    def _move(self, happened: PlayInput) -> None:
+        self._state = next_state(self._state, happened)
+
+    def _start_blend(self, target: Callable[[float], MotionFrame], frames: int, now: float) -> None:
+        begin = self._last if self._last is not None else self._idle_pose(now)
+        self._blend = _Blend(begin, target, now, frames * FRAME_INTERVAL_S)
+        if self._grid is None or self._grid > now + FRAME_INTERVAL_S:
+            self._grid = now
+
+    def _idle_pose(self, now: float) -> MotionFrame:
+        return self._idle.pose(now - self._epoch)
+
+    def _between_rounds(self, now: float) -> Pose:
+        late = self._grid is None or now - self._grid > FRAME_INTERVAL_S / 2
+        self._grid = (now if late or self._grid is None else self._grid) + FRAME_INTERVAL_S
+        number = self.current_round
+        if self._blend is None:
+            frame = self._last = self._idle_pose(now)
+            return Pose(now, PoseKind.IDLE, frame, number)
+        begin, target, start, duration = self._blend
+        progress = (now - start) / duration if duration > 0 else 1.0
+        self._last = blend(begin, target(now), ease(progress))
+        if progress >= 1.0:
+            self._move(PlayInput.BLEND_DONE)
+            if self._state is PlayState.IDLE:
+                self._blend = None
+        return Pose(now, PoseKind.TRANSITION, self._last, number)
+
+
+_CUTS: Final = frozenset(
+    {
+        RoundEndReason.STALLED,
+        RoundEndReason.AVATAR_LEFT,
+        RoundEndReason.CONNECTION_LOST,
+        RoundEndReason.DISCONNECTED,
+        RoundEndReason.FLUSHED,
+    }
+)
+"""Ends that do not wait for what is queued."""
