@@ -13,13 +13,11 @@ import asyncio
 import contextlib
 import threading
 import time
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, runtime_checkable
-
-import numpy as np
+from typing import Any, Final
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Converter, Samples
+from avatarkit_rtc.audio.output import AudioOutput, Gain, NullSpeaker, SpeakerStats
 from avatarkit_rtc.audio.ring import SampleRing
 from avatarkit_rtc.audio.streams import OpenedStream, close_stream, open_stream, start_stream
 from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError, MissingDependencyError
@@ -28,105 +26,6 @@ _STALL_S: Final = 0.15
 """A pause between callbacks that is longer than this was a stall of the card."""
 _PAUSE_S: Final = 0.5
 """Sound that comes again after a gap longer than this had ended; a shorter gap was an underrun."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeakerStats:
-    """What a speaker has done so far. A speaker that plays nowhere has a device of None."""
-
-    device: str | None
-    """Name of the device."""
-    sample_rate: int
-    """Samples per second that the device gets."""
-    active: bool
-    """The device takes sound. False before ``start()``, after ``close()`` and once the device is gone."""
-    playing: bool
-    """Sound is being heard: the ring has reached its target and has not run empty since."""
-    depth_ms: float
-    """Sound that waits in the ring, in milliseconds."""
-    target_ms: float
-    """Depth at which playing begins, in milliseconds."""
-    device_latency_ms: float
-    """Delay behind the ring as the device states it, in milliseconds (5-15 off)."""
-    written_ms: float
-    """Sound taken in, in milliseconds."""
-    played_ms: float
-    """Sound handed to the device, in milliseconds, silence for want of sound not counted."""
-    underruns: int
-    """Times the ring ran empty in the middle of sound."""
-    overruns: int
-    """Times the ring ran full because the device did not take sound fast enough."""
-    dropped_ms: float
-    """Sound dropped by those overruns, in milliseconds."""
-    trimmed_ms: float
-    """Sound passed over to get back to the target delay after a stall, in milliseconds."""
-    flushed_ms: float
-    """Sound dropped by ``flush()``, in milliseconds."""
-    callbacks: int
-    """Blocks the device asked for."""
-
-
-@runtime_checkable
-class AudioOutput(Protocol):
-    """Where the avatar's sound goes. ``write`` and ``flush`` are called from one thread."""
-
-    @property
-    def volume(self) -> float:
-        """0.0 … 1.0, a factor on the samples."""
-
-    @volume.setter
-    def volume(self, value: float) -> None: ...
-
-    @property
-    def muted(self) -> bool:
-        """Silent, with sound still taken and passing by."""
-
-    @muted.setter
-    def muted(self, value: bool) -> None: ...
-
-    def start(self) -> None:
-        """Open the device. May block for seconds.
-
-        Raises:
-            AudioDeviceError: the device is missing or busy.
-            MissingDependencyError: the sound library is not installed.
-        """
-
-    def write(self, block: AudioBlock) -> None:
-        """Take ``block`` of any rate and channel count. Never blocks."""
-
-    def flush(self) -> None:
-        """Drop all sound that is not yet with the device."""
-
-    def close(self) -> None:
-        """Stop and release the device. Never raises; more than once is fine. May block."""
-
-    async def aclose(self) -> None:
-        """:meth:`close` without blocking the event loop."""
-
-    def stats(self) -> SpeakerStats:
-        """A snapshot of the counters."""
-
-
-class _Gain:
-    """Volume, as a ramp across the block in which it changes: a step would click."""
-
-    def __init__(self) -> None:
-        self.value = 1.0
-        self._applied = 1.0
-
-    def set(self, value: float) -> None:
-        if not 0.0 <= value <= 1.0:
-            raise ConfigurationError(f"volume must be between 0.0 and 1.0, not {value}")
-        self.value = float(value)
-
-    def apply(self, samples: Samples) -> Samples:
-        if self.value == self._applied == 1.0 or not len(samples):
-            return samples
-        gain = np.linspace(self._applied, self.value, len(samples), dtype=np.float32)[:, np.newaxis]
-        self._applied = self.value
-        scaled: Samples = np.rint(samples * gain).astype(np.int16)
-        return scaled
 
 
 class Speaker:
@@ -174,7 +73,7 @@ class Speaker:
         self._opened: OpenedStream | None = None
         self._closed = False
         self._gone = False
-        self._gain = _Gain()
+        self._gain = Gain()
         self._muted = False
         self._set_format(sample_rate, channels)
         # Written by the callback only
@@ -332,69 +231,6 @@ class Speaker:
         """PortAudio's thread: the stream has ended, by ``close`` or because the device is gone."""
         self._gone = True
         self._playing = False
-
-
-class NullSpeaker:
-    """Plays nowhere: what stands in for a :class:`Speaker` where there is no sound card."""
-
-    def __init__(self) -> None:
-        self._gain = _Gain()
-        self._muted = False
-        self._written_s = 0.0
-
-    @property
-    def volume(self) -> float:
-        """0.0 … 1.0. Raises ConfigurationError when set to anything else."""
-        return self._gain.value
-
-    @volume.setter
-    def volume(self, value: float) -> None:
-        self._gain.set(value)
-
-    @property
-    def muted(self) -> bool:
-        """Kept, without effect."""
-        return self._muted
-
-    @muted.setter
-    def muted(self, value: bool) -> None:
-        self._muted = bool(value)
-
-    def start(self) -> None:
-        """Nothing to open."""
-
-    def write(self, block: AudioBlock) -> None:
-        """Count ``block`` and drop it."""
-        self._written_s += block.duration
-
-    def flush(self) -> None:
-        """Nothing is held."""
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-    async def aclose(self) -> None:
-        """Nothing to release."""
-
-    def stats(self) -> SpeakerStats:
-        """All zero but ``written_ms``."""
-        return SpeakerStats(
-            device=None,
-            sample_rate=0,
-            active=False,
-            playing=False,
-            depth_ms=0.0,
-            target_ms=0.0,
-            device_latency_ms=0.0,
-            written_ms=self._written_s * 1000.0,
-            played_ms=0.0,
-            underruns=0,
-            overruns=0,
-            dropped_ms=0.0,
-            trimmed_ms=0.0,
-            flushed_ms=0.0,
-            callbacks=0,
-        )
 
 
 async def open_speaker(

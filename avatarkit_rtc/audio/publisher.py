@@ -1,0 +1,226 @@
+"""Publishing the user's sound: from a source to the room."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.sources import AudioSource, SourceReader, open_source
+from avatarkit_rtc.errors import AvatarKitError, PublishError
+
+if TYPE_CHECKING:
+    from avatarkit_rtc.providers.base import AudioUplink, Provider
+
+_log = logging.getLogger("avatarkit_rtc")
+
+_LEAD_S: Final = 0.05
+"""A source without a clock of its own is sent this much ahead, against hiccups of the event loop."""
+
+
+class AudioPublisher:
+    """Pumps one source into one published track, and into a new track after a reconnect.
+
+    The uplink's back-pressure sets the pace; a file or array is held to real time besides. While there is no
+    uplink the source waits (a microphone's sound of that time is dropped).
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        source: AudioSource,
+        name: str,
+        *,
+        sample_rate: int | None = None,
+        channels: int | None = None,
+        on_error: Callable[[Exception], None] | None = None,
+        on_end: Callable[[], None] | None = None,
+    ) -> None:
+        """Publish ``source`` (see :func:`~avatarkit_rtc.audio.sources.open_source`) through ``provider``.
+
+        Args:
+            name: name of the track in the room.
+            sample_rate: samples per second of arrays and bytes.
+            channels: channels of bytes.
+            on_error: called, on the event loop, when the source or the uplink fails after ``start()``. After
+                an uplink's failure the publisher waits for :meth:`reopen`; after the source's it is finished.
+            on_end: called when the source has ended by itself.
+        """
+        self._provider = provider
+        self._source = source
+        self.name = name
+        self._sample_rate = sample_rate
+        self._channels = channels
+        self._on_error = on_error
+        self._on_end = on_end
+        self._reader: SourceReader | None = None
+        self._uplink: AudioUplink | None = None
+        self._unsent: AudioBlock | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._switching = asyncio.Lock()
+        self._closed = False
+        self._finished = asyncio.Event()
+        self._blocks_sent = 0
+        self.muted = False
+        """Silence is sent in place of the source, which goes on. Kept across :meth:`reopen`."""
+
+    @property
+    def blocks_sent(self) -> int:
+        """Blocks of 10 ms handed to the uplink, silent ones included."""
+        return self._blocks_sent
+
+    @property
+    def finished(self) -> bool:
+        """The source has ended or failed, or the publisher was closed."""
+        return self._finished.is_set()
+
+    async def wait_finished(self) -> None:
+        """Wait until :attr:`finished`."""
+        await self._finished.wait()
+
+    async def start(self) -> None:
+        """Open the source, publish the track and begin. Once only.
+
+        Raises:
+            ConfigurationError: the source is none.
+            MissingDependencyError: the source needs an extra that is not installed.
+            NotConnectedError: the provider is not connected.
+            PublishError: the room refused the track, or this publisher was started before.
+        """
+        if self._task is not None or self._closed:
+            raise PublishError("this publisher was used before; make a new one")
+        async with self._switching:
+            reader = await asyncio.to_thread(
+                open_source, self._source, sample_rate=self._sample_rate, channels=self._channels
+            )
+            try:
+                await self._open_uplink(reader)
+            except BaseException:
+                await reader.aclose()
+                raise
+            self._reader = reader
+
+    async def reopen(self, provider: Provider | None = None) -> None:
+        """Publish anew, after a reconnect, and go on with the source where it was. May be tried again.
+
+        Args:
+            provider: where to publish from now on, if elsewhere.
+
+        Raises:
+            NotConnectedError: the provider is not connected.
+            PublishError: the room refused the track, or the publisher is not running.
+        """
+        async with self._switching:
+            reader = self._reader
+            if self._closed or reader is None or self._task is None:
+                raise PublishError("this publisher is not running")
+            # Cancelled rather than left to notice: a write to a connection that is gone may never return.
+            await self._stop_pump()
+            await self._close_uplink()
+            if provider is not None:
+                self._provider = provider
+            await self._open_uplink(reader)
+
+    async def aclose(self) -> None:
+        """Stop and unpublish; the source stays as it is. Never raises; more than once is fine."""
+        self._closed = True
+        async with self._switching:
+            await self._stop_pump()
+            await self._close_uplink()
+            if self._reader is not None:
+                await self._reader.aclose()
+            self._finished.set()
+
+    async def _open_uplink(self, reader: SourceReader) -> None:
+        uplink = await self._provider.open_uplink(
+            name=self.name, sample_rate=reader.sample_rate, channels=reader.channels
+        )
+        self._uplink = uplink
+        if self._closed:  # while the room was answering
+            await self._close_uplink()
+            raise PublishError("the publisher was closed while it published")
+        if reader.resync():
+            self._unsent = None
+        if not self.finished:
+            self._task = asyncio.create_task(self._pump(reader, uplink), name=f"publish {self.name}")
+
+    async def _close_uplink(self) -> None:
+        uplink, self._uplink = self._uplink, None
+        if uplink is not None:
+            try:
+                await uplink.aclose()
+            except Exception as error:
+                _log.warning("unpublishing %s failed: %s", self.name, error)
+
+    async def _stop_pump(self) -> None:
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _pump(self, reader: SourceReader, uplink: AudioUplink) -> None:
+        pace = _Pace(_LEAD_S) if reader.paced else None
+        while True:
+            if self._unsent is None:
+                try:
+                    self._unsent = await anext(reader, None)
+                except Exception as error:
+                    self._finished.set()
+                    self._report(error, "reading the source")
+                    return
+            block = self._unsent
+            if block is None:
+                self._finished.set()
+                self._call(self._on_end)
+                return
+            if pace is not None:
+                await pace.wait(block.duration)
+            if self.muted:
+                block = AudioBlock(np.zeros_like(block.samples), block.sample_rate, block.t)
+            try:
+                await uplink.write(block)
+            except Exception as error:
+                self._report(error, "sending")
+                return  # until reopen() starts another
+            self._unsent = None
+            self._blocks_sent += 1
+
+    def _report(self, error: Exception, doing: str) -> None:
+        if not isinstance(error, AvatarKitError):
+            cause = error
+            error = PublishError(f"{doing} for {self.name} failed: {type(cause).__name__}: {cause}")
+            error.__cause__ = cause
+        if self._on_error is None:
+            _log.error("%s", error)
+        else:
+            self._call(self._on_error, error)
+
+    def _call(self, callback: Callable[..., None] | None, *arguments: Exception) -> None:
+        if callback is not None:
+            try:
+                callback(*arguments)
+            except Exception:
+                _log.exception("a callback of the publisher of %s failed", self.name)
+
+
+class _Pace:
+    """Real time for a source that has none, a little ahead of it. Late by more than the lead, it does not
+    catch
+    up: the uplink has run dry by then, and a burst would be a lasting delay in its queue."""
+
+    def __init__(self, lead_s: float) -> None:
+        self._lead_s = lead_s
+        self._due: float | None = None
+
+    async def wait(self, duration: float) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if self._due is None or now > self._due:
+            self._due = now
+        early = self._due - self._lead_s - now
+        if early > 0:
+            await asyncio.sleep(early)
+        self._due += duration
