@@ -1,0 +1,344 @@
+"""The cartoon face: a clean 2D drawing that speaks, blinks, looks, nods, turns and tilts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from renderers import cartoon_shapes as shapes
+from renderers.canvas import Backend, Canvas, Color, Points, make_canvas
+from renderers.cartoon_rig import CartoonRig, Features
+from renderers.cartoon_shapes import EyeShape, MouthShape, Projection, closed, jaw_drop, on_face
+from renderers.face import DEFAULT_SIZE, Image, check_size
+
+if TYPE_CHECKING:
+    from avatarkit_rtc.motion.frame import MotionFrame
+
+
+def _rgb(red: int, green: int, blue: int) -> Color:
+    return blue, green, red
+
+
+def _mix(start: Color, end: Color, t: float) -> Color:
+    blue, green, red = (round(a + (b - a) * t) for a, b in zip(start, end, strict=True))
+    return blue, green, red
+
+
+_BACKGROUND_TOP: Final = _rgb(236, 240, 246)
+_BACKGROUND_BOTTOM: Final = _rgb(196, 208, 226)
+_SKIN: Final = _rgb(250, 216, 190)
+_SKIN_EDGE: Final = _rgb(233, 176, 146)
+_SKIN_SHADOW: Final = _rgb(214, 150, 122)
+_BLUSH: Final = _rgb(240, 128, 112)
+_HAIR: Final = _rgb(88, 56, 46)
+_HAIR_DARK: Final = _rgb(58, 36, 32)
+_HAIR_LIGHT: Final = _rgb(146, 98, 74)
+_BROW: Final = _rgb(82, 52, 44)
+_LASH: Final = _rgb(44, 28, 30)
+_EYE_WHITE: Final = _rgb(252, 250, 248)
+_EYE_SHADE: Final = _rgb(205, 200, 208)
+_IRIS: Final = _rgb(66, 122, 118)
+_IRIS_RING: Final = _rgb(32, 62, 66)
+_IRIS_GLOW: Final = _rgb(128, 186, 164)
+_PUPIL: Final = _rgb(18, 20, 26)
+_WHITE: Final = _rgb(255, 255, 255)
+_LIP_UPPER: Final = _rgb(200, 98, 94)
+_LIP_LOWER: Final = _rgb(219, 121, 114)
+_LIP_LINE: Final = _rgb(140, 58, 58)
+_MOUTH: Final = _rgb(84, 26, 34)
+_TONGUE: Final = _rgb(206, 98, 104)
+_TEETH: Final = _rgb(250, 248, 244)
+_SWEATER: Final = _rgb(58, 92, 150)
+_SWEATER_DARK: Final = _rgb(40, 66, 116)
+_SWEATER_LIGHT: Final = _rgb(80, 118, 178)
+_CLOTHES_STEPS: Final = 10
+
+_STRANDS: Final = tuple(
+    (share, _mix(_HAIR, color, 0.55), width)
+    for share, color, width in (
+        (0.16, _HAIR_DARK, 3.0),
+        (0.34, _HAIR_LIGHT, 4.5),
+        (0.42, _HAIR_LIGHT, 2.0),
+        (0.60, _HAIR_DARK, 2.6),
+        (0.80, _HAIR_LIGHT, 2.4),
+    )
+)
+"""Where a strand lies between the face's edge (0) and the outline (1) of a lock, its colour and width."""
+_STRAND_POINTS: Final = 32
+
+
+def _background(size: tuple[int, int]) -> Image:
+    """Soft vertical gradient with a halo behind the head."""
+    width, height = size
+    unit = min(size) / shapes.DESIGN
+    y = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
+    picture = np.asarray(_BACKGROUND_TOP) * (1 - y) + np.asarray(_BACKGROUND_BOTTOM) * y
+    across = (np.arange(width, dtype=np.float32) - width / 2) / (300 * unit)
+    down = (np.arange(height, dtype=np.float32) - (height - 300 * unit)) / (300 * unit)
+    halo = np.exp(-1.6 * (across[None, :] ** 2 + down[:, None] ** 2))[..., None]
+    picture = picture + (255 - picture) * 0.55 * halo
+    # A little noise keeps the gradient from showing steps.
+    noise = np.random.default_rng(1).uniform(-0.5, 0.5, (height, width, 1))
+    return np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
+
+
+class CartoonFace:
+    """Draws poses as a cartoon portrait; a :class:`renderers.Face`.
+
+    A picture of 512 x 512 takes a few milliseconds with OpenCV and about twice as long with Pillow. The face
+    remembers a running mean of the expression, so that a stream's constant offsets do not distort the mouth: use
+    one face for one stream.
+    """
+
+    def __init__(self, size: tuple[int, int] = DEFAULT_SIZE, *, backend: Backend = "auto") -> None:
+        """A face with pictures of ``size`` (width, height) pixels.
+
+        Raises:
+            ConfigurationError: the size or the backend cannot be right.
+            MissingDependencyError: neither OpenCV nor Pillow can be loaded.
+        """
+        self._size = check_size(size)
+        self._canvas: Canvas = make_canvas(backend)
+        self._rig = CartoonRig()
+        self._back = _background(self._size)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self._size
+
+    def render(self, frame: MotionFrame) -> Image:
+        """Draw ``frame``: shape (height, width, 3), uint8, blue-green-red. Any finite numbers will do."""
+        features = self._rig.features(frame)
+        canvas = self._canvas
+        canvas.begin(self._back)
+        _Painter(canvas, Projection(features, self._size), features).paint()
+        return canvas.image()
+
+
+class _Painter:
+    """Paints one picture, from back to front."""
+
+    def __init__(self, canvas: Canvas, projection: Projection, features: Features) -> None:
+        self._canvas = canvas
+        self._to = projection
+        self._f = features
+
+    def paint(self) -> None:
+        self._hair_back()
+        self._neck_and_clothes()
+        self._head()
+        self._nose()
+        mouth = MouthShape(self._f)
+        self._mouth(mouth)
+        # The subject's left eye is on the picture's right.
+        for side, lid, gaze in zip((1.0, -1.0), self._f.lids, self._f.gaze, strict=True):
+            self._eye(EyeShape(side, lid, gaze))
+        for side in (1.0, -1.0):
+            self._brow(side)
+        self._hair_front()
+
+    # -- helpers --------------------------------------------------------------------------------------------
+
+    def _surface(self, points: Points, lift: float = 0.0) -> Points:
+        return self._to.head(on_face(points, lift))
+
+    def _fill(self, points: Points, color: Color, lift: float = 0.0) -> None:
+        self._canvas.polygon(self._surface(points, lift), color)
+
+    def _line(self, points: Points, color: Color, width: float | Points, lift: float = 0.0) -> None:
+        pixels = np.asarray(width) * self._to.length(1.0)
+        self._canvas.polyline(self._surface(points, lift), color, pixels)
+
+    def _glow(self, x: float, y: float, radius: tuple[float, float], color: Color, alpha: float) -> None:
+        at = self._surface(np.array([[x, y]]))[0]
+        radii = (self._to.length(radius[0]), self._to.length(radius[1]))
+        self._canvas.glow((float(at[0]), float(at[1])), radii, color, alpha)
+
+    def _shaded(
+        self, outline: Points, middle: Points, colors: tuple[Color, Color], *, depth: float, steps: int
+    ) -> None:
+        """Fill ``outline``: one colour at its edge, the other at ``depth`` of the way to ``middle``."""
+        for step in range(steps):
+            t = step / (steps - 1)
+            self._canvas.polygon(outline + (middle - outline) * (t * depth), _mix(*colors, t * (2 - t)))
+
+    # -- parts ----------------------------------------------------------------------------------------------
+
+    def _hair_back(self) -> None:
+        outline = self._to.head(jaw_drop(shapes.HAIR_BACK, 0.0, 0.0), 0.9)
+        self._shaded(outline, outline.mean(axis=0), (_HAIR, _HAIR_DARK), depth=0.3, steps=5)
+
+    def _neck_and_clothes(self) -> None:
+        to, canvas, sway = self._to, self._canvas, np.array([6 * self._f.sway, 0.0])
+        collar = shapes.COLLAR + sway
+        back = to.flat(shapes.COLLAR_BACK + sway)
+        canvas.polygon(closed(back, to.flat(collar)), _SWEATER_DARK)
+        canvas.polyline(back, _mix(_SWEATER_DARK, _SWEATER, 0.5), 12 * to.unit)
+        under_chin = to.head(np.array([[-47.0, 84, -22], [47.0, 84, -22]]), 1.0)
+        left, right = to.flat(shapes.NECK_LEFT + sway), to.flat(shapes.NECK_RIGHT + sway)
+        neck = np.concatenate([shapes.spline([under_chin[0], *left]), shapes.spline([*right, under_chin[1]])])
+        canvas.polygon(neck, _mix(_SKIN, _SKIN_EDGE, 0.5))
+        self._chin_shadow(under_chin)
+        shoulders = shapes.SHOULDERS + sway
+        left, right = shoulders[shapes.SHOULDERS[:, 0] < 196], shoulders[shapes.SHOULDERS[:, 0] > 316]
+        outline = np.concatenate([left, collar, right, [(540, 700), (-28, 700)]])
+        middle = np.array([256.0, 720.0])
+        for step in range(_CLOTHES_STEPS):
+            t = step / (_CLOTHES_STEPS - 1)
+            inner = outline + (middle - outline) * (0.17 * t) + (0, 10 * t)
+            canvas.polygon(to.flat(inner), _mix(_SWEATER_LIGHT, _SWEATER, t * (2 - t)))
+        for side in (-1, 1):
+            fold = (
+                shapes.spline([(256 + side * 150, 520), (256 + side * 140, 490), (256 + side * 136, 468)])
+                + sway
+            )
+            canvas.polyline(to.flat(fold), _SWEATER_DARK, np.linspace(4, 0.5, len(fold)) * to.unit)
+        for down, width, color in ((9, 16, _SWEATER_DARK), (6, 16, _SWEATER_LIGHT), (7.5, 13, _SWEATER)):
+            canvas.polyline(to.flat(collar + np.array([0, down])), color, width * to.unit)
+
+    def _chin_shadow(self, under_chin: Points) -> None:
+        """The shadow of the head on the neck: darkest right under the jaw."""
+        to = self._to
+        left, right = under_chin
+        for step in range(5):
+            t = step / 4
+            depth = to.length(84 - 34 * t) - to.unit * 14 * self._f.pitch
+            sag = np.stack([np.linspace(left[0], right[0], 13), np.linspace(left[1], right[1], 13)], axis=1)
+            sag[:, 1] += depth * (0.62 + 0.38 * np.sin(np.linspace(0, np.pi, 13)))
+            sag[:, 0] = sag[:, 0].mean() + (sag[:, 0] - sag[:, 0].mean()) * (0.985 - 0.02 * t)
+            color = _mix(_mix(_SKIN, _SKIN_EDGE, 0.75), _SKIN_SHADOW, 0.35 + 0.65 * t)
+            self._canvas.polygon(np.concatenate([[left], sag, [right]]), color)
+
+    def _head(self) -> None:
+        outline = self._to.head(jaw_drop(shapes.FACE, self._f.mouth_open, self._f.mouth_side), 0.85)
+        # Light comes from the upper left.
+        light = self._surface(np.array([[-14.0, 0.0]]), -30.0)[0]
+        self._shaded(outline, light, (_SKIN_EDGE, _SKIN), depth=0.42, steps=13)
+        for side in (-1.0, 1.0):
+            self._glow(62 * side, 50 - 5 * self._f.smile, (34, 26), _BLUSH, 0.30)
+        self._glow(0, 116 + 22 * self._f.mouth_open, (26, 13), _WHITE, 0.22)
+        self._glow(-24, -66, (46, 26), _WHITE, 0.28)
+
+    def _nose(self) -> None:
+        self._glow(13, 34, (13, 26), _SKIN_SHADOW, 0.34)
+        self._glow(0, 47, (25, 15), _SKIN_SHADOW, 0.30)
+        self._glow(-2, 32, (12, 16), _WHITE, 0.55)
+        self._glow(-3, 4, (7, 34), _WHITE, 0.26)
+        ends = np.interp(
+            np.linspace(0, 1, len(shapes.NOSE_BASE)), [0, 0.15, 0.5, 0.85, 1], [0.8, 2.6, 2.2, 2.6, 0.8]
+        )
+        self._line(shapes.NOSE_BASE, _mix(_SKIN_SHADOW, _LIP_LINE, 0.28), ends, 17.0)
+
+    def _mouth(self, mouth: MouthShape) -> None:
+        lift = 5.0
+        outer_upper = mouth.at(mouth.outer_upper, outer=True)
+        outer_lower = mouth.at(mouth.outer_lower, outer=True)
+        upper, lower = mouth.at(mouth.inner_upper), mouth.at(mouth.inner_lower)
+        self._glow(0, float(mouth.outer_lower.max()) + 7, (26, 9), _SKIN_SHADOW, 0.34)
+        self._fill(closed(outer_upper, outer_lower), _LIP_UPPER, lift)
+        middle = (mouth.inner_upper + mouth.inner_lower) / 2
+        self._fill(closed(mouth.at(middle), outer_lower), _LIP_LOWER, lift)
+        lip = float((mouth.outer_lower - mouth.inner_lower).max())
+        self._glow(-4, float(mouth.inner_lower.max()) + 0.5 * lip, (17, 0.5 * lip), _WHITE, 0.42)
+        if mouth.gap > 0.8:
+            self._fill(closed(upper, lower), _MOUTH, lift)
+            if mouth.gap > 9:
+                self._fill(closed(mouth.at(mouth.tongue), lower), _TONGUE, lift)
+                at = len(mouth.tongue) // 2
+                top, bottom = float(mouth.tongue[at]) + 3, float(mouth.inner_lower[at])
+                if bottom - top > 6:
+                    groove = np.array([[mouth.x[at], top], [mouth.x[at], (top + bottom) / 2]])
+                    self._line(groove, _mix(_TONGUE, _MOUTH, 0.35), np.array([0.8, 1.8]), lift)
+            if float((mouth.inner_lower - mouth.lower_teeth).max()) > 0.5:
+                self._fill(closed(mouth.at(mouth.lower_teeth), lower), _mix(_TEETH, _EYE_SHADE, 0.6), lift)
+            self._fill(closed(upper, mouth.at(mouth.teeth)), _TEETH, lift)
+            self._line(upper, _LIP_LINE, 1.6 * np.sqrt(shapes.ARCH) + 0.6, lift)
+        else:
+            self._line(mouth.at(middle), _LIP_LINE, 1.9 * np.sqrt(shapes.ARCH) + 1.1, lift)
+        for end in (0, -1):
+            at = self._surface(upper[[end]], lift)[0]
+            radius = self._to.length(1.9)
+            self._canvas.ellipse((float(at[0]), float(at[1])), (radius, radius), _LIP_LINE)
+
+    def _eye(self, eye: EyeShape) -> None:
+        side = eye.side
+        outwards = (shapes.ACROSS * side + 1) / 2
+        lift = 2.0
+        # Lid and socket: the skin between crease and lashes is a touch darker.
+        crease = eye.rest_upper - 7 * shapes.ARCH**0.5
+        self._glow(shapes.EYE_X * side, shapes.EYE_Y - 14, (36, 20), _SKIN_SHADOW, 0.30)
+        self._fill(
+            closed(eye.curve(crease), eye.curve(np.maximum(eye.upper, crease))),
+            _mix(_SKIN, _SKIN_EDGE, 0.72),
+            lift,
+        )
+        self._line(eye.curve(crease), _mix(_SKIN_SHADOW, _HAIR, 0.25), 1.9 * shapes.ARCH**0.6 + 0.3, lift)
+        if eye.opened > 0.06:
+            self._fill(closed(eye.curve(eye.upper), eye.curve(eye.lower)), _EYE_WHITE, lift)
+            self._iris(eye, lift)
+            self._line(
+                eye.curve(eye.lower), _mix(_SKIN_SHADOW, _LASH, 0.35), 1.5 * shapes.ARCH**0.4 + 0.3, lift
+            )
+        # Upper lashes: a stroke that thickens outwards, with a flick beyond the corner.
+        lid = eye.curve(eye.upper)
+        width = (2.0 + 2.6 * outwards) * (0.4 + 0.6 * shapes.ARCH**0.35)
+        self._line(lid, _LASH, width, lift + 2)
+        corner = lid[-1] if side > 0 else lid[0]
+        droop = 5 * (1 - eye.opened)
+        flick = shapes.spline(
+            corner + np.array([(-3.0 * side, -1.5), (2.5 * side, -1.6), (7 * side, -5.5 + droop)])
+        )
+        self._line(flick, _LASH, np.linspace(3.2, 0.6, len(flick)), lift + 2)
+
+    def _iris(self, eye: EyeShape, lift: float) -> None:
+        for radius, dy, color in (
+            (14.6, 0.0, _IRIS_RING),
+            (12.8, 0.0, _IRIS),
+            (10.6, 1.8, _mix(_IRIS, _IRIS_GLOW, 0.35)),
+            (8.8, 3.0, _mix(_IRIS, _IRIS_GLOW, 0.75)),
+            (6.6, 0.0, _PUPIL),
+        ):
+            disc = eye.disc(radius, 0.0, dy)
+            if disc is not None:
+                self._fill(disc, color, lift)
+        # The lid's shadow lies on white and iris alike.
+        shade = np.minimum(eye.upper + 4.5 * shapes.ARCH**0.5, eye.lower)
+        self._fill(closed(eye.curve(eye.upper), eye.curve(shade)), _mix(_IRIS_RING, _EYE_SHADE, 0.45), lift)
+        for radius, dx, dy in ((4.0, -4.6, -5.2), (1.9, 4.4, 4.8)):
+            spark = eye.disc(radius, dx, dy)
+            if spark is not None:
+                self._fill(spark, _WHITE, lift)
+
+    def _brow(self, side: float) -> None:
+        brow = shapes.BROW * (side, 1.0) + (0.0, -7.0 * self._f.brow)
+        self._line(brow, _BROW, shapes.BROW_WIDTH, 4.0)
+
+    def _hair_front(self) -> None:
+        to, canvas = self._to, self._canvas
+        locks = [
+            (to.head(inner, 0.4), to.head(outer, 0.9))
+            for inner, outer in (
+                (shapes.HAIR_LEFT_INNER, shapes.HAIR_LEFT_OUTER),
+                (shapes.HAIR_RIGHT_INNER, shapes.HAIR_RIGHT_OUTER),
+            )
+        ]
+        for edge, _ in locks:
+            # The lock's shadow on the forehead.
+            near = edge[: len(edge) * 5 // 8]
+            canvas.polyline(near, _mix(_SKIN, _SKIN_EDGE, 0.8), np.linspace(5, 13, len(near)) * to.unit)
+        for edge, crown in locks:
+            canvas.polygon(np.concatenate([edge, crown]), _HAIR)
+            # Strands follow the lock from the parting to its tip.
+            path = shapes.resampled(crown[::-1], _STRAND_POINTS)
+            rail = shapes.resampled(edge, _STRAND_POINTS)
+            for share, color, width in _STRANDS:
+                strand = (rail + (path - rail) * share)[_STRAND_POINTS // 8 : -_STRAND_POINTS // 6]
+                taper = np.sin(np.linspace(0, np.pi, len(strand))) * to.length(width) + 0.2
+                canvas.polyline(strand, color, taper)
+            canvas.polyline(edge, _HAIR_DARK, np.linspace(1.0, 2.6, len(edge)) * to.unit)
+        for x, y, radius in ((-66, -112, (30, 16)), (56, -120, (36, 15))):
+            at = to.head(np.array([[x, y, 0.0]]), 1.0)[0]
+            size = (to.length(radius[0]), to.length(radius[1]))
+            canvas.glow((float(at[0]), float(at[1])), size, _HAIR_LIGHT, 0.4)

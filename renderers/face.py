@@ -1,0 +1,81 @@
+"""How a pose looks: the face protocol, and the faces by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from avatarkit_rtc.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from avatarkit_rtc.motion.frame import MotionFrame
+
+Image: TypeAlias = npt.NDArray[np.uint8]
+"""A picture, shape (height, width, 3), uint8, channels blue, green, red."""
+
+DEFAULT_SIZE: Final = (512, 512)
+"""Width and height in pixels of a face made by name."""
+
+FACE_NAMES: Final = ("cartoon", "null")
+"""What :func:`make_face` knows by name."""
+
+_MIN_SIDE, _MAX_SIDE = 16, 8192
+
+
+@runtime_checkable
+class Face(Protocol):
+    """Draws poses. One face serves one view: it may remember what it drew before."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of its pictures in pixels."""
+
+    def render(self, frame: MotionFrame) -> Image:
+        """Draw ``frame``; frames come in the order they are shown, from one thread at a time.
+
+        Returns:
+            A new array of shape (height, width, 3), uint8, blue-green-red; the caller owns it.
+        """
+
+
+def check_size(size: Any) -> tuple[int, int]:
+    """``size`` as (width, height).
+
+    Raises:
+        ConfigurationError: it is not two whole numbers from 16 to 8192.
+    """
+    try:
+        width, height = (int(side) for side in size)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"size must be (width, height) in pixels, not {size!r}") from None
+    if not (_MIN_SIDE <= width <= _MAX_SIDE and _MIN_SIDE <= height <= _MAX_SIDE):
+        raise ConfigurationError(f"size must be {_MIN_SIDE} to {_MAX_SIDE} pixels each way, not {size!r}")
+    return width, height
+
+
+def make_face(face: str | Face | None = "cartoon", size: tuple[int, int] = DEFAULT_SIZE) -> Face | None:
+    """The face called ``face``, with pictures of ``size`` (width, height) pixels.
+
+    ``"cartoon"`` is a 2D drawing. ``"null"`` (or None) draws nothing: the result is None, and a view then
+    hands on poses without pictures. An object with ``size`` and ``render()`` is returned as it is, and keeps
+    its size.
+
+    Raises:
+        ConfigurationError: no face has that name, or the size cannot be right.
+        MissingDependencyError: neither OpenCV nor Pillow can be loaded.
+    """
+    if face is None or face == "null":
+        return None
+    if face == "cartoon":
+        from renderers.cartoon import CartoonFace
+
+        return CartoonFace(check_size(size))
+    if isinstance(face, str):
+        raise ConfigurationError(f"there is no face {face!r}; the faces are {', '.join(FACE_NAMES)}")
+    if isinstance(face, Face):
+        return face
+    raise ConfigurationError(
+        f"a face is one of {', '.join(FACE_NAMES)}, or an object with size and render(), not {face!r}"
+    )
