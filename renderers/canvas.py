@@ -21,7 +21,7 @@ Points: TypeAlias = npt.NDArray[np.floating[Any]]
 Backend: TypeAlias = Literal["auto", "opencv", "pillow"]
 
 _LIMIT: Final = 16384.0
-"""Pixels; coordinates are cut here, far outside of any picture, so that fixed-point numbers do not overflow."""
+"""Pixels; coordinates are cut here, far outside of any picture, so that fixed-point numbers cannot wrap."""
 
 _QUARTER_TURN: Final = np.array([-1.0, 1.0])
 _CAP: Final = np.linspace(0, math.pi, 7)[1:-1, None]

@@ -87,8 +87,8 @@ class CartoonFace:
     """Draws poses as a cartoon portrait; a :class:`renderers.Face`.
 
     A picture of 512 x 512 takes a few milliseconds with OpenCV and about twice as long with Pillow. The face
-    remembers a running mean of the expression, so that a stream's constant offsets do not distort the mouth: use
-    one face for one stream.
+    remembers a running mean of the expression, so that a stream's constant offsets do not distort the mouth:
+    use one face for one stream.
     """
 
     def __init__(self, size: tuple[int, int] = DEFAULT_SIZE, *, backend: Backend = "auto") -> None:

@@ -26,8 +26,8 @@ _SETTLE_SIGMA: Final = 1.5
 _USED: Final = 10
 """Expression coefficients that are used: the basis is sorted, the first ones carry most."""
 
-# Which coefficient moves what is known only with FLAME's model file. The signs follow how the first ones go with
-# the loudness of real speech, the sizes are chosen by eye: lively and bounded mouth shapes, not the true ones.
+# Which coefficient moves what is known only with FLAME's model file. The signs follow how the first ones go
+# with the loudness of real speech, the sizes are chosen by eye: lively, bounded shapes, not the true ones.
 _OPEN_WEIGHTS: Final = np.array([-0.7, 0.3, 0.0, 0.35, 0.0, -0.35, 0.0, 0.0, 0.5, 0.0])
 _WIDE_WEIGHTS: Final = np.array([0.0, 0.5, -0.9, 0.0, -0.5, 0.0, -0.6, 0.4, 0.0, 0.3])
 _SMILE_WEIGHTS: Final = np.array([0.0, 0.7, 0.0, 0.3, 0.0, 0.0, 0.4, 0.0, 0.0, -0.4])

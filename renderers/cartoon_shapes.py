@@ -1,7 +1,7 @@
 """Shapes of the cartoon face: outlines in head coordinates, and how they are turned and projected.
 
-Head coordinates: x to the picture's right, y down, z towards the viewer; the origin is the middle of the head,
-and one unit is one pixel of a picture of 512 x 512.
+Head coordinates: x to the picture's right, y down, z towards the viewer; the origin is the middle of the
+head, and one unit is one pixel of a picture of 512 x 512.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ class Projection:
     def head(self, points: Points3, silhouette: float = 0.0) -> Points:
         """Head points, shape (n, 3), to pixels, shape (n, 2).
 
-        ``silhouette`` 0 turns a point of the surface; 1 keeps the width of an outline, as a round thing looks as
-        wide from any side and only what lies in front or behind moves.
+        ``silhouette`` 0 turns a point of the surface; 1 keeps the width of an outline, as a round thing looks
+        as wide from any side and only what lies in front or behind moves.
         """
         keep = 1 - silhouette
         x = points[:, 0] * (1 - keep * self._lost[0]) + (points[:, 2] - PIVOT[2]) * self._sin[0]
