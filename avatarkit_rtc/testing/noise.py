@@ -19,6 +19,7 @@ FOREIGN_TOPIC: Final = "lk.chat"
 """Topic of the foreign packets."""
 
 _HEADER: Final = struct.Struct("<BI")
+_FITS_A_DATA_PACKET: Final = 50_000
 
 
 class NoiseKind(StrEnum):
@@ -29,7 +30,7 @@ class NoiseKind(StrEnum):
     TRUNCATED = "truncated"
     """A good packet without its end."""
     OVERSIZED = "oversized"
-    """A length far beyond what follows, or a body of more than 64 KiB."""
+    """A length far beyond what follows, or a body of 50 000 bytes or of more than 64 KiB."""
     CORRUPT = "corrupt"
     """Compressed, with a bit turned over."""
     BOMB = "bomb"
@@ -57,10 +58,13 @@ def make_noise(rng: random.Random, good: bytes) -> NoisePacket:
                 noise[4] |= 0x80
         case NoiseKind.TRUNCATED:
             del noise[rng.randrange(1, len(noise)) :]
-        case NoiseKind.OVERSIZED if rng.random() < 0.5:
-            noise[: _HEADER.size] = _HEADER.pack(Flag.COMPRESSED, rng.randrange(1 << 20, 1 << 32))
         case NoiseKind.OVERSIZED:
-            noise = bytearray(_HEADER.pack(0, MAX_BODY_BYTES + 1) + bytes(MAX_BODY_BYTES + 1))
+            size = rng.choice((None, _FITS_A_DATA_PACKET, MAX_BODY_BYTES + 1))
+            if size is None:
+                noise[: _HEADER.size] = _HEADER.pack(Flag.COMPRESSED, rng.randrange(1 << 20, 1 << 32))
+            else:
+                # Zeros are no protobuf message.
+                noise = bytearray(_HEADER.pack(0, size) + bytes(size))
         case NoiseKind.CORRUPT:
             # The last eight bytes are gzip's checksum and length: nothing inflates past a wrong one.
             noise[-1 - rng.randrange(8)] ^= 1 << rng.randrange(8)

@@ -177,8 +177,8 @@ class StandInAvatar:
         loop = asyncio.get_running_loop()
         lead, queued = self._transport.audio_lead_s, self._transport.audio_queued_s
         if lead > 0 and queued <= 0:
-            # At the start, after sound was withheld, and after a hiccup longer than the queue. Silence fills it
-            # to its usual depth, so that the sound's delay stays constant.
+            # At the start, after sound was withheld, and after a hiccup longer than the queue. Silence fills
+            # it to its usual depth, so that the sound's delay stays constant.
             await self._transport.send_audio(
                 np.zeros(round(lead * block.sample_rate), np.int16), block.sample_rate
             )
