@@ -1,1 +1,74 @@
-"""Python client for streamed talking avatars."""
+"""Python client for streamed talking avatars.
+
+>>> from avatarkit_rtc import AvatarPlayer, LiveKitProvider
+
+See the README for a first program, and :class:`AvatarPlayer` for everything a player can do.
+"""
+
+from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.push_source import PushSource
+from avatarkit_rtc.errors import (
+    AlreadyConnectedError,
+    AudioDeviceError,
+    AvatarKitError,
+    AvatarTimeoutError,
+    ConfigurationError,
+    ConnectAbortedError,
+    ConnectError,
+    ConnectTimeoutError,
+    DisplayError,
+    MissingDependencyError,
+    NotConnectedError,
+    PublishError,
+    RoomMismatchError,
+    RoomNotOwned,
+    ServerError,
+)
+from avatarkit_rtc.events import ConnectionState, DisconnectReason
+from avatarkit_rtc.motion.events import RoundEndReason
+from avatarkit_rtc.motion.frame import MotionFrame
+from avatarkit_rtc.options import AvatarPlayerOptions, LiveKitConnectionConfig, ReconnectPolicy
+from avatarkit_rtc.player import AvatarPlayer, PlayerStats
+from avatarkit_rtc.playout.pose import Pose, PoseKind
+from avatarkit_rtc.providers.base import Provider
+from avatarkit_rtc.providers.livekit import LiveKitProvider
+from avatarkit_rtc.providers.loopback import LoopbackProvider
+from avatarkit_rtc.views import View
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AlreadyConnectedError",
+    "AudioBlock",
+    "AudioDeviceError",
+    "AvatarKitError",
+    "AvatarPlayer",
+    "AvatarPlayerOptions",
+    "AvatarTimeoutError",
+    "ConfigurationError",
+    "ConnectAbortedError",
+    "ConnectError",
+    "ConnectTimeoutError",
+    "ConnectionState",
+    "DisconnectReason",
+    "DisplayError",
+    "LiveKitConnectionConfig",
+    "LiveKitProvider",
+    "LoopbackProvider",
+    "MissingDependencyError",
+    "MotionFrame",
+    "NotConnectedError",
+    "PlayerStats",
+    "Pose",
+    "PoseKind",
+    "Provider",
+    "PublishError",
+    "PushSource",
+    "ReconnectPolicy",
+    "RoomMismatchError",
+    "RoomNotOwned",
+    "RoundEndReason",
+    "ServerError",
+    "View",
+    "__version__",
+]

@@ -1,23 +1,15 @@
-"""Events of the player: their names, their payloads, and the emitter behind ``player.on``."""
+"""Events of the player: their names and their payloads."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
-
-from pyee.base import EventEmitter
+from typing import TYPE_CHECKING, Final
 
 from avatarkit_rtc.motion.events import RoundEndReason
 
 if TYPE_CHECKING:
     from avatarkit_rtc.playout.stats import RoundStats
-
-_log = logging.getLogger("avatarkit_rtc")
 
 
 class ConnectionState(StrEnum):
@@ -96,7 +88,7 @@ class Stalled:
 
 @dataclass(frozen=True, slots=True)
 class RoundStarted:
-    """Payload of ``round-started``: the avatar begins to speak."""
+    """Payload of ``round-started``: a round is on show, with its transition or its first frame."""
 
     round: int
     """Number of the round since the player was made: 1, 2, …"""
@@ -109,6 +101,7 @@ class RoundEnded:
     round: int
     reason: RoundEndReason
     stats: RoundStats
+    """What was shown of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +153,8 @@ EVENTS: Final[dict[str, type | None]] = {
     "reconnect-failed": ReconnectFailed,
     "token-refreshed": None,
     "audio-unavailable": AudioNotice,
+    "audio-published": str,
+    "audio-ended": str,
     "view-closed": None,
 }
 """Every event by name, with the type of its payload."""
-
-Handler = Callable[..., Any]

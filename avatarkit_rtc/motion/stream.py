@@ -134,6 +134,11 @@ class MotionStream:
         current = self._round
         return current.number if current is not None and current.phase is not _Phase.CLOSED else None
 
+    @property
+    def muted(self) -> bool:
+        """Whether the current round was flushed and its rest is dropped."""
+        return self._round is not None and self._round.muted
+
     def receive(self, data: bytes, now: float) -> list[StreamEvent]:
         """Take one packet that arrived at ``now`` (monotonic seconds). Never raises on what it contains."""
         self._advance(now)

@@ -1,0 +1,210 @@
+"""The asyncio shell around stream, playout and stall detector: packets in, poses to the view, on time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from avatarkit_rtc.events import RoundEnded, RoundStarted, Stalled
+from avatarkit_rtc.log_limit import RateLimit
+from avatarkit_rtc.motion.events import RoundEndReason
+from avatarkit_rtc.motion.stream import MotionStream
+from avatarkit_rtc.options import AvatarPlayerOptions
+from avatarkit_rtc.playout.playout import Playout, RoundShown
+from avatarkit_rtc.playout.rounds import PlayState
+from avatarkit_rtc.playout.stall import StallDetector
+from avatarkit_rtc.views import View
+
+_log = logging.getLogger("avatarkit_rtc.motion")
+
+_LOG_EVERY_S: Final = 10.0
+
+
+class MotionLoop:
+    """Owns the timer that shows poses. All calls on the event loop."""
+
+    def __init__(
+        self,
+        options: AvatarPlayerOptions,
+        view: View | None,
+        emit: Callable[..., None],
+    ) -> None:
+        self.stream = MotionStream()
+        self.playout = Playout(options.playout())
+        self.stall = StallDetector(options.stall_timeout_s, watch_idle=options.watch_idle)
+        self.poses_shown = 0
+        """Poses handed to the view."""
+        self.view_errors = 0
+        """Times the view raised."""
+        self.worst_lateness_s = 0.0
+        """Longest time a pose was late against its deadline."""
+        self._view = view
+        self._emit = emit
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._stopping = False
+        self._view_closed = False
+        self._refused = 0
+        self._log_limit = RateLimit(_LOG_EVERY_S)
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to show poses, from idle on. More than once is fine."""
+        self._loop = asyncio.get_running_loop()
+        self._stopping = False
+        if self._timer is None:
+            self._schedule()
+
+    def stop_when_idle(self) -> None:
+        """Show what leads back to idle, then stop."""
+        self._stopping = True
+
+    def stop(self) -> None:
+        """Stop at once."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    @property
+    def running(self) -> bool:
+        """Whether poses are being shown."""
+        return self._timer is not None
+
+    # -- input -----------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """A motion packet came."""
+        loop = self._loop
+        if loop is None:
+            return
+        now = loop.time()
+        stream = self.stream
+        before = stream.counters.packets - sum(stream.counters.malformed.values())
+        events = stream.receive(data, now)
+        if stream.counters.packets - sum(stream.counters.malformed.values()) == before:
+            self._log_refused()
+            return
+        self.stall.activity(now)
+        self.stall.round_open(stream.open_round is not None)
+        if events:
+            self.playout.handle(events, now)
+            self._report_rounds()
+        self._schedule()
+
+    def cut(self, reason: RoundEndReason) -> None:
+        """The stream broke off, or was told to: to idle, dropping what is queued."""
+        loop = self._loop
+        if loop is None:
+            return
+        now = loop.time()
+        self.playout.handle(self.stream.close(reason, now), now)
+        self.playout.cut(reason, now)
+        self.stall.round_open(False)
+        self._report_rounds()
+        self._schedule()
+
+    def connected(self, *, expect_motion: bool = False) -> None:
+        """Connected (again); ``expect_motion`` if silence from now on is a stall even between rounds."""
+        assert self._loop is not None
+        self.stall.connected(self._loop.time())
+        if expect_motion:
+            self.stall.expect(self._loop.time())
+        self._schedule()
+
+    def disconnected(self) -> None:
+        """Not connected now."""
+        self.stall.disconnected()
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        loop = self._loop
+        if loop is None or (self._timer is None and self._stopping):
+            return
+        when = self.playout.next_deadline()
+        stall_at = self.stall.deadline()
+        if stall_at is not None:
+            when = min(when, stall_at)
+        when = max(when, loop.time())
+        if self._timer is not None:
+            if when >= self._timer_at - 0.0005:
+                return  # the timer that runs comes first and will set the next one
+            self._timer.cancel()
+        self._timer_at = when
+        self._timer = loop.call_at(when, self._tick)
+
+    def _tick(self) -> None:
+        assert self._loop is not None
+        self._timer = None
+        now = self._loop.time()
+        deadline = self.playout.next_deadline()
+        if self.stall.check(now):
+            self._stalled(now)
+        pose = self.playout.tick(now)
+        if pose is not None:
+            if deadline <= now:
+                self.worst_lateness_s = max(self.worst_lateness_s, now - deadline)
+            self._show(pose)
+        self._report_rounds()
+        if self._stopping and self.playout.state is PlayState.IDLE:
+            return
+        if self._timer is None:  # a handler may have scheduled already
+            self._schedule()
+
+    def _stalled(self, now: float) -> None:
+        silence, number = self.stall.silence_s(now), self.stream.open_round
+        _log.warning("nothing has come for %.1f s", silence)
+        self.cut(RoundEndReason.STALLED)
+        self._emit("stalled", Stalled(silence, number))
+
+    # -- output ----------------------------------------------------------------------------------------------
+
+    def _show(self, pose: Any) -> None:
+        view = self._view
+        self.poses_shown += 1
+        if view is None:
+            return
+        try:
+            view.show(pose)
+            closed = bool(getattr(view, "closed", False))
+        except Exception as error:
+            self._view_failed(error)
+            return
+        if closed and not self._view_closed:
+            self._emit("view-closed")
+        self._view_closed = closed
+
+    def tell_view(self, method: str, *arguments: Any) -> None:
+        """Call an optional method of the view, if it has it."""
+        call = getattr(self._view, method, None)
+        if call is not None:
+            try:
+                call(*arguments)
+            except Exception as error:
+                self._view_failed(error)
+
+    def _view_failed(self, error: Exception) -> None:
+        self.view_errors += 1
+        if self._log_limit.allows("view", asyncio.get_running_loop().time()):
+            _log.error("the view raised (%d times so far)", self.view_errors, exc_info=error)
+
+    def _report_rounds(self) -> None:
+        for news in self.playout.take_news():
+            if isinstance(news, RoundShown):
+                started = RoundStarted(news.round)
+                self.tell_view("round_started", started)
+                self._emit("round-started", started)
+            else:
+                ended = RoundEnded(news.stats.round, news.stats.reason, news.stats)
+                self.tell_view("round_ended", ended)
+                self._emit("round-ended", ended)
+
+    def _log_refused(self) -> None:
+        self._refused += 1
+        if self._log_limit.allows("refused", asyncio.get_running_loop().time()):
+            kinds = ", ".join(f"{kind.value}: {n}" for kind, n in self.stream.counters.malformed.items())
+            _log.warning("motion packets refused so far: %s", kinds)

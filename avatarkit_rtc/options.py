@@ -1,0 +1,134 @@
+"""Options of the player, checked where they are given."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from avatarkit_rtc.errors import ConfigurationError, RoomNotOwned
+from avatarkit_rtc.playout.idle import IdleMotion, IdleSpec
+from avatarkit_rtc.playout.playout import PlayoutOptions
+from avatarkit_rtc.providers.base import ConnectionConfig as LiveKitConnectionConfig
+
+__all__ = ["AvatarPlayerOptions", "LiveKitConnectionConfig", "LogLevel", "ReconnectPolicy"]
+
+LogLevel: TypeAlias = Literal["info", "warning", "error", "none"]
+
+LOG_LEVELS: Final = {"info": 20, "warning": 30, "error": 40, "none": 100}
+"""Our level names to those of :mod:`logging`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectPolicy:
+    """Exponential backoff with jitter."""
+
+    attempts: int | None = 10
+    """Attempts before giving up; None to go on for ever."""
+    first_delay_s: float = 0.5
+    """Pause before the first attempt: native teardown takes its time, and rejoining faster piles up."""
+    factor: float = 2.0
+    """Growth of the pause from attempt to attempt."""
+    max_delay_s: float = 30.0
+    """Longest pause."""
+    jitter: float = 0.2
+    """Share of the pause, 0 … 1, by which it varies at random: many clients must not come back at once."""
+    worth_a_retry: Callable[[Exception], bool] | None = None
+    """Asked after each failed attempt; None: everything but wrong options and a room of the caller's own."""
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ConfigurationError: a figure is out of range.
+        """
+        if self.attempts is not None and self.attempts < 1:
+            raise ConfigurationError("attempts must be 1 or more, or None for no end")
+        if not 0 < self.first_delay_s <= self.max_delay_s < math.inf:
+            raise ConfigurationError("0 < first_delay_s <= max_delay_s must hold")
+        if not 1 <= self.factor < math.inf or not 0 <= self.jitter <= 1:
+            raise ConfigurationError("factor must be 1 or more, and jitter between 0 and 1")
+
+    def retries(self, error: Exception) -> bool:
+        """Whether another attempt makes sense after ``error``."""
+        if self.worth_a_retry is not None:
+            return self.worth_a_retry(error)
+        return not isinstance(error, ConfigurationError | RoomNotOwned)
+
+    def delay_s(self, attempt: int, rng: random.Random) -> float:
+        """Pause before ``attempt`` (1, 2, …), in seconds."""
+        # The exponent is bounded because 2.0 ** 1100 overflows, and a kiosk may well try that often.
+        grown = self.first_delay_s * self.factor ** min(attempt - 1, 64)
+        return min(grown, self.max_delay_s) * (1 + self.jitter * rng.uniform(-1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class AvatarPlayerOptions:
+    """Everything that can be set on an :class:`~avatarkit_rtc.AvatarPlayer`, also as keyword arguments."""
+
+    log_level: LogLevel = "warning"
+    """What the ``avatarkit_rtc`` logger lets through; it is one logger for the whole process."""
+    enable_jitter_buffer: bool = True
+    """False: draw each frame on arrival."""
+    max_buffer_delay_ms: float = 80.0
+    """Cap of the delay that frames are held back for the sake of jitter: 0 … 10000."""
+    stall_timeout_s: float = 3.0
+    """Silence within a round that makes a stall; ``math.inf`` for never."""
+    watch_idle: bool = False
+    """Take silence between rounds for a stall as well; for services that send idle packets."""
+    idle: IdleSpec = None
+    """The face while nobody speaks: a pose, a clip, a function of seconds; None: breathing and blinks."""
+    start_transition_frames: int = 8
+    """Longest way from idle to the first pose, in frames of 40 ms."""
+    end_transition_frames: int = 40
+    """Way from the last pose to idle, in frames of 40 ms."""
+    disconnect_transition_frames: int = 12
+    """Way to idle when the stream breaks off, in frames of 40 ms."""
+    play_audio: bool = True
+    """Play the avatar's voice. False: nothing is heard, and no sound library is touched."""
+    audio_device: int | str | None = None
+    """Output device by index or name; None for the default."""
+    auto_reconnect: bool | ReconnectPolicy = False
+    """Rejoin by itself after a stall or a lost connection."""
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ConfigurationError: an option is out of range.
+        """
+        if self.log_level not in LOG_LEVELS:
+            raise ConfigurationError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
+        if not self.stall_timeout_s > 0:
+            raise ConfigurationError("stall_timeout_s must be more than 0 (math.inf for no stall detection)")
+        try:
+            self.playout()
+            IdleMotion(self.idle)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(str(error)) from error
+
+    def playout(self) -> PlayoutOptions:
+        """The part of it that the playout needs."""
+        fields = (field.name for field in dataclasses.fields(PlayoutOptions))
+        return PlayoutOptions(**{name: getattr(self, name) for name in fields})
+
+    def reconnect_policy(self) -> ReconnectPolicy | None:
+        """The policy of ``auto_reconnect``; None when it is off."""
+        if isinstance(self.auto_reconnect, ReconnectPolicy):
+            return self.auto_reconnect
+        return ReconnectPolicy() if self.auto_reconnect else None
+
+    def replaced(self, changes: dict[str, Any]) -> AvatarPlayerOptions:
+        """A copy with ``changes``.
+
+        Raises:
+            ConfigurationError: a name is unknown or a value out of range.
+        """
+        known = {field.name for field in dataclasses.fields(self)}
+        unknown = sorted(set(changes) - known)
+        if unknown:
+            raise ConfigurationError(
+                f"unknown option {', '.join(unknown)}; the options are {', '.join(sorted(known))}"
+            )
+        return dataclasses.replace(self, **changes)

@@ -1,0 +1,388 @@
+"""The player: wires provider, motion, playout, sound and view together, and owns their life."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from dataclasses import dataclass
+from typing import Any, Self
+
+from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.connection import Connection, ConnectionStats
+from avatarkit_rtc.emitter import EventHub, Handler
+from avatarkit_rtc.errors import AvatarTimeoutError, ConfigurationError, NotConnectedError
+from avatarkit_rtc.events import (
+    EVENTS,
+    AvatarJoined,
+    AvatarLeft,
+    ConnectionState,
+    DisconnectReason,
+    Stalled,
+)
+from avatarkit_rtc.motion.events import RoundEndReason
+from avatarkit_rtc.motion.stream import StreamCounters
+from avatarkit_rtc.motion_loop import MotionLoop
+from avatarkit_rtc.options import LOG_LEVELS, AvatarPlayerOptions
+from avatarkit_rtc.player_sound import AudioStats, PlayerSound
+from avatarkit_rtc.playout.stats import PlayoutStats
+from avatarkit_rtc.providers.base import AudioFeed, ConnectionConfig, Provider, TokenProvider
+from avatarkit_rtc.views import View
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerStats:
+    """One snapshot of everything; see the parts."""
+
+    connection: ConnectionStats
+    motion: StreamCounters
+    """Packets and frames; a copy that no longer changes."""
+    playout: PlayoutStats
+    audio: AudioStats
+    avatar: str | None
+    """Identity of the avatar in the room."""
+    poses_shown: int
+    """Poses handed to the view, idle ones included."""
+    view_errors: int
+    """Times the view raised."""
+    worst_lateness_ms: float
+    """Longest time a pose was shown after its deadline: how well the event loop keeps time."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The snapshot as plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+class AvatarPlayer:
+    """Plays one avatar.
+
+    ::
+
+        async with AvatarPlayer(LiveKitProvider(), view) as player:
+            await player.connect(url=url, token=token)
+            await player.wait_closed()
+
+    All methods belong on the event loop that called :meth:`connect`. Handlers (:meth:`on`) may be sync or
+    async.
+
+    ===========================================
+    ============================================================== call
+      what happens ===========================================
+    ============================================================== ``connect`` while connected or connecting
+      AlreadyConnectedError; nothing changes ``disconnect`` during ``connect``            ``connect`` raises
+    ConnectAbortedError; disconnected ``connect`` cancelled                        cleaned up; disconnected
+    ``reconnect`` while one runs                 joins it: one rejoin, both calls return together
+    ``reconnect`` before the first ``connect``   NotConnectedError
+    ``disconnect`` when disconnected             nothing
+    publishing before ``connect``                NotConnectedError
+    the server ends the room                     ``disconnected`` with the reason; idle face
+    the avatar leaves                            ``avatar-left``; an open round ends; idle face
+    the avatar comes back                        ``avatar-joined``; its next round plays
+    a second avatar joins                        ignored while the first one stays
+    ===========================================
+    ==============================================================
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        view: View | None = None,
+        *,
+        options: AvatarPlayerOptions | None = None,
+        **changes: Any,
+    ) -> None:
+        """
+        Args:
+            provider: where the avatar comes from. One player per provider.
+            view: what shows it; None to only listen. The player does not close it.
+            options: all options at once.
+            **changes: options by name, over those of ``options``; see :class:`AvatarPlayerOptions`.
+
+        Raises:
+            ConfigurationError: an option is unknown or out of range, or the view has no ``show``.
+        """
+        if view is not None and not callable(getattr(view, "show", None)):
+            raise ConfigurationError("a view needs a method show(pose)")
+        self.options = (options or AvatarPlayerOptions()).replaced(changes)
+        """The options in force."""
+        logging.getLogger("avatarkit_rtc").setLevel(LOG_LEVELS[self.options.log_level])
+        self._provider = provider
+        self._hub = EventHub(EVENTS)
+        self._motion = MotionLoop(self.options, view, self._emit)
+        self._sound = PlayerSound(
+            provider,
+            self.options,
+            hear=self._hear if callable(getattr(view, "sound", None)) else None,
+            is_muted=self._is_muted,
+            emit=self._emit,
+        )
+        self._connection = Connection(
+            provider,
+            self.options.reconnect_policy(),
+            self,
+            self._emit,
+            motion_timeout_s=min(self.options.stall_timeout_s, 60.0),
+        )
+        self._avatar: str | None = None
+        self._avatar_there = asyncio.Event()
+        self._view_closed = asyncio.Event()
+        provider.set_listener(_Listener(self))
+
+    # -- connection ------------------------------------------------------------------------------------------
+
+    async def connect(
+        self,
+        config: ConnectionConfig | None = None,
+        *,
+        url: str | None = None,
+        token: str | None = None,
+        room_name: str | None = None,
+        token_provider: TokenProvider | None = None,
+        timeout: float = 20.0,
+    ) -> None:
+        """Join the room.
+
+        Args:
+            config: everything at once, instead of the arguments that follow.
+            url: address of the server, ``ws://`` or ``wss://``.
+            token: join token.
+            room_name: the room the token should admit to; None to take its word.
+            token_provider: called for a fresh token now and at each reconnect, instead of ``token``.
+            timeout: longest time this may take, in seconds.
+
+        Raises:
+            AlreadyConnectedError: connected or connecting.
+            ConfigurationError: the arguments cannot be right.
+            ConnectError: it did not work; ConnectTimeoutError and ConnectAbortedError are kinds of it.
+        """
+        arguments = ConnectionConfig(url, token, room_name, token_provider, timeout)
+        if config is None:
+            config = arguments
+        elif arguments != ConnectionConfig(timeout_s=timeout):
+            raise ConfigurationError("give connect() a configuration or arguments, not both")
+        if self._connection.state in (ConnectionState.DISCONNECTED, ConnectionState.FAILED):
+            self._motion.start()
+        await self._connection.connect(config)
+
+    async def disconnect(self) -> None:
+        """Leave the room and release microphone and speaker. Never raises; at any time, more than once."""
+        await self._connection.disconnect()
+        await self._sound.aclose()
+        self._motion.stop_when_idle()
+
+    async def reconnect(self) -> None:
+        """Leave the room and join it again with the last configuration; what was published is published anew.
+
+        Raises:
+            NotConnectedError: never connected.
+            RoomNotOwned: the room is the caller's, and it is down.
+            ConnectError: joining did not work.
+        """
+        self._motion.start()
+        await self._connection.reconnect()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the room is joined now."""
+        return self._connection.state is ConnectionState.CONNECTED
+
+    def get_connection_state(self) -> ConnectionState:
+        """``disconnected``, ``connecting``, ``connected``, ``reconnecting`` or ``failed`` (compares as
+        str)."""
+        return self._connection.state
+
+    def get_native_client(self) -> Any:
+        """The underlying ``livekit.rtc.Room``, or None."""
+        return self._provider.get_native_client()
+
+    async def wait_for_avatar(self, timeout: float | None = None) -> str:
+        """Wait until the avatar is in the room; returns its identity.
+
+        Raises:
+            AvatarTimeoutError: it did not come within ``timeout`` seconds.
+        """
+        try:
+            await asyncio.wait_for(self._avatar_there.wait(), timeout)
+        except TimeoutError as error:
+            raise AvatarTimeoutError(
+                f"no avatar came within {timeout:g} s; was its session started for this room?"
+            ) from error
+        assert self._avatar is not None
+        return self._avatar
+
+    async def wait_closed(self) -> None:
+        """Wait until disconnected for good, or until the user closes the view."""
+        waits = [asyncio.create_task(w) for w in (self._connection.wait_closed(), self._view_closed.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.disconnect()
+        self._motion.stop()
+
+    # -- the user's sound ------------------------------------------------------------------------------------
+
+    async def start_publishing(self, device: int | str | None = None) -> None:
+        """Publish the microphone ``device`` (index or name; None for the default) until stop or disconnect.
+
+        Raises:
+            NotConnectedError: not connected.
+            AudioDeviceError: the device is missing or busy.
+            MissingDependencyError: the sound library is missing; the message says what to install.
+            PublishError: it is published already, or the room refused the track.
+        """
+        self._require_connection("start_publishing()")
+        await self._sound.start_microphone(device)
+
+    async def stop_publishing(self) -> None:
+        """Stop publishing the microphone and release it."""
+        await self._sound.stop_microphone()
+
+    async def publish_audio(
+        self, source: Any, *, sample_rate: int | None = None, channels: int | None = None
+    ) -> None:
+        """Publish own sound, beside the microphone if that is published too; the two are separate tracks.
+
+        Args:
+            source: a path (WAV; other formats with the ``record`` extra); a numpy array, shape (n,) or (n,
+                channels), int16 or float; bytes of 16-bit PCM; an async iterator of any of these or of
+                AudioBlock; a ``PushSource``; or a ready ``livekit.rtc.LocalAudioTrack``.
+            sample_rate: samples per second of arrays and bytes.
+            channels: channels of bytes.
+
+        Raises:
+            NotConnectedError: not connected.
+            ConfigurationError: the source is none of these, or needs a sample rate.
+            PublishError: something is published already, or the room refused the track.
+        """
+        self._require_connection("publish_audio()")
+        await self._sound.publish(source, sample_rate=sample_rate, channels=channels)
+
+    async def unpublish_audio(self) -> None:
+        """Stop publishing own sound. The source is not closed."""
+        await self._sound.unpublish()
+
+    def flush(self) -> None:
+        """Interruption: drop queued motion and sound, and mute the rest of this round."""
+        self._motion.cut(RoundEndReason.FLUSHED)
+        self._sound.flush()
+
+    # -- events and figures ----------------------------------------------------------------------------------
+
+    def on(self, event: str, handler: Handler | None = None) -> Any:
+        """Call ``handler`` at each ``event``; without a handler, a decorator.
+
+        A handler may be sync or async, and may leave out the payload argument.
+
+        Raises:
+            ConfigurationError: there is no such event.
+        """
+        if handler is None:
+            return lambda function: self._hub.on(event, function)
+        return self._hub.on(event, handler)
+
+    def off(self, event: str, handler: Handler) -> None:
+        """Stop calling ``handler``."""
+        self._hub.off(event, handler)
+
+    def stats(self) -> PlayerStats:
+        """One snapshot of everything."""
+        motion = self._motion
+        counters = motion.stream.counters
+        return PlayerStats(
+            connection=self._connection.stats(),
+            motion=dataclasses.replace(counters, malformed=dict(counters.malformed)),
+            playout=motion.playout.stats(),
+            audio=self._sound.stats(),
+            avatar=self._avatar,
+            poses_shown=motion.poses_shown,
+            view_errors=motion.view_errors,
+            worst_lateness_ms=motion.worst_lateness_s * 1000,
+        )
+
+    # -- hooks of the connection -----------------------------------------------------------------------------
+
+    def connection_lost(self, reason: RoundEndReason) -> None:
+        """Called by the connection: nothing comes from now on."""
+        self._motion.cut(reason)
+        self._motion.disconnected()
+        self._sound.flush()
+        self._forget_avatar()
+
+    async def connection_made(self, *, again: bool, expect_motion: bool) -> None:
+        """Called by the connection: packets may come."""
+        self._motion.connected(expect_motion=expect_motion)
+        if again:
+            await self._sound.republish()
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _emit(self, event: str, *payload: Any) -> None:
+        if event == "connection-state-changed":
+            self._motion.tell_view("connection_state", payload[0].value)
+        elif event == "view-closed":
+            self._view_closed.set()
+        self._hub.emit(event, *payload)
+        if event == "stalled" and isinstance(payload[0], Stalled):
+            self._connection.stalled()
+
+    def _hear(self, block: AudioBlock) -> None:
+        self._motion.tell_view("sound", block)
+
+    def _is_muted(self) -> bool:
+        return self._motion.stream.muted
+
+    def _require_connection(self, call: str) -> None:
+        if not self.is_connected:
+            raise NotConnectedError(f"{call} needs a connection; call connect() first")
+
+    def _forget_avatar(self) -> None:
+        self._avatar = None
+        self._avatar_there.clear()
+
+
+class _Listener:
+    """What the provider reports, kept off the player's public face."""
+
+    def __init__(self, player: AvatarPlayer) -> None:
+        self._player = player
+
+    def on_connection_state(self, state: ConnectionState, reason: DisconnectReason | None) -> None:
+        self._player._connection.provider_state(state, reason)
+
+    def on_motion_packet(self, data: bytes) -> None:
+        player = self._player
+        motion = player._motion
+        before = motion.stream.last_activity
+        motion.receive(data)
+        after = motion.stream.last_activity
+        if after is not None and after != before:
+            player._connection.note_activity(after)
+
+    def on_avatar_joined(self, identity: str) -> None:
+        self._player._avatar = identity
+        self._player._avatar_there.set()
+        self._player._emit("avatar-joined", AvatarJoined(identity))
+
+    def on_avatar_left(self, identity: str) -> None:
+        self._player._forget_avatar()
+        self._player._motion.cut(RoundEndReason.AVATAR_LEFT)
+        self._player._emit("avatar-left", AvatarLeft(identity))
+
+    def on_audio(self, feed: AudioFeed) -> None:
+        self._player._sound.attach(feed)
+
+    def on_audio_ended(self) -> None:
+        self._player._sound.detach()
+
+    def on_token_refreshed(self) -> None:
+        self._player._emit("token-refreshed")
+
+    def on_provider_error(self, error: Exception) -> None:
+        self._player._emit("error", error)

@@ -1,0 +1,297 @@
+"""The player's sound: the avatar's voice to the speaker and the view, the user's sound to the room."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats
+from avatarkit_rtc.errors import AvatarKitError, PublishError
+from avatarkit_rtc.events import AudioNotice
+from avatarkit_rtc.options import AvatarPlayerOptions
+from avatarkit_rtc.providers.base import AudioFeed, Provider, PublishedTrack
+
+_log = logging.getLogger("avatarkit_rtc.audio")
+
+MICROPHONE_TRACK: Final = "microphone"
+"""Name of the track that :meth:`PlayerSound.start_microphone` publishes."""
+
+CUSTOM_TRACK: Final = "custom-audio"
+"""Name of the track that :meth:`PlayerSound.publish` publishes."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStats:
+    """A snapshot of the sound."""
+
+    blocks_received: int
+    """Blocks of the avatar's sound that were read."""
+    blocks_dropped: int
+    """Blocks dropped because reading was too slow."""
+    blocks_muted: int
+    """Blocks of a flushed round, dropped."""
+    speaker: SpeakerStats | None
+    """The speaker; None before the first sound and when ``play_audio`` is off."""
+    microphone_blocks_sent: int | None
+    """Blocks of 10 ms sent from the microphone; None while it is not published."""
+    custom_blocks_sent: int | None
+    """Blocks of 10 ms sent from ``publish_audio``; None while nothing is, or for a ready track."""
+
+
+class _NativePublication:
+    """A ready track of the caller's, published again after each reconnect."""
+
+    blocks_sent: int | None = None
+
+    def __init__(self, provider: Provider, track: Any) -> None:
+        self._provider = provider
+        self._track = track
+        self._published: PublishedTrack | None = None
+
+    async def start(self) -> None:
+        self._published = await self._provider.publish_track(self._track)
+
+    async def reopen(self) -> None:
+        await self._unpublish()
+        await self.start()
+
+    async def aclose(self) -> None:
+        await self._unpublish()
+
+    async def _unpublish(self) -> None:
+        published, self._published = self._published, None
+        if published is not None:
+            await published.aclose()
+
+
+class PlayerSound:
+    """Owns the speaker, the microphone and everything that is published. All calls on the event loop."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        options: AvatarPlayerOptions,
+        *,
+        hear: Callable[[AudioBlock], None] | None,
+        is_muted: Callable[[], bool],
+        emit: Callable[..., None],
+    ) -> None:
+        """
+        Args:
+            hear: the view's taker of sound, if it has one.
+            is_muted: whether the round on show was flushed, so that its sound is dropped.
+            emit: the player's events.
+        """
+        self._provider = provider
+        self._options = options
+        self._hear = hear
+        self._is_muted = is_muted
+        self._emit = emit
+        self._speaker: AudioOutput | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._feed: AudioFeed | None = None
+        self._received = self._dropped_before = self._muted_blocks = 0
+        self._microphone: Any = None
+        self._published: dict[str, Any] = {}
+        self._starting: set[str] = set()
+
+    # -- the avatar's voice ----------------------------------------------------------------------------------
+
+    def attach(self, feed: AudioFeed) -> None:
+        """Play ``feed`` from now on, in place of the one before."""
+        previous, old_feed = self._reader, self._feed
+        self._feed = feed
+        self._reader = asyncio.create_task(self._read(feed, previous, old_feed))
+
+    def detach(self) -> None:
+        """The avatar's sound is gone."""
+        previous, old_feed = self._reader, self._feed
+        self._feed = None
+        if previous is not None:
+            self._reader = asyncio.create_task(self._end(previous, old_feed))
+
+    def flush(self) -> None:
+        """Drop the avatar's sound that is queued here."""
+        if self._speaker is not None:
+            self._speaker.flush()
+
+    async def _read(
+        self, feed: AudioFeed, previous: asyncio.Task[None] | None, old_feed: AudioFeed | None
+    ) -> None:
+        if previous is not None:
+            await self._end(previous, old_feed)
+        if not self._options.play_audio and self._hear is None:
+            return  # nobody listens: the stream is never started and costs nothing
+        try:
+            if self._options.play_audio and self._speaker is None:
+                self._speaker = await self._open_speaker()
+            speaker, hear = self._speaker, self._hear
+            async for block in feed:
+                self._received += 1
+                if self._is_muted():
+                    self._muted_blocks += 1
+                    continue
+                if speaker is not None:
+                    speaker.write(block)
+                if hear is not None:
+                    hear(block)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            _log.exception("reading the avatar's sound failed")
+            self._emit("error", error)
+        finally:
+            self._dropped_before += feed.dropped
+            if self._feed is feed:
+                self._feed = None
+            await feed.aclose()
+
+    async def _end(self, reader: asyncio.Task[None], feed: AudioFeed | None) -> None:
+        reader.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await reader
+        if feed is not None:
+            await feed.aclose()
+
+    async def _open_speaker(self) -> AudioOutput:
+        from avatarkit_rtc.audio.speaker import open_speaker
+
+        speaker, problem = await open_speaker(self._options.audio_device)
+        if problem is not None:
+            _log.warning("the avatar cannot be heard: %s", problem)
+            self._emit("audio-unavailable", AudioNotice(problem))
+        return speaker
+
+    # -- the user's sound ------------------------------------------------------------------------------------
+
+    async def start_microphone(self, device: int | str | None) -> None:
+        """Publish the microphone.
+
+        Raises:
+            AudioDeviceError: the device is missing or busy.
+            MissingDependencyError: the sound library is not installed.
+            NotConnectedError: not connected.
+            PublishError: it is published already, or the room refused the track.
+        """
+        from avatarkit_rtc.audio.microphone import open_microphone
+
+        with self._claim(MICROPHONE_TRACK, "the microphone", "stop_publishing()"):
+            microphone = await open_microphone(device)
+            try:
+                await self._publish(MICROPHONE_TRACK, microphone)
+            except BaseException:
+                await microphone.aclose()
+                raise
+            self._microphone = microphone
+
+    async def stop_microphone(self) -> None:
+        """Unpublish the microphone and release it. Nothing happens when it is not published."""
+        microphone, self._microphone = self._microphone, None
+        await self._unpublish(MICROPHONE_TRACK)
+        if microphone is not None:
+            await microphone.aclose()
+
+    async def publish(self, source: Any, *, sample_rate: int | None, channels: int | None) -> None:
+        """Publish the caller's own sound.
+
+        Raises:
+            ConfigurationError: the source is none.
+            NotConnectedError: not connected.
+            PublishError: something is published already, or the room refused the track.
+        """
+        from avatarkit_rtc.audio.sources import is_native_track
+
+        with self._claim(CUSTOM_TRACK, "audio", "unpublish_audio()"):
+            if is_native_track(source):
+                publication = _NativePublication(self._provider, source)
+                await publication.start()
+                self._published[CUSTOM_TRACK] = publication
+            else:
+                await self._publish(CUSTOM_TRACK, source, sample_rate=sample_rate, channels=channels)
+            self._emit("audio-published", CUSTOM_TRACK)
+
+    async def unpublish(self) -> None:
+        """Take back what :meth:`publish` published; its source is not closed."""
+        await self._unpublish(CUSTOM_TRACK)
+
+    async def republish(self) -> None:
+        """Publish everything anew, after a reconnect. A track that fails is reported as ``error``."""
+        for publication in list(self._published.values()):
+            try:
+                await publication.reopen()
+            except AvatarKitError as error:
+                self._emit("error", error)
+
+    @contextlib.contextmanager
+    def _claim(self, track: str, what: str, remedy: str) -> Any:
+        if track in self._published or track in self._starting:
+            raise PublishError(f"{what} is published already; call {remedy} first")
+        self._starting.add(track)
+        try:
+            yield
+        finally:
+            self._starting.discard(track)
+
+    async def _publish(self, track: str, source: Any, **form: Any) -> None:
+        from avatarkit_rtc.audio.publisher import AudioPublisher
+
+        def ended() -> None:
+            self._emit("audio-ended", track)
+
+        def failed(error: Exception) -> None:
+            self._emit("error", error)
+
+        publisher = AudioPublisher(self._provider, source, track, on_error=failed, on_end=ended, **form)
+        try:
+            await publisher.start()
+        except BaseException:
+            await publisher.aclose()
+            raise
+        self._published[track] = publisher
+
+    async def _unpublish(self, track: str) -> None:
+        publication = self._published.pop(track, None)
+        if publication is not None:
+            await publication.aclose()
+
+    # -- all of it -------------------------------------------------------------------------------------------
+
+    def stats(self) -> AudioStats:
+        """A snapshot."""
+
+        def sent(track: str) -> int | None:
+            publication = self._published.get(track)
+            return publication.blocks_sent if publication is not None else None
+
+        playing = self._speaker is not None and not isinstance(self._speaker, NullSpeaker)
+        return AudioStats(
+            blocks_received=self._received,
+            blocks_dropped=self._dropped_before + (self._feed.dropped if self._feed is not None else 0),
+            blocks_muted=self._muted_blocks,
+            speaker=self._speaker.stats() if playing and self._speaker is not None else None,
+            microphone_blocks_sent=sent(MICROPHONE_TRACK),
+            custom_blocks_sent=sent(CUSTOM_TRACK),
+        )
+
+    async def stop_hearing(self) -> None:
+        """End the avatar's sound; the speaker stays open for a reconnect."""
+        reader, feed = self._reader, self._feed
+        self._reader = self._feed = None
+        if reader is not None:
+            await self._end(reader, feed)
+        elif feed is not None:
+            await feed.aclose()
+
+    async def aclose(self) -> None:
+        """Unpublish everything and release every device. Never raises; more than once is fine."""
+        await self.stop_hearing()
+        await self.stop_microphone()
+        await self.unpublish()
+        speaker, self._speaker = self._speaker, None
+        if speaker is not None:
+            await speaker.aclose()
