@@ -121,6 +121,8 @@ class Converter:
     def _make_resampler(self, sample_rate: int) -> rtc.AudioResampler:
         from livekit import rtc
 
+        if sample_rate < 1:  # which the resampler would take and then fail on
+            raise ConfigurationError(f"a sample rate must be positive, not {sample_rate}")
         try:
             return rtc.AudioResampler(
                 sample_rate,

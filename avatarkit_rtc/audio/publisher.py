@@ -91,9 +91,9 @@ class AudioPublisher:
             NotConnectedError: the provider is not connected.
             PublishError: the room refused the track, or this publisher was started before.
         """
-        if self._task is not None or self._closed:
-            raise PublishError("this publisher was used before; make a new one")
         async with self._switching:
+            if self._reader is not None or self._closed:
+                raise PublishError("this publisher was used before; make a new one")
             reader = await asyncio.to_thread(
                 open_source, self._source, sample_rate=self._sample_rate, channels=self._channels
             )
@@ -116,7 +116,7 @@ class AudioPublisher:
         """
         async with self._switching:
             reader = self._reader
-            if self._closed or reader is None or self._task is None:
+            if self._closed or reader is None:
                 raise PublishError("this publisher is not running")
             # Cancelled rather than left to notice: a write to a connection that is gone may never return.
             await self._stop_pump()
