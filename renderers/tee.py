@@ -1,0 +1,78 @@
+"""Several views as one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from avatarkit_rtc.errors import ConfigurationError
+from renderers._log import ThinnedLog
+
+if TYPE_CHECKING:
+    from avatarkit_rtc.playout.pose import Pose
+    from avatarkit_rtc.views import View
+
+_OPTIONAL: Final = ("sound", "round_started", "round_ended", "connection_state")
+
+
+class Tee:
+    """Hands everything the player tells a view to several views.
+
+    A view that raises does not stop the others. The Tee has those optional methods of a view (``sound``,
+    ``round_started``, ``round_ended``, ``connection_state``) that at least one of its views has.
+    """
+
+    def __init__(self, *views: View) -> None:
+        """Raises ConfigurationError if something among ``views`` has no method ``show``."""
+        for view in views:
+            if not callable(getattr(view, "show", None)):
+                raise ConfigurationError(f"a view needs a method show(pose); {view!r} has none")
+        self.views: Final = tuple(views)
+        """The views, in the order they are told."""
+        self.errors = 0
+        """Calls that a view answered with an exception."""
+        self._log = ThinnedLog(logging.getLogger("avatarkit_rtc"))
+        self._shows = [(view, view.show) for view in views]
+        for name in _OPTIONAL:
+            methods = [(view, getattr(view, name)) for view in views if callable(getattr(view, name, None))]
+            if methods:
+                setattr(self, name, self._forward(methods))
+
+    def _forward(self, methods: list[tuple[View, Callable[[Any], Any]]]) -> Callable[[Any], None]:
+        def forward(argument: Any) -> None:
+            for view, method in methods:
+                try:
+                    method(argument)
+                except Exception as error:
+                    self._count(view, error)
+
+        return forward
+
+    def show(self, pose: Pose) -> None:
+        """Show ``pose`` in every view."""
+        for view, show in self._shows:
+            try:
+                show(pose)
+            except Exception as error:
+                self._count(view, error)
+
+    @property
+    def closed(self) -> bool:
+        """True once any of the views is closed."""
+        return any(bool(getattr(view, "closed", False)) for view in self.views)
+
+    def close(self) -> None:
+        """Close every view that can be closed, in reverse order; never raises."""
+        for view in reversed(self.views):
+            close = getattr(view, "close", None)
+            if callable(close):
+                try:
+                    close()
+                except Exception as error:
+                    self._count(view, error)
+
+    def _count(self, view: View, error: Exception) -> None:
+        self.errors += 1
+        name = type(view).__name__
+        self._log.warning(name, f"Tee: {name} raised {type(error).__name__}: {error}", error)
