@@ -20,6 +20,8 @@ _BLINK_S: Final = 0.18
 _EXPRESSIONS: Final = 24
 """Coefficients that move; the later ones of FLAME's hundred hardly ever do."""
 _FULL_SCALE: Final = 32768.0
+_SILENT: Final = 1e-3
+"""Loudness below this (-60 dB) is none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,9 +94,10 @@ def mouth_opening(pcm: npt.NDArray[np.int16], sample_rate: int, frames: int) -> 
     sound[:used] = pcm[:used] / _FULL_SCALE
     energy = np.concatenate([[0.0], np.cumsum(sound * sound)])
     loudness = np.sqrt(np.maximum(np.diff(energy[edges]), 0.0) / np.diff(edges))
-    loud = float(np.quantile(loudness, 0.95))
-    if loud < 1e-4:
+    heard = loudness[loudness > _SILENT]
+    if not len(heard):
         return np.zeros(frames)
+    loud = float(np.quantile(heard, 0.95))
     # Ears and mouths are far from linear: half the amplitude is more than half as loud, and as open.
     opening = (loudness / loud) ** 0.7
     # Symmetric, so that the mouth is neither early nor late.

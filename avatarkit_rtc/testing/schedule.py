@@ -303,7 +303,8 @@ def _audio(
         begin = done
         while (stop := round((block + 1) * AUDIO_BLOCK_S * sample_rate)) <= begin + len(timeline):
             offset = block * AUDIO_BLOCK_S
-            silent = any(since <= offset < until for since, until in muted)
+            middle = offset + AUDIO_BLOCK_S / 2
+            silent = any(since <= middle < until for since, until in muted)
             samples = timeline[done - begin : stop - begin]
             block, done = block + 1, stop
             yield ScheduledAudio(offset, None if silent else samples, sample_rate)

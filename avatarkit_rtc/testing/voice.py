@@ -119,6 +119,7 @@ def _compose(rng: np.random.Generator, duration: float) -> _Score:
     rest = (500.0 * size, 1500.0 * size, 2500.0 * size)
     score = _Score([(0.0, 0.0)], [(0.0, *rest)], [(0.0, base_pitch)], [], [])
     now, end = min(_LEAD_S, duration / 4), duration - min(_TAIL_S, duration / 4)
+    score.voicing.append((now, 0.0))
     while end - now > 0.08:
         syllables = int(rng.integers(3, 9))
         for i in range(syllables):
