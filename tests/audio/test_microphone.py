@@ -135,4 +135,4 @@ async def test_reading_before_the_start_is_an_error() -> None:
 @pytest.mark.parametrize("options", [{"channels": 0}, {"sample_rate": 1}, {"max_ms": 1}])
 def test_options_out_of_range_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError):
-        Microphone(**options)  # type: ignore[arg-type]
+        Microphone(**options)

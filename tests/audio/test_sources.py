@@ -20,7 +20,7 @@ from tests.support.pulse import peak_frequency, rms, run_python, tone
 
 async def read(reader: SourceReader, blocks: int | None = None) -> np.ndarray:
     """The samples of ``reader``, shape (n,), after a check that each block is one."""
-    out = []
+    out: list[np.ndarray] = []
     while blocks is None or len(out) < blocks:
         try:
             block = await anext(reader)
@@ -212,7 +212,7 @@ async def test_a_cancelled_read_loses_nothing(tmp_path: Path) -> None:
     ramp = (np.arange(48000 * 2) % 30000).astype(np.int16)
     path = write_wav(tmp_path / "ramp.wav", ramp.tobytes(), rate=48000, channels=1, width=2)
     reader = open_source(path)
-    blocks = []
+    blocks: list[np.ndarray] = []
     while True:
         task = asyncio.create_task(anext(reader))
         if len(blocks) % 10 == 0:

@@ -7,6 +7,7 @@ Each child process plays through the null sink ``speaker`` while its monitor is 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ async def opened(**options):
 """
 
 
-def run_main(pulse: PulseServer, body: str) -> list[dict[str, object]]:
+def run_main(pulse: PulseServer, body: str) -> list[dict[str, Any]]:
     """Run ``body`` inside ``async def main`` of a child; returns the stats it showed."""
     script = f"{PLAY}\nasync def main():\n" + "\n".join(f"    {line}" for line in body.strip().splitlines())
     out = pulse.run(f"{script}\n\nasyncio.run(main())\n", sink="speaker")
@@ -337,4 +338,4 @@ def test_volume_out_of_range_is_refused(make: type[Speaker] | type[NullSpeaker],
 )
 def test_options_out_of_range_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError):
-        Speaker(**options)  # type: ignore[arg-type]
+        Speaker(**options)

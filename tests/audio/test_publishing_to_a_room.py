@@ -1,0 +1,80 @@
+"""The user's sound through a real LiveKit server to another participant, before and after a reconnect."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from livekit import rtc
+
+from avatarkit_rtc.audio import AudioPublisher, PushSource
+from avatarkit_rtc.providers.base import ConnectionConfig
+from avatarkit_rtc.providers.livekit import LiveKitProvider
+from tests.support.livekit import LiveKitServer
+from tests.support.pulse import peak_frequency, tone
+
+
+class Listener:
+    """Somebody else in the room, who hears the newest track named ``voice``."""
+
+    def __init__(self) -> None:
+        self.room = rtc.Room()
+        self._track: asyncio.Queue[rtc.Track] = asyncio.Queue()
+        self.room.on("track_subscribed", lambda track, *_: self._track.put_nowait(track))
+
+    async def hear(self, seconds: float) -> np.ndarray:
+        """That much of what comes after the first loud sample of the next track, shape (n,), 48 kHz."""
+        stream = rtc.AudioStream(await self._track.get(), sample_rate=48000, num_channels=1)
+        heard = np.empty(0, np.int16)
+        try:
+            async for event in stream:
+                block = np.frombuffer(event.frame.data, np.int16)
+                if len(heard) or np.abs(block.astype(int)).max() > 3000:
+                    heard = np.concatenate([heard, block])
+                if len(heard) >= seconds * 48000:
+                    break
+        finally:
+            await stream.aclose()
+        return heard
+
+
+async def test_what_is_published_is_heard_and_heard_again_after_a_reconnect(
+    livekit_server: LiveKitServer, join_token: Callable[..., str]
+) -> None:
+    listener = Listener()
+    await listener.room.connect(livekit_server.url, join_token("listener"))
+    provider = LiveKitProvider()
+    config = ConnectionConfig(url=livekit_server.url, token=join_token("user"))
+    await provider.connect(config)
+    source = PushSource(16000, max_seconds=0.2)
+    errors: list[Exception] = []
+    voice = AudioPublisher(provider, source, "voice", on_error=errors.append)
+
+    async def speak() -> None:
+        for _ in range(100):
+            await source.push(tone(500, 1.0, rate=16000))
+
+    speaking = asyncio.create_task(speak())
+    try:
+        await voice.start()
+        heard = await asyncio.wait_for(listener.hear(0.5), 20)
+        assert peak_frequency(heard[4800:]) == pytest.approx(500, abs=5)
+
+        await provider.disconnect()
+        await asyncio.sleep(0.3)
+        await provider.connect(config)
+        await voice.reopen()
+        sent = voice.blocks_sent
+        heard = await asyncio.wait_for(listener.hear(0.5), 20)
+        assert peak_frequency(heard[4800:]) == pytest.approx(500, abs=5)
+        assert voice.blocks_sent > sent
+        assert not voice.finished
+    finally:
+        speaking.cancel()
+        await voice.aclose()
+        await provider.disconnect()
+        await listener.room.disconnect()
+    assert not source.ended
+    assert len(errors) <= 1  # the connection that went down under it
