@@ -90,7 +90,7 @@ class OpenCVWindow:
         self.drawn = 0
         """Pictures that came to the screen."""
         self.end_reason: str | None = None
-        """Why the window ended by itself: key, closed, display-lost, exit (of the process), failed; else None."""
+        """Why the window ended by itself: key, closed, display-lost, exit (of the process) or failed."""
         self._gui: Gui = get_gui(gui)
         self.name = self._gui.new_name()
         """What OpenCV knows the window by."""
