@@ -1,0 +1,136 @@
+"""``avatarkit-rtc demo``: a stand-in avatar through the whole pipeline, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from avatarkit_rtc.cli.options import Access, Clip, Duration, Face, Key, Pcm, PcmRate, Secret, Seed
+from avatarkit_rtc.cli.play import narrate
+from avatarkit_rtc.cli.publish import utterances
+from avatarkit_rtc.cli.running import live_line, player_line, run, say, wait_first
+from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.player import AvatarPlayer
+from avatarkit_rtc.providers.base import ConnectionConfig, Provider
+from avatarkit_rtc.providers.livekit import LiveKitProvider
+from avatarkit_rtc.providers.loopback import LoopbackProvider
+from avatarkit_rtc.testing.performer import Utterance
+from avatarkit_rtc.testing.schedule import StandInOptions
+from avatarkit_rtc.testing.stand_in import StandInAvatar
+from avatarkit_rtc.views import View
+
+if TYPE_CHECKING:
+    from renderers import OpenCVWindow, Recorder
+
+FILE_SECONDS = 12.0
+"""Length of the video where there is no window to close."""
+
+
+def demo(
+    livekit: Annotated[
+        str | None,
+        typer.Option(
+            "--livekit",
+            metavar="[URL]",
+            help="Through a LiveKit server: the one at URL, or one started here.",
+        ),
+    ] = None,
+    key: Key = None,
+    secret: Secret = None,
+    duration: Duration = None,
+    window: Annotated[bool, typer.Option(help="A window; or a video file, as without a display.")] = True,
+    out: Annotated[Path, typer.Option("--out", help="The video file, where there is no window.")] = Path(
+        "avatarkit-demo.mp4"
+    ),
+    face: Face = "cartoon",
+    mute: Annotated[bool, typer.Option("--mute", help="Do not play the voice.")] = False,
+    clip: Clip = None,
+    pcm: Pcm = None,
+    pcm_rate: PcmRate = 24000,
+    seed: Seed = 1,
+) -> None:
+    """Watch a talking avatar come through the whole pipeline. Without a display it goes into a video file."""
+    parts = utterances(clip, pcm, pcm_rate, seed)
+    view, path = open_view(window, out, face)
+    if path is not None and duration is None:
+        duration = FILE_SECONDS
+    try:
+        heard = path is None and not mute
+        run(lambda stop: _demo(stop, livekit, key, secret, parts, view, duration, play=heard))
+    finally:
+        view.close()
+    if path is not None:
+        say(f"wrote {path}")
+
+
+def open_view(window: bool, out: Path, face: str) -> tuple[OpenCVWindow | Recorder, Path | None]:
+    """A window; or, where there can be none, a video file and its path."""
+    from renderers import OpenCVWindow, Recorder, display_available
+
+    reason = "no window wanted"
+    if window:
+        available, reason = display_available()
+        if available:
+            say("q, Esc or closing the window ends it")
+            return OpenCVWindow("avatarkit-rtc demo", face=face), None
+    say(f"no window ({reason}); writing a video file instead: {out}")
+    return Recorder(out, face=face), out
+
+
+async def _demo(
+    stop: asyncio.Event,
+    livekit: str | None,
+    key: str | None,
+    secret: str | None,
+    parts: list[Utterance],
+    view: View,
+    duration: float | None,
+    *,
+    play: bool,
+) -> None:
+    way = _through_server(livekit, key, secret, parts) if livekit is not None else _in_process(parts)
+    async with way as (provider, config, avatar), AvatarPlayer(provider, view, play_audio=play) as player:
+        narrate(player)
+        await player.connect(config)
+        async with live_line(lambda fps: player_line(player, fps), lambda: player.stats().poses_shown):
+            await wait_first([stop.wait(), player.wait_closed(), avatar.run()], duration)
+
+
+@contextlib.asynccontextmanager
+async def _in_process(
+    parts: list[Utterance],
+) -> AsyncIterator[tuple[Provider, ConnectionConfig, StandInAvatar]]:
+    provider = LoopbackProvider()
+    yield provider, ConnectionConfig(), StandInAvatar(provider.avatar, parts, StandInOptions(pause_s=2.0))
+
+
+@contextlib.asynccontextmanager
+async def _through_server(
+    url: str, key: str | None, secret: str | None, parts: list[Utterance]
+) -> AsyncIterator[tuple[Provider, ConnectionConfig, StandInAvatar]]:
+    from avatarkit_rtc.testing.room import RoomTransport
+
+    room = f"avatarkit-demo-{secrets.token_hex(3)}"
+    async with contextlib.AsyncExitStack() as close:
+        if url == "local":
+            from avatarkit_rtc.testing.server import LocalServer
+            from avatarkit_rtc.testing.server_build import ensure_server
+
+            binary = await asyncio.to_thread(ensure_server, say)
+            server = await close.enter_async_context(LocalServer(binary))
+            way = Access(server.url, room, key=server.api_key, secret=server.api_secret)
+            say(f"a LiveKit server of our own is running at {server.url}")
+        else:
+            if not (key and secret):
+                raise ConfigurationError("--livekit URL needs --key and --secret as well")
+            way = Access(url, room, key=key, secret=secret)
+        transport = await close.enter_async_context(
+            RoomTransport(way.url, way.avatar_token, sample_rate=parts[0].sample_rate, reconnect=True)
+        )
+        yield LiveKitProvider(), way.viewer(), StandInAvatar(transport, parts, StandInOptions(pause_s=2.0))

@@ -1,0 +1,82 @@
+"""One JSON line per shown pose, written by a thread of its own."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from typing import IO, Final
+
+from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.playout.pose import Pose
+
+_QUEUED: Final = 2500
+
+
+class LineWriter:
+    """Writes objects as JSON lines without holding up who hands them over."""
+
+    def __init__(self, path: str) -> None:
+        """
+        Raises:
+            ConfigurationError: the file cannot be written.
+        """
+        try:
+            self._file: IO[str] = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise ConfigurationError(f"cannot write {path}: {error.strerror or error}") from error
+        self.dropped = 0
+        """Lines dropped because the disk did not keep up, or is full."""
+        self._queue: queue.Queue[object] = queue.Queue(_QUEUED)
+        self._thread = threading.Thread(target=self._write, name="avatarkit-lines", daemon=True)
+        self._thread.start()
+
+    def put(self, line: object) -> None:
+        """Write ``line`` soon; drops it when too many wait."""
+        try:
+            self._queue.put_nowait(line)
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Write what waits and close the file. More than once is fine."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def _write(self) -> None:
+        with self._file as file:
+            while (line := self._queue.get()) is not None:
+                try:
+                    made = line() if callable(line) else line
+                    file.write(json.dumps(made, separators=(",", ":")) + "\n")
+                except OSError:
+                    self.dropped += 1
+
+
+class MotionLog:
+    """A view that writes each pose as ``{"t", "round", "position", "kind", "pose"}``."""
+
+    def __init__(self, path: str) -> None:
+        self._lines = LineWriter(path)
+
+    @property
+    def dropped(self) -> int:
+        """Poses that could not be written."""
+        return self._lines.dropped
+
+    def show(self, pose: Pose) -> None:
+        """Write ``pose`` soon. It is immutable, so it is formatted on the writing thread."""
+        self._lines.put(
+            lambda: {
+                "t": pose.t,
+                "round": pose.round,
+                "position": pose.position,
+                "kind": pose.kind.value,
+                "pose": pose.frame.to_fields(),
+            }
+        )
+
+    def close(self) -> None:
+        """Write what waits and close the file."""
+        self._lines.close()

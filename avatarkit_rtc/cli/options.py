@@ -1,0 +1,122 @@
+"""Options that several commands share, and what they are turned into."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
+from avatarkit_rtc.providers.base import ConnectionConfig
+
+Url = Annotated[
+    str | None,
+    typer.Option("--url", envvar="LIVEKIT_URL", help="Address of the LiveKit server, ws:// or wss://."),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token", envvar="LIVEKIT_TOKEN", help="Join token; on the command line others can see it."
+    ),
+]
+Key = Annotated[
+    str | None, typer.Option("--key", envvar="LIVEKIT_API_KEY", help="API key, to make the token here.")
+]
+Secret = Annotated[
+    str | None,
+    typer.Option("--secret", envvar="LIVEKIT_API_SECRET", help="API secret; better in the environment."),
+]
+Room = Annotated[str | None, typer.Option("--room", help="Name of the room.")]
+Duration = Annotated[
+    float | None, typer.Option("--duration", min=0.0, help="Stop after so many seconds; without it, Ctrl-C.")
+]
+Clip = Annotated[
+    str | None,
+    typer.Option("--clip", help="JSON file of FLAME keyframes to perform instead of a made-up one."),
+]
+Pcm = Annotated[str | None, typer.Option("--pcm", help="Sound of the clip: WAV, or raw 16-bit mono.")]
+PcmRate = Annotated[int, typer.Option("--pcm-rate", help="Samples per second of raw sound.")]
+Seed = Annotated[int, typer.Option("--seed", help="Another seed, another performance.")]
+Face = Annotated[str, typer.Option("--face", help="How the avatar looks: cartoon.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A way into a room, from what was given on the command line or in the environment."""
+
+    url: str
+    room: str | None
+    token: str | None = field(default=None, repr=False)
+    key: str | None = None
+    secret: str | None = field(default=None, repr=False)
+
+    def viewer_token(self, identity: str) -> str:
+        """The token that was given, or a fresh one to watch and speak."""
+        if self.token is not None:
+            return self.token
+        assert self.key is not None
+        assert self.secret is not None
+        assert self.room is not None
+        return join_token(self.key, self.secret, self.room, identity)
+
+    def viewer(self, identity: str | None = None) -> ConnectionConfig:
+        """How a viewer connects: a fresh token at each connect where there is a key."""
+        identity = identity or f"viewer-{secrets.token_hex(3)}"
+        return ConnectionConfig(
+            url=self.url, room_name=self.room, token_provider=lambda: self.viewer_token(identity)
+        )
+
+    def avatar_token(self) -> str:
+        """The token that was given, or one as an avatar service's worker gets it."""
+        from avatarkit_rtc.testing.room import avatar_token
+
+        if self.token is not None:
+            return self.token
+        assert self.key is not None
+        assert self.secret is not None
+        assert self.room is not None
+        return avatar_token(self.key, self.secret, self.room)
+
+
+def access(
+    url: str | None, token: str | None, key: str | None, secret: str | None, room: str | None
+) -> Access:
+    """Check what was given.
+
+    Raises:
+        ConfigurationError: something is missing; the message says what.
+    """
+    if not url:
+        raise ConfigurationError("which server? Give --url, or set LIVEKIT_URL")
+    if token:
+        return Access(url, room, token=token)
+    if not (key and secret):
+        raise ConfigurationError(
+            "no way in: give --token (LIVEKIT_TOKEN), or --key and --secret (LIVEKIT_API_KEY, "
+            "LIVEKIT_API_SECRET)"
+        )
+    if not room:
+        raise ConfigurationError("which room? Give --room to make a token for it")
+    return Access(url, room, key=key, secret=secret)
+
+
+def join_token(key: str, secret: str, room: str, identity: str, ttl_s: float = 6 * 3600) -> str:
+    """A token that admits ``identity`` to ``room``, to watch and to publish sound.
+
+    Raises:
+        MissingDependencyError: ``livekit-api`` is not installed.
+    """
+    try:
+        from livekit import api
+    except ImportError as error:
+        raise MissingDependencyError(
+            "making tokens needs livekit-api: pip install 'avatarkit-rtc[server]'"
+        ) from error
+    grants = api.VideoGrants(
+        room_join=True, room=room, can_publish=True, can_subscribe=True, can_publish_data=True
+    )
+    made = api.AccessToken(key, secret).with_identity(identity).with_grants(grants)
+    return made.with_ttl(timedelta(seconds=ttl_s)).to_jwt()

@@ -1,0 +1,166 @@
+"""``avatarkit-rtc play``: join a room and play its avatar."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.cli.motion_log import MotionLog
+from avatarkit_rtc.cli.options import Duration, Face, Key, Room, Secret, Token, Url, access
+from avatarkit_rtc.cli.running import live_line, player_line, run, say, wait_first
+from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.events import AvatarJoined, AvatarLeft, Disconnected, ReconnectAttempt, RoundEnded
+from avatarkit_rtc.player import AvatarPlayer
+from avatarkit_rtc.playout.pose import Pose
+from avatarkit_rtc.providers.base import ConnectionConfig
+from avatarkit_rtc.providers.livekit import LiveKitProvider
+from avatarkit_rtc.views import View
+
+
+class NoView:
+    """What a headless player shows its poses to, and its sound: nobody. It keeps the sound being received."""
+
+    def show(self, pose: Pose) -> None:
+        """Nothing to do."""
+
+    def sound(self, block: AudioBlock) -> None:
+        """Nothing to do."""
+
+
+def play(
+    url: Url = None,
+    token: Token = None,
+    key: Key = None,
+    secret: Secret = None,
+    room: Room = None,
+    identity: Annotated[str | None, typer.Option("--identity", help="Own name, with --key.")] = None,
+    avatar: Annotated[str | None, typer.Option("--avatar", help="Identity of the avatar to play.")] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="No window, no sound card.")] = False,
+    duration: Duration = None,
+    stats: Annotated[
+        Path | None, typer.Option("--stats", help="Write the final figures here, as JSON.")
+    ] = None,
+    motion_log: Annotated[
+        Path | None, typer.Option("--motion-log", help="Write a JSON line per shown pose here.")
+    ] = None,
+    face: Face = "cartoon",
+    fullscreen: Annotated[bool, typer.Option("--fullscreen", help="Fill the screen.")] = False,
+    mute: Annotated[bool, typer.Option("--mute", help="Do not play the voice.")] = False,
+    audio_device: Annotated[str | None, typer.Option("--audio-device", help="Output device by name.")] = None,
+    microphone: Annotated[bool, typer.Option("--microphone", help="Publish the microphone.")] = False,
+    max_delay: Annotated[float, typer.Option("--max-delay", help="Cap of the buffer's delay, in ms.")] = 80.0,
+    jitter_buffer: Annotated[bool, typer.Option(help="Or draw frames on arrival.")] = True,
+    reconnect: Annotated[
+        bool, typer.Option("--reconnect", help="Come back after stalls and losses.")
+    ] = False,
+) -> None:
+    """Join a room and play its avatar in a window, or headless."""
+    way = access(url, token, key, secret, room)
+    options: dict[str, Any] = {
+        "play_audio": not (headless or mute),
+        "audio_device": audio_device,
+        "max_buffer_delay_ms": max_delay,
+        "enable_jitter_buffer": jitter_buffer,
+        "auto_reconnect": reconnect,
+    }
+    with contextlib.ExitStack() as close:
+        views: list[View] = []
+        if headless:
+            views.append(NoView())
+        else:
+            from renderers import OpenCVWindow
+
+            window = OpenCVWindow("avatarkit-rtc", face=face, fullscreen=fullscreen)
+            close.callback(window.close)
+            views.append(window)
+        if motion_log is not None:
+            log = MotionLog(str(motion_log))
+            close.callback(log.close)
+            views.append(log)
+        if stats is not None and not stats.parent.is_dir():
+            raise ConfigurationError(f"cannot write {stats}: there is no folder {stats.parent}")
+        view = stacked(views)
+        final = run(
+            lambda stop: play_until(
+                stop, way.viewer(identity), view, avatar, options, duration, microphone=microphone
+            )
+        )
+    if stats is not None:
+        stats.write_text(json.dumps(final, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def stacked(views: list[View]) -> View:
+    """One view out of several."""
+    if len(views) == 1:
+        return views[0]
+    from renderers import Tee
+
+    return Tee(*views)
+
+
+async def play_until(
+    stop: asyncio.Event,
+    config: ConnectionConfig,
+    view: View,
+    avatar: str | None,
+    options: dict[str, Any],
+    duration: float | None,
+    *,
+    microphone: bool = False,
+) -> dict[str, Any]:
+    """Play until ``stop``, the end of the room, the closing of the view or ``duration``; the final
+    figures."""
+    ended: list[str] = []
+    async with AvatarPlayer(LiveKitProvider(avatar_identity=avatar), view, **options) as player:
+        narrate(player)
+        player.on("disconnected", lambda event: ended.append(event.reason.value))
+        await player.connect(config)
+        if microphone:
+            await player.start_publishing()
+        async with live_line(lambda fps: player_line(player, fps), lambda: player.stats().poses_shown):
+            await wait_first([stop.wait(), player.wait_closed()], duration)
+        # The figures of the connection as it was, not of its own teardown.
+        figures = player.stats().as_dict()
+    figures["ended"] = ended[0] if ended else None
+    say(player_line(player, 0.0).split(" | ", 2)[2])
+    return figures
+
+
+def narrate(player: AvatarPlayer) -> None:
+    """Say what happens, a line each."""
+
+    def joined(event: AvatarJoined) -> None:
+        say(f"avatar {event.identity} is here")
+
+    def left(event: AvatarLeft) -> None:
+        say(f"avatar {event.identity} has left")
+
+    def ended(event: RoundEnded) -> None:
+        counters = event.stats.counters
+        say(
+            f"round {event.round}: {event.reason.value}, {counters.shown} frames "
+            f"({counters.recovered} recovered, {counters.interpolated} interpolated), "
+            f"{counters.freezes} freezes"
+        )
+
+    def disconnected(event: Disconnected) -> None:
+        say(f"disconnected: {event.reason.value}")
+
+    def attempt(event: ReconnectAttempt) -> None:
+        say(f"reconnect attempt {event.attempt} in {event.delay_s:.1f} s ({event.cause})")
+
+    player.on("connected", lambda: say("connected"))
+    player.on("avatar-joined", joined)
+    player.on("avatar-left", left)
+    player.on("round-ended", ended)
+    player.on("stalled", lambda: say("stalled: nothing comes from the avatar"))
+    player.on("disconnected", disconnected)
+    player.on("reconnect-attempt", attempt)
+    player.on("audio-unavailable", lambda notice: say(f"no sound: {notice.message}"))
+    player.on("error", lambda error: say(f"error: {error}"))
