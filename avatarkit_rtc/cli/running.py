@@ -27,7 +27,7 @@ console: Final = Console(stderr=True, highlight=False)
 
 def say(line: str) -> None:
     """One line for people."""
-    console.print(Text(line))
+    console.print(Text(line), soft_wrap=True)
 
 
 def run(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
