@@ -17,8 +17,8 @@ _Floats = npt.NDArray[np.float64]
 _JAW_OPEN_RAD: Final = 0.30
 _JAW_LIMIT_RAD: Final = 0.35
 _BLINK_S: Final = 0.18
-_EXPRESSIONS: Final = 24
-"""Coefficients that move; the later ones of FLAME's hundred hardly ever do."""
+_EXPRESSIONS: Final = 50
+"""Coefficients that move: avatar services leave the other half of the hundred at zero."""
 _FULL_SCALE: Final = 32768.0
 _SILENT: Final = 1e-3
 """Loudness below this (-60 dB) is none."""
