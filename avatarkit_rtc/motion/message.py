@@ -72,7 +72,7 @@ def decode_message(data: bytes) -> MotionMessage:
     """
     try:
         message = pb.Message.FromString(data)
-    except DecodeError as exc:
+    except (DecodeError, ValueError) as exc:  # the second from a protobuf runtime in pure Python
         raise PacketError(Malformed.BAD_MESSAGE) from exc
     response = message.server_response_animation
     keyframes = response.animation.keyframes

@@ -18,15 +18,17 @@ The rules (each has its test in ``tests/motion``):
 * Up to 64 behind the newest a frame is late; further behind, or with other content under a number seen
   before, it is a candidate, and two candidates in order open a new round. More than 250 ahead is a new
   position.
+* What is left of a flushed round is dropped until its end, the next round, idle, or 3 s without a frame of
+  it. After any other end from outside (a stall, a lost connection) the next frame opens a round.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import Final
 
+from avatarkit_rtc.motion.clock import forward
+from avatarkit_rtc.motion.counters import StreamCounters
 from avatarkit_rtc.motion.events import (
     FrameArrived,
     RoundCause,
@@ -37,79 +39,17 @@ from avatarkit_rtc.motion.events import (
     TransitionArrived,
 )
 from avatarkit_rtc.motion.frame import MotionFrame
-from avatarkit_rtc.motion.message import Malformed, MotionMessage, PacketError, decode_message
+from avatarkit_rtc.motion.message import MotionMessage, PacketError, decode_message
 from avatarkit_rtc.motion.packet import Packet, PacketKind, decode_packet
+from avatarkit_rtc.motion.round import LINGER_S, REORDER_S, Phase, Round
 from avatarkit_rtc.motion.sequence import REORDER_WINDOW, Arrival, SequenceTracker
 
-REORDER_S: Final = 0.3
-"""Packets overtake each other by no more than this."""
+__all__ = ["IDLE_PACKETS_TO_CLOSE", "LINGER_S", "REORDER_S", "MotionStream", "StreamCounters"]
 
 IDLE_PACKETS_TO_CLOSE: Final = 5
 """So many idle packets, with no frame for :data:`REORDER_S`, close a round whose end was lost."""
 
-LINGER_S: Final = 1.0
-"""So long after a round a lone frame without a start flag is not yet taken for a new round."""
-
 _CANDIDATE_S: Final = 2.0
-
-
-@dataclass(slots=True)
-class StreamCounters:
-    """What a stream has seen since it was made."""
-
-    packets: int = 0
-    """Packets, malformed ones included."""
-    frames: int = 0
-    """Frames delivered, each counted once."""
-    recovered: int = 0
-    """Frames of these that a redundant copy or a transition-end brought."""
-    idle: int = 0
-    transitions: int = 0
-    transition_ends: int = 0
-    duplicates: int = 0
-    """Frames that had arrived before by another packet."""
-    stragglers: int = 0
-    """Frames of a round that is over, dropped."""
-    muted: int = 0
-    """Frames dropped because their round was flushed."""
-    unconfirmed: int = 0
-    """Frames far out of order that no second one confirmed, dropped."""
-    rebased: int = 0
-    """Jumps of the numbering by more than 250 ahead."""
-    restarts: int = 0
-    """New rounds found by their numbering alone."""
-    resized_fields: int = 0
-    """Fields padded or cut to FLAME's lengths."""
-    extra_keyframes: int = 0
-    """Keyframes beyond the first of a message, ignored."""
-    malformed: dict[Malformed, int] = field(default_factory=dict)
-    """Packets (or redundant copies in them) refused, by kind."""
-
-    def refuse(self, kind: Malformed) -> None:
-        """Count one malformed packet."""
-        self.malformed[kind] = self.malformed.get(kind, 0) + 1
-
-
-class _Phase(Enum):
-    OPENING = "opening"  # a transition has come, no frame yet
-    OPEN = "open"
-    CLOSED = "closed"
-
-
-@dataclass(slots=True)
-class _Round:
-    number: int
-    opened_at: float
-    phase: _Phase = _Phase.OPENING
-    started: bool = False
-    first_frame_at: float = 0.0
-    active_at: float = 0.0
-    closed_at: float = 0.0
-    idle_packets: int = 0
-    muted: bool = False
-    latch: MotionFrame | None = None
-    tracker: SequenceTracker | None = None
-    lowest: int = 0
 
 
 class MotionStream:
@@ -120,8 +60,8 @@ class MotionStream:
         """Live counters."""
         self.last_activity: float | None = None
         """Moment of the last well-formed packet."""
-        self._round: _Round | None = None
-        self._previous: _Round | None = None
+        self._round: Round | None = None
+        self._previous: Round | None = None
         self._candidate: tuple[Packet, float] | None = None
         self._end_pose: MotionFrame | None = None
         self._rounds = 0
@@ -132,11 +72,11 @@ class MotionStream:
     def open_round(self) -> int | None:
         """Number of the round that is open, from its first transition or frame to its end."""
         current = self._round
-        return current.number if current is not None and current.phase is not _Phase.CLOSED else None
+        return current.number if current is not None and current.phase is not Phase.CLOSED else None
 
     @property
     def muted(self) -> bool:
-        """Whether the current round was flushed and its rest is dropped."""
+        """Whether the rest of a flushed round is being dropped."""
         return self._round is not None and self._round.muted
 
     def receive(self, data: bytes, now: float) -> list[StreamEvent]:
@@ -169,14 +109,19 @@ class MotionStream:
         self._advance(now)
         self._drop_candidate()
         current = self._round
-        if current is not None:
-            if current.phase is not _Phase.CLOSED:
-                self._close(current, reason)
+        if current is not None and current.phase is not Phase.CLOSED:
+            self._close(current, reason)
             current.muted = reason is RoundEndReason.FLUSHED
+            current.broken = not current.muted
         return self._take()
 
     def _advance(self, now: float) -> None:
-        self._now = max(self._now, now)  # in this order a NaN, like a step back, changes nothing
+        last, self._now = self._now, forward(self._now, now)
+        if self._now < last:
+            for each in (self._round, self._previous):
+                if each is not None:
+                    each.move(self._now - last)
+            self._drop_candidate()
 
     def _take(self) -> list[StreamEvent]:
         out, self._out = self._out, []
@@ -185,75 +130,81 @@ class MotionStream:
     # -- packets ---------------------------------------------------------------------------------------------
 
     def _on_frame(self, packet: Packet) -> None:
-        current = self._round
-        if packet.start and not (current is not None and self._is_own_start(current, packet)):
-            self._open(RoundCause.START, _message(packet))
-            self._begin(packet)
-        elif current is None or (current.tracker is None and current.phase is _Phase.CLOSED):
-            self._open(RoundCause.FRAME, _message(packet))
-            self._begin(packet)
-        elif current.tracker is None:
-            if not packet.start and self._is_straggler(packet):
-                self.counters.stragglers += 1
-            else:
-                self._begin(packet)
-        else:
-            self._place(current, current.tracker, packet)
-
-    def _place(self, current: _Round, tracker: SequenceTracker, packet: Packet) -> None:
-        """Sort a frame into the numbering of the current (or just closed) round."""
-        position = tracker.position_of(_seq(packet))
-        arrival = tracker.classify(position, _message(packet).frame)
-        since_end = self._now - current.closed_at if current.phase is _Phase.CLOSED else None
-        if since_end is not None and since_end > LINGER_S and not current.muted:
-            self._open(RoundCause.FRAME, _message(packet))
-            self._begin(packet)
+        current, frame = self._round, _message(packet).frame
+        if packet.start:
+            if current is None or not current.owns_start(_seq(packet), frame, self._now):
+                self._open_with(RoundCause.START, packet)
+                return
+        elif current is not None and self._is_straggler(current, packet):
+            self.counters.stragglers += 1
             return
+        if current is not None and current.tracker is not None:
+            self._place(current, current.tracker, packet)
+        elif current is not None and current.awaits_first_frame(self._now):
+            self._begin(current, packet)
+        else:
+            self._open_with(RoundCause.FRAME, packet)
+
+    def _place(self, current: Round, tracker: SequenceTracker, packet: Packet) -> None:
+        """Sort a frame into the numbering of the current (or just closed) round."""
+        frame, position = _message(packet).frame, tracker.position_of(_seq(packet))
+        arrival = tracker.classify(position, frame)
+        far = arrival in (Arrival.BEHIND, Arrival.CONFLICT) or (current.started and position < current.lowest)
+        if current.phase is Phase.CLOSED:
+            if current.abandoned(arrival, self._now):
+                self._open_with(RoundCause.FRAME, packet)
+                return
+            since_end = self._now - current.closed_at
+            if current.stand_in is not None and since_end <= REORDER_S:
+                same = tracker.get(current.stand_in) == frame
+                if same or position == current.stand_in:
+                    self._deliver_copies(current, tracker, packet, position)
+                    self.counters.duplicates += same
+                    self.counters.stragglers += not same
+                    return
+            far = far or (not current.muted and (since_end > REORDER_S or arrival is Arrival.JUMP))
         if arrival is Arrival.DUPLICATE:
-            self._note_activity(current)
+            current.note_activity(self._now)
             self._deliver_copies(current, tracker, packet, position)
             self.counters.duplicates += 1
-            return
-        before_start = current.started and position < current.lowest
-        far = before_start or arrival in (Arrival.BEHIND, Arrival.CONFLICT)
-        if since_end is not None and not current.muted:
-            far = far or since_end > REORDER_S or arrival is Arrival.JUMP
-        if far:
+        elif far:
             self._consider(packet)
-            return
-        if arrival is not Arrival.LATE:
-            self._drop_candidate()
-        current.started |= packet.start
-        self._deliver(current, tracker, packet, position, rebased=arrival is Arrival.JUMP)
+        else:
+            if arrival is not Arrival.LATE:
+                self._drop_candidate()
+            current.started |= packet.start
+            self._deliver(current, tracker, packet, position, rebased=arrival is Arrival.JUMP)
 
     def _on_transition(self, message: MotionMessage) -> None:
         self.counters.transitions += 1
         current = self._round
-        if current is not None and self._is_own_transition(current, message.frame):
-            self._note_activity(current)
+        if current is not None and current.owns_transition(message.frame, self._now):
+            current.note_activity(self._now)
             current.latch = current.latch or message.frame
             return
-        self._open(RoundCause.TRANSITION, message)
-        assert self._round is not None
-        self._round.latch = message.frame
-        self._out.append(TransitionArrived(self._round.number, message.frame))
+        opened = self._open(RoundCause.TRANSITION, message)
+        opened.latch = message.frame
+        self._out.append(TransitionArrived(opened.number, message.frame))
 
     def _on_transition_end(self, frame: MotionFrame) -> None:
         self.counters.transition_ends += 1
         current = self._round
-        if current is None:
-            return
-        if current.phase is _Phase.CLOSED:
-            current.muted = False
+        if current is None or current.phase is Phase.CLOSED:
+            self._end_pose = frame
+            if current is not None:
+                self._unmute(current)
             return
         if frame == self._end_pose and self._now - current.opened_at <= REORDER_S:
             return  # a repeat of the previous round's end that was overtaken by this round
         self._end_pose = frame
         if current.tracker is None:
             current.tracker = SequenceTracker(0)
-            self._emit(current, current.tracker, 0, frame, recovered=True)
+            current.first_frame_at = self._now
+            current.stand_in = 0
         elif current.tracker.newest_frame != frame:
-            self._emit(current, current.tracker, current.tracker.newest + 1, frame, recovered=True)
+            current.stand_in = current.tracker.newest + 1
+        if current.stand_in is not None:
+            self._emit(current, current.tracker, current.stand_in, frame, recovered=True)
         self._close(current, RoundEndReason.TRANSITION_END)
 
     def _on_idle(self) -> None:
@@ -264,43 +215,19 @@ class MotionStream:
         current.idle_packets += 1
         if current.idle_packets < IDLE_PACKETS_TO_CLOSE or self._now - current.active_at <= REORDER_S:
             return
-        if current.phase is _Phase.CLOSED:
-            current.muted = False
+        if current.phase is Phase.CLOSED:
+            self._unmute(current)
         else:
             self._close(current, RoundEndReason.IDLE)
 
     # -- whose is it? ----------------------------------------------------------------------------------------
 
-    def _is_own_start(self, current: _Round, packet: Packet) -> bool:
-        """Whether a start flag belongs to the round that is open: a duplicate, or overtaken by later
-        frames."""
-        tracker, frame = current.tracker, _message(packet).frame
-        if tracker is None:
-            return current.phase is not _Phase.CLOSED
-        position = tracker.position_of(_seq(packet))
-        if position == current.lowest and tracker.get(position) == frame:
-            return self._now - current.first_frame_at <= REORDER_S
-        recent = self._now - current.first_frame_at <= LINGER_S
-        early = current.lowest - REORDER_WINDOW <= position <= current.lowest
-        return recent and early and not current.started and not tracker.has(position)
-
-    def _is_straggler(self, packet: Packet) -> bool:
-        """Whether a frame right after a new round's transition is still one of the round before."""
+    def _is_straggler(self, current: Round, packet: Packet) -> bool:
+        """Whether a frame right after a round began is still one of the round before."""
         previous = self._previous
-        if previous is None or previous.tracker is None or self._now - previous.active_at > REORDER_S:
-            return False
-        position = previous.tracker.position_of(_seq(packet))
-        arrival = previous.tracker.classify(position, _message(packet).frame)
-        near = arrival in (Arrival.LATE, Arrival.DUPLICATE) or 0 < position - previous.tracker.newest <= 3
-        return near and position > 3
-
-    def _is_own_transition(self, current: _Round, frame: MotionFrame) -> bool:
-        """Whether a transition is another copy of the one that opened (or should have) the current round."""
-        if current.phase is _Phase.OPENING:
-            return True
-        if current.phase is _Phase.CLOSED:
-            return current.latch == frame and self._now - current.closed_at <= REORDER_S
-        return current.latch == frame or self._now - current.first_frame_at <= LINGER_S / 2
+        return previous is not None and previous.left_behind(
+            current, _seq(packet), _message(packet).frame, self._now
+        )
 
     def _consider(self, packet: Packet) -> None:
         """Two frames in order far from the current numbering open a new round."""
@@ -310,8 +237,7 @@ class MotionStream:
             if 0 < step <= REORDER_WINDOW and self._now - since <= _CANDIDATE_S:
                 self._candidate = None
                 self.counters.restarts += 1
-                self._open(RoundCause.RESTART, _message(first))
-                self._begin(first)
+                self._open_with(RoundCause.RESTART, first)
                 self._on_frame(packet)
                 return
         self._drop_candidate()
@@ -324,54 +250,56 @@ class MotionStream:
 
     # -- rounds and frames -----------------------------------------------------------------------------------
 
-    def _open(self, cause: RoundCause, message: MotionMessage) -> None:
+    def _open(self, cause: RoundCause, message: MotionMessage) -> Round:
         current = self._round
         if current is not None:
-            if current.phase is not _Phase.CLOSED:
+            if current.phase is not Phase.CLOSED:
                 self._close(current, RoundEndReason.SUPERSEDED)
             self._previous = current
         self._drop_candidate()
         self._rounds += 1
-        self._round = _Round(self._rounds, self._now, active_at=self._now)
+        self._round = opened = Round(self._rounds, self._now, active_at=self._now)
         self._out.append(RoundOpened(self._rounds, cause, message.req_id))
+        return opened
 
-    def _begin(self, packet: Packet) -> None:
+    def _open_with(self, cause: RoundCause, packet: Packet) -> None:
+        self._begin(self._open(cause, _message(packet)), packet)
+
+    def _begin(self, current: Round, packet: Packet) -> None:
         """The first frame of the current round."""
-        current = self._round
-        assert current is not None
         seq = _seq(packet)
         current.tracker = SequenceTracker(seq)
         current.lowest = seq
-        current.phase = _Phase.OPEN
+        if current.phase is Phase.OPENING:  # not when it was flushed before its first frame
+            current.phase = Phase.OPEN
         current.started = packet.start
         current.first_frame_at = self._now
         self._deliver(current, current.tracker, packet, seq)
 
     def _deliver(
         self,
-        current: _Round,
+        current: Round,
         tracker: SequenceTracker,
         packet: Packet,
         position: int,
         *,
         rebased: bool = False,
     ) -> None:
+        current.note_activity(self._now)
         if rebased:
             self.counters.rebased += 1
-        self._note_activity(current)
-        if not rebased:
+        else:
             self._deliver_copies(current, tracker, packet, position)
-        self._emit(current, tracker, position, _message(packet).frame, rebased=rebased)
-        if packet.end and current.phase is _Phase.OPEN:
-            self._end_pose = _message(packet).frame
-            self._close(current, RoundEndReason.END_FLAG)
+        frame = _message(packet).frame
+        self._emit(current, tracker, position, frame, rebased=rebased)
+        if packet.end:
+            self._end_pose = frame
+            if current.phase is Phase.OPEN:
+                self._close(current, RoundEndReason.END_FLAG)
+            self._unmute(current)
 
     def _deliver_copies(
-        self,
-        current: _Round,
-        tracker: SequenceTracker,
-        packet: Packet,
-        position: int,
+        self, current: Round, tracker: SequenceTracker, packet: Packet, position: int
     ) -> None:
         if packet.start:
             return  # whatever came before belongs to another round
@@ -379,24 +307,20 @@ class MotionStream:
             copy, at = packet.copies[back - 1], position - back
             if copy is None or at < 0 or tracker.has(at) or at < tracker.newest - REORDER_WINDOW:
                 continue
+            if current.started and at < current.lowest:
+                continue
             try:
                 message = decode_message(copy)
-            except PacketError as error:
-                self.counters.refuse(error.kind)
+            except PacketError:
+                self.counters.malformed_copies += 1
                 continue
-            if not self._was_in_previous(at, message.frame):
+            if self._previous is None or not self._previous.held(at, message.frame):
                 self._count_message(message)
                 self._emit(current, tracker, at, message.frame, recovered=True)
 
-    def _was_in_previous(self, position: int, frame: MotionFrame) -> bool:
-        previous = self._previous
-        return (
-            previous is not None and previous.tracker is not None and previous.tracker.get(position) == frame
-        )
-
     def _emit(
         self,
-        current: _Round,
+        current: Round,
         tracker: SequenceTracker,
         position: int,
         frame: MotionFrame,
@@ -413,15 +337,17 @@ class MotionStream:
         self.counters.recovered += recovered
         self._out.append(FrameArrived(current.number, position, frame, recovered, rebased))
 
-    def _close(self, current: _Round, reason: RoundEndReason) -> None:
-        current.phase = _Phase.CLOSED
+    def _close(self, current: Round, reason: RoundEndReason) -> None:
+        current.phase = Phase.CLOSED
         current.closed_at = self._now
         current.idle_packets = 0
         self._out.append(RoundClosed(current.number, reason))
 
-    def _note_activity(self, current: _Round) -> None:
-        current.active_at = self._now
-        current.idle_packets = 0
+    def _unmute(self, current: Round) -> None:
+        """A flushed round is over; its stragglers are still dropped as those of any round that has ended."""
+        if current.muted:
+            current.muted = False
+            current.closed_at = self._now
 
     def _count_message(self, message: MotionMessage) -> None:
         self.counters.resized_fields += message.resized_fields

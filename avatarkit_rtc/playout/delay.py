@@ -92,8 +92,10 @@ class QuantileDelay:
 
     def observe(self, jitter_s: float, now: float) -> None:
         """See :class:`DelayEstimator`."""
+        # What came before a jump of the numbering looks hours late.
+        jitter_s = min(jitter_s, BASE_WINDOW_S)
         self._jitter += (jitter_s - self._jitter) / 16
-        if now < self._window_end:
+        if 0.0 < self._window_end - now <= WINDOW_S:
             self._worst = max(self._worst, jitter_s)
         else:
             if self._window_end > -math.inf:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, Protocol
 
+from avatarkit_rtc.motion.clock import forward
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
+from avatarkit_rtc.motion.sequence import JUMP_AHEAD, REORDER_WINDOW
 from avatarkit_rtc.playout.delay import BASE_WINDOW_S, DelayEstimator, SlidingMinimum
 from avatarkit_rtc.playout.interpolation import blend, hermite
 from avatarkit_rtc.playout.media_clock import CATCH_UP_S, JUMP_S, playback_rate
@@ -73,7 +75,8 @@ class JitterBuffer:
     something sensible for frames that are missing.
 
     Inside, frames lie on a gapless timeline (*slots*); a slot differs from the sequence number by a shift
-    that changes only when the numbering jumps far ahead.
+    that changes only when the numbering jumps: as the caller says, by more than 250 ahead, or, with two
+    frames in order, by more than 64 back. A stream makes a new round, and so a new buffer, of the last.
     """
 
     def __init__(self, estimator: DelayEstimator, *, max_delay_s: float = 0.080) -> None:
@@ -93,8 +96,10 @@ class JitterBuffer:
         self._next: int | None = None
         self._due = 0.0
         self._base = SlidingMinimum(BASE_WINDOW_S)
-        self._shown: dict[int, MotionFrame] = {}
+        self._far_behind: int | None = None
         self._last: BufferedPose | None = None
+        self._last_slot = 0
+        self._before: MotionFrame | None = None
         self._holding = False
         self._ended = False
         self._now = float("-inf")
@@ -137,18 +142,23 @@ class JitterBuffer:
             recovered: a redundant copy brought it.
             rebased: the numbering jumped; the frame follows the newest one, whatever its number.
         """
-        self._now = now = max(self._now, now)
-        if rebased and self._next is not None:
+        now = self._advance_clock(now)
+        if self._next is not None and (rebased or self._jumped(seq)):
             self._shift = seq - (self._newest + 1)
+            self._base = SlidingMinimum(BASE_WINDOW_S)
         slot = seq - self._shift
-        base = self._base.update(now, now - slot * FRAME_INTERVAL_S)
-        self._estimator.observe(now - slot * FRAME_INTERVAL_S - base, now)
+        if slot in self._slots:
+            self.counters.late += 1
+            return
+        arrival = now - slot * FRAME_INTERVAL_S
+        base = self._base.update(now, arrival)
+        self._estimator.observe(arrival - base, now)
         if self._next is None or (self._last is None and slot < self._next):
             self._start(slot, now, base)
         if slot < self._next_slot:
             self.counters.late += 1
             return
-        self._slots.setdefault(slot, _Entry(frame, recovered, seq))
+        self._slots[slot] = _Entry(frame, recovered, seq)
         self._newest = max(self._newest, slot)
         if self._holding:
             self._resume(now, base)
@@ -163,57 +173,73 @@ class JitterBuffer:
 
     def pop(self, now: float) -> BufferedPose | None:
         """The pose that is due at ``now``, or None. One pose a call, however late the call comes."""
-        self._now = now = max(self._now, now)
+        now = self._advance_clock(now)
         if self._next is None or self.drained or now < self._due:
             return None
-        base = self._base.value
-        assert base is not None  # set by the first push, as _next is
+        base = self._known_base
         behind = now - (base + self._next * FRAME_INTERVAL_S) - self.target_delay_s
-        if behind > JUMP_S:
+        if self._slots and behind > JUMP_S:
             self._jump(self._next + int(behind / FRAME_INTERVAL_S), now)
         entry = self._slots.pop(self._next_slot, None)
         if entry is not None:
             kind = PoseKind.RECOVERED if entry.recovered else PoseKind.RECEIVED
-            return self._advance(kind, entry.frame, entry.position, now, base)
+            return self._advance(BufferedPose(kind, entry.frame, entry.position), now, base)
         if self._slots:
-            return self._advance(
-                PoseKind.INTERPOLATED, self._conceal(), self._next_slot + self._shift, now, base
-            )
+            return self._advance(self._conceal(), now, base)
         return self._hold(now)
 
     # -- time ------------------------------------------------------------------------------------------------
 
     @property
     def _next_slot(self) -> int:
-        assert self._next is not None
+        assert self._next is not None  # set by the first push
         return self._next
+
+    @property
+    def _known_base(self) -> float:
+        base = self._base.value
+        assert base is not None  # set by the first push
+        return base
+
+    def _advance_clock(self, now: float) -> float:
+        last, self._now = self._now, forward(self._now, now)
+        if self._now < last and self._next is not None:
+            # The clock was set: go on as if no time had passed, at the delay that is aimed at.
+            self._due = min(self._due + (self._now - last), self._now + FRAME_INTERVAL_S)
+            self._base = SlidingMinimum(BASE_WINDOW_S)
+            self._base.update(self._now, self._due - self._next * FRAME_INTERVAL_S - self.target_delay_s)
+        return self._now
+
+    def _jumped(self, seq: int) -> bool:
+        """Whether the numbering has become another, so that ``seq`` just follows the newest frame."""
+        ahead = seq - self._shift - self._newest
+        before, self._far_behind = self._far_behind, seq if ahead < -REORDER_WINDOW else None
+        if self._far_behind is None:
+            return ahead > JUMP_AHEAD
+        return before is not None and 0 < seq - before <= REORDER_WINDOW
 
     def _start(self, slot: int, now: float, base: float) -> None:
         self._next = slot
         self._due = max(now, base + slot * FRAME_INTERVAL_S + self.target_delay_s)
         self._newest = max(self._newest, slot) if self._slots else slot
 
-    def _advance(
-        self, kind: PoseKind, frame: MotionFrame, position: int, now: float, base: float
-    ) -> BufferedPose:
+    def _advance(self, pose: BufferedPose, now: float, base: float) -> BufferedPose:
         slot = self._next_slot
         # On the grid while the caller keeps up with it, re-anchored when it does not: never a burst.
         due = self._due if now - self._due < FRAME_INTERVAL_S / 2 else now
         error = due - (base + slot * FRAME_INTERVAL_S) - self.target_delay_s
         self._due = due + FRAME_INTERVAL_S / playback_rate(error)
-        self._next = slot + 1
-        self._shown[slot] = frame
-        self._shown.pop(slot - 2, None)
-        self._last = BufferedPose(kind, frame, position)
-        self._meter.shown(kind, now)
-        return self._last
+        in_line = self._last is not None and self._last_slot == slot - 1
+        self._before = self._last.frame if self._last is not None and in_line else None
+        self._last, self._last_slot, self._next = pose, slot, slot + 1
+        self._meter.shown(pose.kind, now)
+        return pose
 
-    def _hold(self, now: float) -> BufferedPose | None:
+    def _hold(self, now: float) -> BufferedPose:
         """Nothing is there and the media clock stands still, until the next frame comes."""
+        assert self._last is not None  # the first pose of a round is that of a frame
         self._holding = True
         self._due = now + FRAME_INTERVAL_S
-        if self._last is None:
-            return None
         self._meter.shown(PoseKind.HELD, now)
         return self._last._replace(kind=PoseKind.HELD)
 
@@ -222,45 +248,41 @@ class JitterBuffer:
         self._holding = False
         self._due = now
         behind = now - (base + self._next_slot * FRAME_INTERVAL_S) - self.target_delay_s
-        if behind > CATCH_UP_S and self._next_slot not in self._slots:
+        if behind > CATCH_UP_S:
             self._next = min(self._slots)
 
     def _jump(self, slot: int, now: float) -> int:
-        """Go on at ``slot``, or at the first frame from there on; returns the frames passed over."""
+        """Go on at the first frame from ``slot`` on, or at the newest; returns the frames passed over."""
+        slot = min(slot, max(self._slots))
         passed = [each for each in self._slots if each < slot]
-        ahead = [each for each in self._slots if each >= slot]
-        if not ahead and passed:
-            ahead = [passed.pop(passed.index(max(passed)))]
         for each in passed:
             del self._slots[each]
-        if ahead:
-            self._next = max(min(ahead), self._next_slot)
-            self._due = now
+        self._next = min(self._slots)
+        self._due = now
         self.counters.skipped += len(passed)
         return len(passed)
 
     # -- missing frames --------------------------------------------------------------------------------------
 
-    def _conceal(self) -> MotionFrame:
+    def _conceal(self) -> BufferedPose:
         """The pose for the next slot, from the last one shown and the first one that is there beyond it."""
-        slot = self._next_slot
-        beyond = min(self._slots)
-        b = self._slots[beyond].frame
-        a = self._shown.get(slot - 1)
-        if a is None:
-            return b
+        assert self._last is not None  # the first pose of a round is that of a frame
+        slot, beyond = self._next_slot, min(self._slots)
+        a, b = self._last.frame, self._slots[beyond]
         span = beyond - slot + 1
         if span - 1 > HERMITE_GAP:
-            return blend(a, b, 1.0 / span)
-        after = self._slots.get(beyond + 1)
-        return hermite(
-            a,
-            b,
-            before=self._shown.get(slot - 2),
-            after=after.frame if after is not None else None,
-            span=span,
-            weight=1.0 / span,
-        )
+            frame = blend(a, b.frame, 1.0 / span)
+        else:
+            after = self._slots.get(beyond + 1)
+            frame = hermite(
+                a,
+                b.frame,
+                before=self._before,
+                after=after.frame if after is not None else None,
+                span=span,
+                weight=1.0 / span,
+            )
+        return BufferedPose(PoseKind.INTERPOLATED, frame, b.position - (beyond - slot))
 
 
 class DirectBuffer:
@@ -272,7 +294,7 @@ class DirectBuffer:
         """Live counters of this round."""
         self._pending: BufferedPose | None = None
         self._newest: int | None = None
-        self._arrival = 0.0
+        self._now = float("-inf")
         self._ended = False
 
     current_delay_s: float | None = None
@@ -294,22 +316,23 @@ class DirectBuffer:
         self, seq: int, frame: MotionFrame, now: float, *, recovered: bool = False, rebased: bool = False
     ) -> None:
         """A frame arrived; see :meth:`JitterBuffer.push`."""
-        if self._newest is not None and seq <= self._newest:
+        self._now = forward(self._now, now)
+        if self._newest is not None and 0 <= self._newest - seq <= REORDER_WINDOW:
             self.counters.late += 1
             return
         if self._pending is not None:
             self.counters.skipped += 1
         self._newest = seq
-        self._arrival = now
         self._pending = BufferedPose(PoseKind.RECOVERED if recovered else PoseKind.RECEIVED, frame, seq)
 
     def pop(self, now: float) -> BufferedPose | None:
         """The newest frame that was not shown yet."""
+        self._now = forward(self._now, now)
         pose, self._pending = self._pending, None
         if pose is not None:
-            self._meter.shown(pose.kind, now)
+            self._meter.shown(pose.kind, self._now)
         return pose
 
     def next_deadline(self) -> float | None:
         """At once, while a frame waits."""
-        return self._arrival if self._pending is not None else None
+        return self._now if self._pending is not None else None

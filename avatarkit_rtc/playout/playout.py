@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from avatarkit_rtc.motion.clock import forward
 from avatarkit_rtc.motion.events import (
     FrameArrived,
     RoundClosed,
@@ -31,6 +32,9 @@ from avatarkit_rtc.playout.stats import PlayoutCounters, PlayoutStats, RoundStat
 
 MAX_ROUNDS_WAITING: Final = 2
 """Rounds that may wait behind the one on show; more than that means that rounds open without ever playing."""
+
+OVERLAP_S: Final = 0.3
+"""So long the frames that are left of a round may keep the next one waiting, which then catches up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class Playout:
         self._blend: _Blend | None = None
         self._last: MotionFrame | None = None
         self._grid: float | None = None
+        self._pose_until = -math.inf
         self._epoch = 0.0
         self._now = -math.inf
         self._total = PlayoutCounters()
@@ -176,14 +181,13 @@ class Playout:
 
     def next_deadline(self) -> float:
         """When to call :meth:`tick` next."""
-        candidates = [self._grid if self._grid is not None else self._now]
-        for each in (self._current, *self._waiting):
-            deadline = each.buffer.next_deadline() if each is not None else None
-            if deadline is not None:
-                candidates.append(deadline)
-        if self._state is PlayState.SPEECH and len(candidates) > 1:
-            return min(candidates[1:])
-        return min(candidates)
+        current = self._current
+        own = current.buffer.next_deadline() if current is not None else None
+        deadlines = [each for each in (own, self._takeover()) if each is not None]
+        # In speech the frames make the rhythm.
+        if self._state is not PlayState.SPEECH or own is None:
+            deadlines.append(self._grid if self._grid is not None else self._now)
+        return min(deadlines)
 
     def tick(self, now: float) -> Pose | None:
         """The pose to show at ``now``; None when nothing is due yet."""
@@ -193,11 +197,10 @@ class Playout:
         if current is not None:
             popped = current.buffer.pop(now)
             if popped is not None:
-                if self._state is not PlayState.SPEECH:
-                    self._move(PlayInput.FRAME_DUE)
-                    self._blend = None
+                self._move(PlayInput.FRAME_DUE)
+                self._blend = None
                 self._last = popped.frame
-                self._grid = now + FRAME_INTERVAL_S
+                self._grid = self._pose_until = now + FRAME_INTERVAL_S
                 return Pose(now, popped.kind, popped.frame, current.number, float(popped.position))
         if self._grid is not None and now < self._grid:
             return None
@@ -231,10 +234,19 @@ class Playout:
     # -- rounds ----------------------------------------------------------------------------------------------
 
     def _advance(self, now: float) -> float:
-        first = self._now == -math.inf
-        self._now = max(self._now, now)  # a step back, or NaN, counts as no time passed
-        if first and self._now > -math.inf:
+        last, self._now = self._now, forward(self._now, now)
+        if last == -math.inf:
             self._epoch = self._now
+        elif self._now < last:  # the clock was set: everything goes on as if no time had passed
+            step = self._now - last
+            self._epoch += step
+            self._pose_until += step
+            if self._grid is not None:
+                self._grid += step
+            if self._blend is not None:
+                self._blend = self._blend._replace(start=self._blend.start + step)
+            if self._current is not None:
+                self._current.shown_at += step
         return self._now
 
     def _find(self, number: int) -> _Round | None:
@@ -254,7 +266,7 @@ class Playout:
             self._put_on_show(opened, now)
             return
         if len(self._waiting) >= MAX_ROUNDS_WAITING:
-            self._finish(self._current, RoundEndReason.SUPERSEDED, now)
+            self._finish(self._current, self._current.end_reason or RoundEndReason.SUPERSEDED, now)
             self._put_on_show(self._waiting.popleft(), now)
         self._waiting.append(opened)
 
@@ -283,26 +295,28 @@ class Playout:
     def _settle(self, now: float) -> None:
         """Bring the round on show up to date before a pose is chosen."""
         while self._current is not None:
-            current, following = self._current, self._waiting[0] if self._waiting else None
-            if current.buffer.drained:
-                self._finish(current, current.end_reason or RoundEndReason.SUPERSEDED, now)
-                self._current = None
-                if following is not None:
-                    self._waiting.popleft()
-                    self._put_on_show(following, now)
-                    continue
-                self._move(PlayInput.DRAINED)
-                if self._state is PlayState.TRANSITION_OUT:
-                    self._start_blend(self._idle_pose, self.options.end_transition_frames, now)
-            elif following is not None:
-                deadline = following.buffer.next_deadline()
-                if deadline is not None and deadline <= now:
-                    # The next round's first frame is due: what is left of this one comes too late.
-                    self._finish(current, current.end_reason or RoundEndReason.SUPERSEDED, now)
-                    self._waiting.popleft()
-                    self._put_on_show(following, now)
-                    continue
-            return
+            current, takeover = self._current, self._takeover()
+            taken_over = takeover is not None and takeover <= now
+            drained = current.buffer.drained and self._pose_until <= now
+            if not taken_over and not drained:
+                return
+            self._finish(current, current.end_reason or RoundEndReason.SUPERSEDED, now)
+            if self._waiting:
+                self._put_on_show(self._waiting.popleft(), now)
+                continue
+            self._current = None
+            self._move(PlayInput.DRAINED)
+            if self._state is PlayState.TRANSITION_OUT:
+                self._start_blend(self._idle_pose, self.options.end_transition_frames, now)
+
+    def _takeover(self) -> float | None:
+        """When the next round goes on show even if the one before is not over."""
+        if not self._waiting or self._current is None:
+            return None
+        due = self._waiting[0].buffer.next_deadline()
+        if due is None:
+            return None
+        return max(due + OVERLAP_S if len(self._current.buffer) else due, self._pose_until)
 
     def _finish(self, ended: _Round, reason: RoundEndReason, now: float) -> None:
         ended.buffer.counters.skipped += len(ended.buffer)
@@ -330,18 +344,20 @@ class Playout:
     def _between_rounds(self, now: float) -> Pose:
         late = self._grid is None or now - self._grid > FRAME_INTERVAL_S / 2
         self._grid = (now if late or self._grid is None else self._grid) + FRAME_INTERVAL_S
-        number = self.current_round
         if self._blend is None:
             frame = self._last = self._idle_pose(now)
-            return Pose(now, PoseKind.IDLE, frame, number)
+            return Pose(now, PoseKind.IDLE, frame)
         begin, target, start, duration = self._blend
+        first_due = self._current.buffer.next_deadline() if self._current is not None else None
+        if self._state is PlayState.TRANSITION_IN and first_due is not None:
+            duration = min(duration, first_due - start)
         progress = (now - start) / duration if duration > 0 else 1.0
         self._last = blend(begin, target(now), ease(progress))
         if progress >= 1.0:
             self._move(PlayInput.BLEND_DONE)
             if self._state is PlayState.IDLE:
                 self._blend = None
-        return Pose(now, PoseKind.TRANSITION, self._last, number)
+        return Pose(now, PoseKind.TRANSITION, self._last, self.current_round)
 
 
 _CUTS: Final = frozenset(

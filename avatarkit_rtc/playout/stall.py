@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from avatarkit_rtc.motion.clock import forward
+
 
 class StallDetector:
     """Fires once when nothing has come for ``timeout_s`` while something should.
@@ -75,5 +77,5 @@ class StallDetector:
         return self._connected and (self._round_open or self._expecting or self._watch_idle)
 
     def _restart(self, now: float) -> None:
-        self._since = max(self._since, now)
+        self._since = forward(self._since, now)
         self._fired = False

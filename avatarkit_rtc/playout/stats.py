@@ -26,7 +26,7 @@ class PlayoutCounters:
     held: int = 0
     """Times the last pose had to stay for another 40 ms."""
     late: int = 0
-    """Frames that came after their place had been passed, dropped."""
+    """Frames that came after their place had been passed, or a second time, dropped."""
     skipped: int = 0
     """Frames that came in time and were jumped over all the same."""
     overflowed: int = 0
@@ -80,7 +80,7 @@ class ShownMeter:
         else:
             counters.interpolated += 1
         if self._last is not None:
-            gap = now - self._last
+            gap = max(0.0, now - self._last)
             counters.played_s += gap
             if gap > FREEZE_GAP_S:
                 counters.freezes += 1
