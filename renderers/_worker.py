@@ -32,7 +32,9 @@ class Worker(Generic[T]):
         self.errors = 0
         """Items whose handling raised."""
 
-    def __len__(self) -> int:
+    @property
+    def queued(self) -> int:
+        """Items that wait."""
         return len(self._queue)
 
     def put(self, item: T) -> None:

@@ -13,6 +13,8 @@ from typing import Final
 
 _PROBE_TIMEOUT_S: Final = 20.0
 
+_UNIX_SOCKET: Final = "/tmp/.X11-unix/X{}"
+
 _PROBE: Final = """
 try:
     import resource
@@ -145,7 +147,7 @@ def _connect(display: str) -> socket.socket | None:
         return None
     try:
         if host in ("", "unix"):
-            return _connect_unix(f"/tmp/.X11-unix/X{number}")
+            return _connect_unix(_UNIX_SOCKET.format(number))
         return socket.create_connection((host, 6000 + int(number)), timeout=1.0)
     except OSError:
         return None

@@ -155,12 +155,12 @@ class HeadlessSink:
     @property
     def dropped(self) -> int:
         """Poses and shots that gave way to newer ones because drawing or a reader was too slow."""
-        return self._stream_drops + (self._worker.dropped if self._worker else 0)
+        return self._stream_drops + (0 if self._worker is None else self._worker.dropped)
 
     @property
     def errors(self) -> int:
         """Poses that the face failed to draw."""
-        return self._worker.errors if self._worker else 0
+        return 0 if self._worker is None else self._worker.errors
 
     def count_dropped(self) -> None:
         """Count one shot that an iteration had no room for."""

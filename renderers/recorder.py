@@ -102,7 +102,7 @@ class Recorder:
         """Record ``pose``; never blocks. Ignored once closed."""
         if self._closed:
             return
-        if self.error is not None or len(self._worker) >= _QUEUE_POSES:
+        if self.error is not None or self._worker.queued >= _QUEUE_POSES:
             self._dropped_poses += 1
             return
         self._worker.put(pose)
