@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""Set everything up and run it, with nothing but Python 3.11+:
+
+    python3 start.py demo       installs the package, then runs "avatarkit-rtc demo"
+    python3 start.py test       installs it with its test tools, then runs all tests
+
+Both use the virtual environment .venv beside this file, made if it is not there. What follows the first word goes to
+avatarkit-rtc or to pytest: "python3 start.py demo --livekit", "python3 start.py test -k stream". Any other command of
+avatarkit-rtc may stand in demo's place.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+ENVIRONMENT = ROOT / ".venv"
+PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def main(arguments: list[str]) -> int:
+    """Install, then run; returns the exit code."""
+    if sys.version_info < (3, 11):
+        sys.exit(f"Python 3.11 or later is needed, this is {sys.version.split()[0]}")
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.exit(__doc__)
+    what, *rest = arguments
+    if not PYTHON.exists():
+        print(f"making {ENVIRONMENT}", file=sys.stderr, flush=True)
+        try:
+            venv.create(ENVIRONMENT, with_pip=True)
+        except (subprocess.CalledProcessError, OSError):
+            sys.exit("no virtual environment can be made; on Debian and Ubuntu: apt install python3-venv")
+    extra = "test" if what == "test" else "cli"
+    install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-e", f"{ROOT}[{extra}]"]
+    print(f"installing avatarkit-rtc[{extra}] into {ENVIRONMENT}", file=sys.stderr, flush=True)
+    if subprocess.run(install, check=False).returncode:
+        sys.exit("the installation failed, see above")
+    if what == "test":
+        return subprocess.run([PYTHON, "-m", "pytest", *rest], cwd=ROOT, check=False).returncode
+    try:
+        return subprocess.run([PYTHON, "-m", "avatarkit_rtc", what, *rest], check=False).returncode
+    except KeyboardInterrupt:
+        return 0  # the command has seen the same Ctrl-C and ended cleanly
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
