@@ -1,0 +1,1 @@
+"""Measurements, run from a checkout: ``python -m bench.decode`` and its neighbours. See README.md here."""
