@@ -1,4 +1,4 @@
-"""The bare program that ``bench.cpu`` compares with: the same packets and the same sound, LiveKit's SDK alone.
+"""What ``bench.cpu`` compares with: the same packets and the same sound, received by LiveKit's SDK alone.
 
 It takes from the room what the player takes, and nothing else: the avatar's data packets and its voice. It
 prints what it received when it is interrupted.

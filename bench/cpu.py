@@ -1,4 +1,4 @@
-"""Processor time of a headless player, compared with a bare LiveKit program in the same room at the same time.
+"""Processor time of a headless player against a bare LiveKit program in the same room at the same time.
 
 Both receive the same data packets and read the same voice; the player decodes, buffers and shows the poses as
 well. Start-up is left out.
@@ -81,9 +81,7 @@ def _check_same(ours: dict[str, Any], bare: dict[str, Any]) -> None:
     for what, (mine, theirs) in received.items():
         # One of the two was there a little longer; much is not a little.
         if min(mine, theirs) <= 0 or abs(mine - theirs) > max(_SAME_SHARE * theirs, 3 * 25):
-            raise RuntimeError(
-                f"not comparable: the player received {mine:.0f} {what}, the other {theirs:.0f}"
-            )
+            raise RuntimeError(f"not the same: the player received {mine:.0f} {what}, the other {theirs:.0f}")
 
 
 def measure(where: Place, *, seconds: float, runs: int) -> Report:
