@@ -12,6 +12,9 @@ def main() -> None:
         import typer  # noqa: F401
     except ImportError as error:
         sys.exit(f"avatarkit-rtc: {error.name} is missing; install it with: pip install 'avatarkit-rtc[cli]'")
-    from avatarkit_rtc.cli.app import run
+    try:
+        from avatarkit_rtc.cli.app import run
 
-    run(sys.argv[1:])
+        run(sys.argv[1:])
+    except KeyboardInterrupt:  # while importing, or the second Ctrl-C
+        sys.exit(130)

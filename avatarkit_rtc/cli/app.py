@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -14,6 +16,7 @@ from avatarkit_rtc.cli.devices import devices
 from avatarkit_rtc.cli.doctor import doctor
 from avatarkit_rtc.cli.play import play
 from avatarkit_rtc.cli.publish import publish
+from avatarkit_rtc.cli.running import SayHandler, fail
 from avatarkit_rtc.cli.token import token
 from avatarkit_rtc.errors import AvatarKitError
 
@@ -26,21 +29,41 @@ app = typer.Typer(
     add_completion=False,
     # Tracebacks with local variables would print tokens and secrets.
     pretty_exceptions_enable=False,
+    # Plain help and plain usage errors: they can be searched, and are not folded into boxes.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Play, record and test streamed talking avatars.",
 )
 
 
-@app.callback(invoke_without_command=True)
-def version(
-    show: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
-    ] = False,
-) -> None:
-    """Play, record and test streamed talking avatars."""
+def _version(show: bool) -> None:
     if show:
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version),
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show what the libraries log as well.")] = False,
+) -> None:
+    """Play, record and test streamed talking avatars."""
+    del version
+    set_up_logging(verbose)
+
+
+def set_up_logging(verbose: bool) -> None:
+    """Log lines go where lines for people go. LiveKit logs what we report ourselves, so it is left out."""
+    logging.basicConfig(handlers=[SayHandler()], level=logging.INFO if verbose else logging.WARNING)
+    if verbose:
+        return
+    logging.getLogger("livekit").setLevel(logging.CRITICAL)
+    if not sys.warnoptions:
+        # The secret of LiveKit's own development mode is shorter than PyJWT likes.
+        warnings.filterwarnings("ignore", module="jwt")
 
 
 for command in (demo, play, publish, token, devices, doctor):
@@ -62,8 +85,6 @@ def run(arguments: Sequence[str]) -> None:
     """Run one command; known errors become one line and exit code 1."""
     try:
         app(args=with_livekit_value(arguments), prog_name="avatarkit-rtc")
-    except AvatarKitError as error:
-        print(f"avatarkit-rtc: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except (AvatarKitError, OSError) as error:
+        # OSError: a full disk or the like, where a file of results is written.
+        fail(str(error))

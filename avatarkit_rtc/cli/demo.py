@@ -14,8 +14,9 @@ import typer
 from avatarkit_rtc.cli.options import Access, Clip, Duration, Face, Key, Pcm, PcmRate, Secret, Seed
 from avatarkit_rtc.cli.play import narrate
 from avatarkit_rtc.cli.publish import utterances
-from avatarkit_rtc.cli.running import live_line, player_line, run, say, wait_first
-from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.cli.requirements import what_to_install
+from avatarkit_rtc.cli.running import Stopped, live_line, player_line, run, say, unless, wait_first
+from avatarkit_rtc.errors import AvatarKitError, ConfigurationError, DisplayError, MissingDependencyError
 from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.providers.base import ConnectionConfig, Provider
 from avatarkit_rtc.providers.livekit import LiveKitProvider
@@ -57,30 +58,54 @@ def demo(
 ) -> None:
     """Watch a talking avatar come through the whole pipeline. Without a display it goes into a video file."""
     parts = utterances(clip, pcm, pcm_rate, seed)
-    view, path = open_view(window, out, face)
-    if path is not None and duration is None:
+    view, recorder = open_view(window, out, face)
+    if recorder is not None and duration is None:
         duration = FILE_SECONDS
     try:
-        heard = path is None and not mute
+        heard = recorder is None and not mute
         run(lambda stop: _demo(stop, livekit, key, secret, parts, view, duration, play=heard))
     finally:
         view.close()
-    if path is not None:
-        say(f"wrote {path}")
+    if recorder is not None:
+        report(recorder)
 
 
-def open_view(window: bool, out: Path, face: str) -> tuple[OpenCVWindow | Recorder, Path | None]:
-    """A window; or, where there can be none, a video file and its path."""
+def open_view(window: bool, out: Path, face: str) -> tuple[OpenCVWindow | Recorder, Recorder | None]:
+    """A window; or, where there can be none, what writes a video file, in both places of the pair."""
     from renderers import OpenCVWindow, Recorder, display_available
 
-    reason = "no window wanted"
     if window:
         available, reason = display_available()
         if available:
-            say("q, Esc or closing the window ends it")
-            return OpenCVWindow("avatarkit-rtc demo", face=face), None
-    say(f"no window ({reason}); writing a video file instead: {out}")
-    return Recorder(out, face=face), out
+            try:
+                opened = OpenCVWindow("avatarkit-rtc demo", face=face)
+            except (DisplayError, MissingDependencyError) as error:
+                reason = str(error)
+            else:
+                say("q, Esc or closing the window ends it")
+                return opened, None
+        recorder = Recorder(out, face=face)
+        say(f"no window ({reason}); writing a video file instead: {out}")
+    else:
+        recorder = Recorder(out, face=face)
+        say(f"writing a video file: {out}")
+    install = what_to_install()
+    if install is not None:
+        say(install)
+    return recorder, recorder
+
+
+def report(recorder: Recorder) -> None:
+    """Say what became of the file.
+
+    Raises:
+        AvatarKitError: nothing useful.
+    """
+    if recorder.error is not None:
+        raise AvatarKitError(f"the recording {recorder.path} broke off: {recorder.error}")
+    if not recorder.pictures:
+        raise AvatarKitError(f"nothing was shown, so {recorder.path} is empty; let it run for longer")
+    say(f"wrote {recorder.path}: {recorder.pictures} pictures, {recorder.path.stat().st_size / 1000:.0f} kB")
 
 
 async def _demo(
@@ -94,10 +119,13 @@ async def _demo(
     *,
     play: bool,
 ) -> None:
-    way = _through_server(livekit, key, secret, parts) if livekit is not None else _in_process(parts)
-    async with way as (provider, config, avatar), AvatarPlayer(provider, view, play_audio=play) as player:
+    way = _through_server(stop, livekit, key, secret, parts) if livekit is not None else _in_process(parts)
+    async with (
+        way as (provider, config, avatar),
+        AvatarPlayer(provider, view, play_audio=play, log_level="error") as player,
+    ):
         narrate(player)
-        await player.connect(config)
+        await unless(stop, player.connect(config))
         async with live_line(lambda fps: player_line(player, fps), lambda: player.stats().poses_shown):
             await wait_first([stop.wait(), player.wait_closed(), avatar.run()], duration)
 
@@ -112,7 +140,7 @@ async def _in_process(
 
 @contextlib.asynccontextmanager
 async def _through_server(
-    url: str, key: str | None, secret: str | None, parts: list[Utterance]
+    stop: asyncio.Event, url: str, key: str | None, secret: str | None, parts: list[Utterance]
 ) -> AsyncIterator[tuple[Provider, ConnectionConfig, StandInAvatar]]:
     from avatarkit_rtc.testing.room import RoomTransport
 
@@ -122,15 +150,19 @@ async def _through_server(
             from avatarkit_rtc.testing.server import LocalServer
             from avatarkit_rtc.testing.server_build import ensure_server
 
-            binary = await asyncio.to_thread(ensure_server, say)
-            server = await close.enter_async_context(LocalServer(binary))
+            def progress(line: str) -> None:
+                if stop.is_set():
+                    raise Stopped  # ends the build
+                say(line)
+
+            binary = await unless(stop, asyncio.to_thread(ensure_server, progress))
+            server = await unless(stop, close.enter_async_context(LocalServer(binary)))
             way = Access(server.url, room, key=server.api_key, secret=server.api_secret)
             say(f"a LiveKit server of our own is running at {server.url}")
         else:
             if not (key and secret):
                 raise ConfigurationError("--livekit URL needs --key and --secret as well")
             way = Access(url, room, key=key, secret=secret)
-        transport = await close.enter_async_context(
-            RoomTransport(way.url, way.avatar_token, sample_rate=parts[0].sample_rate, reconnect=True)
-        )
+        transport = RoomTransport(way.url, way.avatar_token, sample_rate=parts[0].sample_rate, reconnect=True)
+        await unless(stop, close.enter_async_context(transport))
         yield LiveKitProvider(), way.viewer(), StandInAvatar(transport, parts, StandInOptions(pause_s=2.0))

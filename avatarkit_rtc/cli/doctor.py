@@ -11,8 +11,9 @@ from importlib import metadata
 from typing import Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from avatarkit_rtc.cli.requirements import opencv_problem
+from avatarkit_rtc.errors import AvatarKitError
 
 PACKAGES: Final = ("livekit", "numpy", "protobuf", "pyee", "sounddevice", "opencv-python", "pillow", "av")
 LINUX_OPENCV: Final = "Debian, Ubuntu: apt install libgl1 libglib2.0-0"
@@ -32,13 +33,13 @@ class Finding:
 
 def doctor() -> None:
     """Tell what works on this machine, and what to install for what does not."""
-    table = Table("", "what", "", box=None, pad_edge=False)
-    findings = list(examine())
-    for finding in findings:
-        mark = {True: "[green]ok[/]", False: "[red]no[/]", None: "-"}[finding.works]
-        table.add_row(mark, finding.what, finding.detail)
-    Console(highlight=False).print(table)
-    if any(finding.essential and not finding.works for finding in findings):
+    fatal = False
+    for finding in examine():
+        # A line each, never folded: they are searched and pasted into reports.
+        mark, colour = {True: ("ok", "green"), False: ("no", "red"), None: ("- ", None)}[finding.works]
+        typer.echo(f"{typer.style(mark, fg=colour)}  {finding.what:15}  {finding.detail}")
+        fatal = fatal or (finding.essential and not finding.works)
+    if fatal:
         raise typer.Exit(1)
 
 
@@ -73,6 +74,8 @@ def _package(name: str) -> Finding:
 def _guarded(what: str, look: Callable[[], tuple[bool | None, str]], essential: bool) -> Finding:
     try:
         works, detail = look()
+    except AvatarKitError as error:
+        return Finding(what, False, str(error), essential)
     except Exception as error:
         return Finding(what, False, f"{type(error).__name__}: {error}", essential)
     return Finding(what, works, detail, essential)
@@ -85,15 +88,16 @@ def _livekit() -> tuple[bool, str]:
 
 
 def _drawing() -> tuple[bool, str]:
-    try:
+    problem = opencv_problem()
+    if problem is None:
         import cv2
-    except ImportError as error:
-        try:
-            import PIL
-        except ImportError:
-            return False, f"OpenCV does not load ({error}), and Pillow is missing. {LINUX_OPENCV}"
-        return True, f"with Pillow {PIL.__version__}; OpenCV does not load ({error}). {LINUX_OPENCV}"
-    return True, f"with OpenCV {cv2.__version__}"
+
+        return True, f"with OpenCV {cv2.__version__}"
+    try:
+        import PIL
+    except ImportError:
+        return False, f"OpenCV does not load ({problem}), and Pillow is missing. {LINUX_OPENCV}"
+    return True, f"with Pillow {PIL.__version__}; OpenCV does not load ({problem}). {LINUX_OPENCV}"
 
 
 def _window() -> tuple[bool, str]:

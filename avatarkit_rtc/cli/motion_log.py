@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import threading
@@ -45,13 +46,17 @@ class LineWriter:
             self._thread.join()
 
     def _write(self) -> None:
-        with self._file as file:
-            while (line := self._queue.get()) is not None:
-                try:
-                    made = line() if callable(line) else line
-                    file.write(json.dumps(made, separators=(",", ":")) + "\n")
-                except OSError:
-                    self.dropped += 1
+        file = self._file
+        while (line := self._queue.get()) is not None:
+            try:
+                made = line() if callable(line) else line
+                file.write(json.dumps(made, separators=(",", ":")) + "\n")
+                if self._queue.empty():  # somebody may be watching the file grow
+                    file.flush()
+            except OSError:
+                self.dropped += 1
+        with contextlib.suppress(OSError):
+            file.close()
 
 
 class MotionLog:

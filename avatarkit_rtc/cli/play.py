@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
+import os
+from collections import deque
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.cli.motion_log import MotionLog
 from avatarkit_rtc.cli.options import Duration, Face, Key, Room, Secret, Token, Url, access
-from avatarkit_rtc.cli.running import live_line, player_line, run, say, wait_first
-from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.cli.running import (
+    Stopped,
+    live_line,
+    player_line,
+    run,
+    say,
+    summary_line,
+    unless,
+    wait_first,
+)
+from avatarkit_rtc.errors import ConfigurationError, DisplayError, MissingDependencyError
 from avatarkit_rtc.events import AvatarJoined, AvatarLeft, Disconnected, ReconnectAttempt, RoundEnded
 from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.playout.pose import Pose
 from avatarkit_rtc.providers.base import ConnectionConfig
 from avatarkit_rtc.providers.livekit import LiveKitProvider
 from avatarkit_rtc.views import View
+
+if TYPE_CHECKING:
+    from renderers import OpenCVWindow
+
+_ROUNDS_KEPT: Final = 1000
+"""Rounds whose figures are listed one by one in the final figures: the last ones."""
 
 
 class NoView:
@@ -68,31 +86,47 @@ def play(
         "max_buffer_delay_ms": max_delay,
         "enable_jitter_buffer": jitter_buffer,
         "auto_reconnect": reconnect,
+        "log_level": "error",  # what it would warn of is said, see narrate()
     }
+    if stats is not None and (stats.is_dir() or not os.access(stats.parent, os.W_OK)):
+        raise ConfigurationError(f"cannot write {stats}; give --stats a file in a folder that can be written")
+    log: MotionLog | None = None
     with contextlib.ExitStack() as close:
         views: list[View] = []
         if headless:
             views.append(NoView())
         else:
-            from renderers import OpenCVWindow
-
-            window = OpenCVWindow("avatarkit-rtc", face=face, fullscreen=fullscreen)
+            window = open_window(face, fullscreen)
             close.callback(window.close)
             views.append(window)
         if motion_log is not None:
             log = MotionLog(str(motion_log))
             close.callback(log.close)
             views.append(log)
-        if stats is not None and not stats.parent.is_dir():
-            raise ConfigurationError(f"cannot write {stats}: there is no folder {stats.parent}")
         view = stacked(views)
         final = run(
             lambda stop: play_until(
                 stop, way.viewer(identity), view, avatar, options, duration, microphone=microphone
             )
         )
+    if log is not None and log.dropped:
+        say(f"{log.dropped} poses could not be written to {motion_log}")
     if stats is not None:
         stats.write_text(json.dumps(final, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def open_window(face: str, fullscreen: bool) -> OpenCVWindow:
+    """The window.
+
+    Raises:
+        DisplayError, MissingDependencyError: there can be none here.
+    """
+    from renderers import OpenCVWindow
+
+    try:
+        return OpenCVWindow("avatarkit-rtc", face=face, fullscreen=fullscreen)
+    except (DisplayError, MissingDependencyError) as error:
+        raise type(error)(f"{error}; or play --headless") from error
 
 
 def stacked(views: list[View]) -> View:
@@ -117,18 +151,24 @@ async def play_until(
     """Play until ``stop``, the end of the room, the closing of the view or ``duration``; the final
     figures."""
     ended: list[str] = []
+    rounds: deque[dict[str, Any]] = deque(maxlen=_ROUNDS_KEPT)
     async with AvatarPlayer(LiveKitProvider(avatar_identity=avatar), view, **options) as player:
         narrate(player)
         player.on("disconnected", lambda event: ended.append(event.reason.value))
-        await player.connect(config)
-        if microphone:
-            await player.start_publishing()
-        async with live_line(lambda fps: player_line(player, fps), lambda: player.stats().poses_shown):
-            await wait_first([stop.wait(), player.wait_closed()], duration)
+        player.on("round-ended", lambda event: rounds.append(dataclasses.asdict(event.stats)))
+        with contextlib.suppress(Stopped):
+            await unless(stop, player.connect(config))
+            if microphone:
+                await player.start_publishing()
+            async with live_line(lambda fps: player_line(player, fps), lambda: player.stats().poses_shown):
+                await wait_first([stop.wait(), player.wait_closed()], duration)
         # The figures of the connection as it was, not of its own teardown.
         figures = player.stats().as_dict()
+    final = player.stats()
+    # A round that the end has cut off counts, and has its reason.
+    figures["playout"] |= {"rounds_ended": dict(final.playout.rounds_ended), "rounds": list(rounds)}
     figures["ended"] = ended[0] if ended else None
-    say(player_line(player, 0.0).split(" | ", 2)[2])
+    say(summary_line(final))
     return figures
 
 

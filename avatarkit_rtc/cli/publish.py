@@ -24,7 +24,7 @@ from avatarkit_rtc.cli.options import (
     Url,
     access,
 )
-from avatarkit_rtc.cli.running import live_line, run, wait_first
+from avatarkit_rtc.cli.running import live_line, run, say, unless, wait_first
 from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.testing.clip import load_clip
 from avatarkit_rtc.testing.performer import Utterance, perform
@@ -111,15 +111,18 @@ def publish(
             transport = RoomTransport(
                 way.url, way.avatar_token, sample_rate=parts[0].sample_rate, reconnect=True
             )
-            async with transport:
+            async with contextlib.AsyncExitStack() as leave:
+                await unless(stop, leave.enter_async_context(transport))
+                say("publishing; Ctrl-C ends it")
                 avatar = StandInAvatar(transport, parts, options, on_sent=sent)
                 async with live_line(lambda fps: _line(avatar, fps), lambda: sum(avatar.sent.values())):
                     await wait_first([stop.wait(), avatar.run()], duration)
+                say(_line(avatar, None))
 
         run(main)
 
 
-def _line(avatar: StandInAvatar, rate: float) -> str:
+def _line(avatar: StandInAvatar, rate: float | None) -> str:
     sent: Counter[SentKind] = avatar.sent
     counts = " | ".join(f"{kind.value} {count}" for kind, count in sorted(sent.items()))
-    return f"{rate:.0f} packets/s | {counts}"
+    return f"{'sent' if rate is None else f'{rate:.0f} packets/s'} | {counts}"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from avatarkit_rtc.player import AvatarPlayer
+from avatarkit_rtc.player import AvatarPlayer, PlayerStats
 
 T = TypeVar("T")
 
@@ -30,11 +31,53 @@ def say(line: str) -> None:
     console.print(Text(line), soft_wrap=True)
 
 
-def run(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
-    """Run ``main`` on an event loop, with an event that Ctrl-C (or SIGTERM) sets; the second one breaks
-    off."""
+def fail(message: str) -> NoReturn:
+    """End the process with exit code 1 and one line."""
+    lines = (line.strip() for line in message.splitlines())
+    say(f"avatarkit-rtc: {' | '.join(line for line in lines if line)}")
+    sys.exit(1)
 
-    async def supervised() -> T:
+
+class SayHandler(logging.Handler):
+    """Log lines as lines for people, so that they go well with live figures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print ``record``."""
+        with contextlib.suppress(Exception):
+            say(self.format(record))
+
+
+class Stopped(Exception):  # noqa: N818 (not an error)
+    """Ctrl-C came before the work was done."""
+
+
+async def unless(stop: asyncio.Event, work: Awaitable[T]) -> T:
+    """The result of ``work``.
+
+    Raises:
+        Stopped: ``stop`` was set first; the work is cancelled.
+    """
+    task, stopping = asyncio.ensure_future(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise Stopped
+    finally:
+        stopping.cancel()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def run(main: Callable[[asyncio.Event], Awaitable[T]]) -> T | None:
+    """Run ``main`` on an event loop, with an event that Ctrl-C (or SIGTERM) sets; the second one breaks
+    off. None if ``main`` ended with :class:`Stopped`."""
+
+    async def supervised() -> T | None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
 
@@ -51,7 +94,10 @@ def run(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
                 except NotImplementedError:  # Windows: no handlers on the loop
                     before = signal.signal(number, lambda *_: loop.call_soon_threadsafe(asked_to_stop))
                     undo.callback(signal.signal, number, before)
-            return await main(stop)
+            try:
+                return await main(stop)
+            except Stopped:
+                return None
 
     return asyncio.run(supervised())
 
@@ -78,9 +124,21 @@ def player_line(player: AvatarPlayer, fps: float) -> str:
     share = 100 * lost / counters.shown if counters.shown else 0.0
     return (
         f"{stats.connection.state.value} | avatar {stats.avatar or '-'} | {playout.state} | {fps:.0f} fps | "
-        f"delay {'-' if delay is None else f'{delay:.0f}'}/{playout.target_delay_ms:.0f} ms | "
-        f"freezes {counters.freezes} ({counters.frozen_s:.1f} s) | lost {share:.1f} % | "
+        f"latency {'-' if delay is None else f'{delay:.0f}'} ms (target {playout.target_delay_ms:.0f}) | "
+        f"freezes {counters.freezes} ({counters.frozen_s:.1f} s) | loss {share:.1f} % | "
         f"refused {sum(stats.motion.malformed.values())} | sound {stats.audio.blocks_received / 100:.0f} s"
+    )
+
+
+def summary_line(stats: PlayerStats) -> str:
+    """What came out of it all, in one line."""
+    counters = stats.playout.counters
+    rounds = sum(stats.playout.rounds_ended.values())
+    return (
+        f"{rounds} rounds, {counters.shown} frames shown ({counters.recovered} recovered, "
+        f"{counters.interpolated} interpolated), {counters.freezes} freezes ({counters.frozen_s:.1f} s), "
+        f"{sum(stats.motion.malformed.values())} packets refused, "
+        f"{stats.audio.blocks_received / 100:.0f} s of sound"
     )
 
 
@@ -119,4 +177,4 @@ async def _show_line(make: Callable[[float], str], shown: Callable[[], int]) -> 
     with Live(console=console, auto_refresh=False, transient=False) as live:
         while True:
             await asyncio.sleep(LIVE_EVERY_S)
-            live.update(Text(line(), no_wrap=True, overflow="ellipsis"), refresh=True)
+            live.update(Text(line()), refresh=True)

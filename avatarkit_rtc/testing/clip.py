@@ -61,8 +61,9 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _read_frames(path: Path) -> tuple[MotionFrame, ...]:
+    data = _read_bytes(path)
     try:
-        document = json.loads(_read_bytes(path))
+        document = json.loads(data)
     except (ValueError, RecursionError) as exc:
         raise ConfigurationError(f"{path} is not JSON: {exc}") from exc
     keyframes = document.get("keyframes") if isinstance(document, dict) else None
