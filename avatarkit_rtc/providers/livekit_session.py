@@ -1,0 +1,319 @@
+"""One stay in a LiveKit room: its events, the avatar in it, the avatar's voice, and what is published."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from livekit import rtc
+
+from avatarkit_rtc.errors import ConnectError
+from avatarkit_rtc.events import ConnectionState, DisconnectReason
+from avatarkit_rtc.providers.avatar_finder import PSEUDO_VIDEO_TRACK, AvatarFinder, choose_voice
+from avatarkit_rtc.providers.base import ProviderListener
+from avatarkit_rtc.providers.disconnect_reasons import disconnect_reason
+from avatarkit_rtc.providers.livekit_audio import RoomTrack, TrackFeed
+
+_log = logging.getLogger("avatarkit_rtc")
+
+_CLOSE_TIMEOUT_S: Final = 5.0
+_LOG_EVERY_S: Final = 10.0
+_LATE_EVENT_S: Final = 0.5
+_ASK_AGAIN_S: Final = 5.0
+
+
+class RoomSession:
+    """Attached to a room from :meth:`attach` to :meth:`aclose`; used once.
+
+    Everything it reports goes through ``report``; nothing raises into the room's callbacks.
+    """
+
+    def __init__(
+        self,
+        room: rtc.Room,
+        *,
+        owned: bool,
+        avatar_identity: str | None,
+        topic: str,
+        listener: Callable[[], ProviderListener | None],
+        on_state: Callable[[RoomSession, ConnectionState, DisconnectReason | None], None],
+    ) -> None:
+        """
+        Args:
+            room: the room, connected or not.
+            owned: close the room at the end, and keep the avatar's pseudo-video out of it.
+            avatar_identity: see :class:`AvatarFinder`.
+            topic: topic of motion packets.
+            listener: whom to tell, asked each time.
+            on_state: told of the connection's states; after ``DISCONNECTED`` the room is not coming back.
+        """
+        self.room = room
+        self._owned = owned
+        self._topic = topic
+        self._finder = AvatarFinder(avatar_identity)
+        self._listener = listener
+        self._on_state = on_state
+        self._reconnecting = False
+        self._open = False
+        self._closing: asyncio.Task[None] | None = None
+        self._handlers: dict[Any, Callable[..., None]] = {}
+        self._voice_sid: str | None = None
+        self._voice_track: rtc.RemoteAudioTrack | None = None
+        self._feed: TrackFeed | None = None
+        self._ask_again: asyncio.TimerHandle | None = None
+        self._complained: set[str] = set()
+        self._tracks: set[RoomTrack] = set()
+        self._background: set[asyncio.Task[None]] = set()
+        self._next_log = 0.0
+        self.foreign_packets = 0
+        """Data packets of other senders or on other topics."""
+        self.errors = 0
+        """Exceptions of ours or the listener's that were kept from the room."""
+
+    @property
+    def avatar(self) -> str | None:
+        """Identity of the avatar, while there is one."""
+        return self._finder.bound
+
+    @property
+    def attached(self) -> bool:
+        """True from :meth:`attach` until detached or closed."""
+        return bool(self._handlers)
+
+    # ---- life -------------------------------------------------------------------------------------------
+
+    def attach(self) -> None:
+        """Listen to the room's events. Before connecting, so that none is missed."""
+        handlers: dict[Any, Callable[..., None]] = {
+            "participant_connected": self._on_participants,
+            "participant_disconnected": self._on_participants,
+            "participant_attributes_changed": self._on_participants,
+            "moved": self._on_participants,
+            "track_published": self._on_tracks,
+            "track_unpublished": self._on_tracks,
+            "track_subscribed": self._on_tracks,
+            "track_unsubscribed": self._on_tracks,
+            "track_subscription_failed": self._on_subscription_failed,
+            "data_received": self._on_data,
+            "reconnecting": self._on_reconnecting,
+            "reconnected": self._on_reconnected,
+            "disconnected": self._on_disconnected,
+            "connection_state_changed": self._on_room_state,
+            "token_refreshed": self._on_token_refreshed,
+        }
+        for event, handler in handlers.items():
+            guarded = self._guarded(handler)
+            self._handlers[event] = guarded
+            self.room.on(event, guarded)
+
+    def start(self) -> None:
+        """The room is connected: report that, and whoever is in it already."""
+        self._open = True
+        self._reconnecting = self.room.connection_state == rtc.ConnectionState.CONN_RECONNECTING
+        self._on_state(
+            self, ConnectionState.RECONNECTING if self._reconnecting else ConnectionState.CONNECTED, None
+        )
+        self._guarded(self._on_participants)()
+
+    def detach(self) -> None:
+        """Stop listening and reporting, at once. The rest is :meth:`aclose`'s."""
+        for event, handler in self._handlers.items():
+            self.room.off(event, handler)
+        self._handlers.clear()
+        self._open = False
+
+    def aclose(self) -> asyncio.Task[None]:
+        """Take everything down; the task never fails, and is the same for every call."""
+        if self._closing is None:
+            self._guarded(self._drop_voice)()
+            self.detach()
+            self._closing = asyncio.create_task(self._close(), name="leave room")
+        return self._closing
+
+    async def _close(self) -> None:
+        """The one way down."""
+        for track in tuple(self._tracks):
+            # A borrowed room lives on, so our tracks have to be taken out of it.
+            if not self._owned:
+                await track.aclose()
+            track.mark_closed()
+        self._tracks.clear()
+        if self._background:
+            await asyncio.wait(tuple(self._background), timeout=_CLOSE_TIMEOUT_S)
+        # Also where the room is down by itself: then this returns at once.
+        if self._owned:
+            try:
+                await asyncio.wait_for(self.room.disconnect(), _CLOSE_TIMEOUT_S)
+            except Exception as error:
+                _log.warning("leaving the room took too long or failed: %r", error)
+
+    # ---- what is published ------------------------------------------------------------------------------
+
+    def add_track(self, track: RoomTrack) -> None:
+        """Close ``track`` with the session at the latest."""
+        self._tracks.add(track)
+
+    def forget_track(self, track: RoomTrack) -> None:
+        """``track`` is closed."""
+        self._tracks.discard(track)
+
+    # ---- the room's events ------------------------------------------------------------------------------
+
+    def _guarded(self, handler: Callable[..., None]) -> Callable[..., None]:
+        def call(*arguments: Any) -> None:
+            try:
+                handler(*arguments)
+            except Exception:
+                self._count_error(handler)
+
+        return call
+
+    def _count_error(self, where: Callable[..., None]) -> None:
+        self.errors += 1
+        now = time.monotonic()
+        if now >= self._next_log:
+            self._next_log = now + _LOG_EVERY_S
+            _log.exception("in %s (%d errors in this room so far)", where.__name__, self.errors)
+
+    def _report(self, tell: Callable[[ProviderListener], None]) -> None:
+        listener = self._listener()
+        if listener is not None and self._open:
+            self._guarded(tell)(listener)
+
+    def _on_data(self, packet: rtc.DataPacket) -> None:
+        sender = packet.participant
+        if sender is None or packet.topic != self._topic or sender.identity != self._finder.bound:
+            self.foreign_packets += 1
+            return
+        listener = self._listener()
+        if listener is not None and self._open:
+            listener.on_motion_packet(packet.data)
+
+    def _on_reconnecting(self) -> None:
+        self._reconnecting = True
+        self._stop_asking()
+        self._on_state(self, ConnectionState.RECONNECTING, None)
+
+    def _on_reconnected(self) -> None:
+        self._reconnecting = False
+        self._on_state(self, ConnectionState.CONNECTED, None)
+        self._on_participants()
+
+    def _on_disconnected(self, code: int | None = None) -> None:
+        self._drop_voice()
+        reason = disconnect_reason(code, reconnecting=self._reconnecting)
+        self._on_state(self, ConnectionState.DISCONNECTED, reason)
+
+    def _on_room_state(self, state: int = -1) -> None:
+        # livekit 1.1 does not emit `disconnected` when the caller disconnects a room it lent us.
+        if state == rtc.ConnectionState.CONN_DISCONNECTED and not self._owned:
+            asyncio.get_running_loop().call_later(_LATE_EVENT_S, self._guarded(self._notice_disconnect))
+
+    def _notice_disconnect(self) -> None:
+        if self._open and not self.room.isconnected():
+            self._on_disconnected(rtc.DisconnectReason.CLIENT_INITIATED)
+
+    def _on_token_refreshed(self) -> None:
+        self._report(lambda listener: listener.on_token_refreshed())
+
+    def _on_subscription_failed(
+        self, participant: rtc.RemoteParticipant, sid: str = "", error: object = None
+    ) -> None:
+        if participant.identity != self._finder.bound or sid != self._voice_sid:
+            return
+        if sid not in self._complained:
+            self._complained.add(sid)
+            problem = ConnectError(
+                f"the avatar's sound cannot be received: {error}; check that the token may subscribe"
+            )
+            self._report(lambda listener: listener.on_provider_error(problem))
+
+    def _on_participants(self, *_: object) -> None:
+        """Somebody came, went or changed: look who the avatar is."""
+        if not self._open:
+            return
+        present: Mapping[str, Mapping[str, str]] = {
+            identity: participant.attributes for identity, participant in self._others().items()
+        }
+        # While it rebuilds the connection the SDK drops everybody; who really left shows afterwards.
+        if self._reconnecting and self._finder.bound not in present:
+            self._on_tracks()
+            return
+        change = self._finder.update(present)
+        left, joined = change.left, change.joined
+        if left is not None:
+            self._drop_voice()
+            self._report(lambda listener: listener.on_avatar_left(left))
+        if joined is not None:
+            self._report(lambda listener: listener.on_avatar_joined(joined))
+        self._on_tracks()
+
+    def _on_tracks(self, *_: object) -> None:
+        """Tracks came, went or were subscribed: see that the avatar's voice is received and handed on."""
+        if not self._open:
+            return
+        avatar = self._others().get(self._finder.bound or "")
+        publications = dict(avatar.track_publications) if avatar is not None else {}
+        audio = {sid: p for sid, p in publications.items() if p.kind == rtc.TrackKind.KIND_AUDIO}
+        sid = choose_voice(((sid, publication.name) for sid, publication in audio.items()), self._voice_sid)
+        if sid != self._voice_sid:
+            old = audio.get(self._voice_sid or "")
+            self._drop_voice()
+            self._voice_sid = sid
+            if old is not None and self._owned:
+                old.set_subscribed(False)
+        if sid is not None:
+            self._listen_to(audio[sid])
+        if self._owned:
+            for publication in publications.values():
+                if publication.name == PSEUDO_VIDEO_TRACK and publication.subscribed:
+                    publication.set_subscribed(False)
+
+    def _listen_to(self, publication: rtc.RemoteTrackPublication) -> None:
+        track = publication.track
+        if track is not self._voice_track:
+            self._end_feed()
+        if isinstance(track, rtc.RemoteAudioTrack):
+            if self._feed is None:
+                feed = self._feed = TrackFeed(track)
+                self._voice_track = track
+                self._stop_asking()
+                self._report(lambda listener: listener.on_audio(feed))
+        elif self._ask_again is None and not self._reconnecting:
+            # Asked for while the SDK rebuilds the connection, a subscription never comes; that is why it is
+            # asked for again on `reconnected`, and until it is there.
+            publication.set_subscribed(True)
+            loop = asyncio.get_running_loop()
+            self._ask_again = loop.call_later(_ASK_AGAIN_S, self._guarded(self._on_ask_again))
+
+    def _on_ask_again(self) -> None:
+        self._ask_again = None
+        self._on_tracks()
+
+    def _stop_asking(self) -> None:
+        if self._ask_again is not None:
+            self._ask_again.cancel()
+            self._ask_again = None
+
+    def _end_feed(self) -> None:
+        feed, self._feed, self._voice_track = self._feed, None, None
+        if feed is not None:
+            feed.end()
+            self._keep(feed.aclose())
+            self._report(lambda listener: listener.on_audio_ended())
+
+    def _drop_voice(self) -> None:
+        self._end_feed()
+        self._voice_sid = None
+        self._stop_asking()
+
+    def _keep(self, coroutine: Any) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(coroutine)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _others(self) -> Mapping[str, rtc.RemoteParticipant]:
+        return dict(self.room.remote_participants)

@@ -1,0 +1,648 @@
+"""LiveKitProvider in a real room: connecting, the avatar, its packets and its voice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from livekit import rtc
+
+from avatarkit_rtc.errors import (
+    AlreadyConnectedError,
+    ConfigurationError,
+    ConnectAbortedError,
+    ConnectError,
+    ConnectTimeoutError,
+    NotConnectedError,
+    RoomMismatchError,
+)
+from avatarkit_rtc.events import ConnectionState, DisconnectReason
+from avatarkit_rtc.providers.avatar_finder import ON_BEHALF_ATTRIBUTE
+from avatarkit_rtc.providers.base import ConnectionConfig, Provider
+from avatarkit_rtc.providers.livekit import LiveKitProvider
+from avatarkit_rtc.testing.server import LocalServer
+from tests.support.livekit import LiveKitServer, mint_token, until
+from tests.support.room_peer import Notes, Peer, listen, pitch
+
+CONNECTED = ConnectionState.CONNECTED
+MINT = Callable[..., str]
+
+
+@pytest.fixture
+def config(livekit_server: LiveKitServer, join_token: MINT, room_name: str) -> ConnectionConfig:
+    return ConnectionConfig(livekit_server.url, join_token("visitor"), room_name)
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[LiveKitProvider]:
+    provider = LiveKitProvider()
+    yield provider
+    await provider.disconnect()
+
+
+@pytest.fixture
+def notes(provider: LiveKitProvider) -> Notes:
+    notes = Notes()
+    provider.set_listener(notes)
+    return notes
+
+
+class TestPackets:
+    async def test_arrive_intact_and_in_order(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        notes: Notes,
+        config: ConnectionConfig,
+    ) -> None:
+        sent = [bytes([number]) + bytes(range(256)) * number for number in range(50)] + [b""]
+        async with Peer(livekit_server, room_name) as avatar:
+            await provider.connect(config)
+            for data in sent:
+                await avatar.send(data)
+            await until(lambda: len(notes.packets) == len(sent), "all packets")
+        assert notes.packets == sent
+        assert all(type(packet) is bytes for packet in notes.packets)
+
+    async def test_lossy_ones_arrive_too(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        notes: Notes,
+        config: ConnectionConfig,
+    ) -> None:
+        async with Peer(livekit_server, room_name) as avatar:
+            await provider.connect(config)
+            for number in range(20):
+                await avatar.send(bytes([number]), reliable=False)
+                await asyncio.sleep(0.01)
+            await until(lambda: len(notes.packets) >= 15, "most packets")
+
+    async def test_of_others_and_on_other_topics_are_ignored(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        notes: Notes,
+        config: ConnectionConfig,
+    ) -> None:
+        async with (
+            Peer(livekit_server, room_name) as avatar,
+            Peer(livekit_server, room_name, "troll") as troll,
+        ):
+            await provider.connect(config)
+            await troll.send(b"not from the avatar")
+            await avatar.send(b"chat", topic="chat")
+            await avatar.send(b"no topic", topic="")
+            await until(lambda: provider.foreign_packets == 3, "the foreign packets")
+            await avatar.send(b"motion")
+            await until(lambda: notes.packets, "the packet")
+        assert notes.packets == [b"motion"]
+
+    async def test_topic_can_be_another(
+        self, livekit_server: LiveKitServer, room_name: str, notes: Notes, config: ConnectionConfig
+    ) -> None:
+        provider = LiveKitProvider(topic="face")
+        provider.set_listener(notes)
+        async with Peer(livekit_server, room_name) as avatar:
+            await provider.connect(config)
+            await avatar.send(b"usual topic")
+            await avatar.send(b"other topic", topic="face")
+            await until(lambda: notes.packets, "the packet")
+        await provider.disconnect()
+        assert notes.packets == [b"other topic"]
+
+    async def test_listener_that_fails_does_no_harm(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        config: ConnectionConfig,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        class Broken(Notes):
+            def on_motion_packet(self, data: bytes) -> None:
+                super().on_motion_packet(data)
+                raise RuntimeError("listener is broken")
+
+            def on_avatar_joined(self, identity: str) -> None:
+                raise TypeError("this too")
+
+            def on_connection_state(self, state: ConnectionState, reason: DisconnectReason | None) -> None:
+                raise ValueError("and this")
+
+        broken = Broken()
+        provider.set_listener(broken)
+        with caplog.at_level(logging.ERROR):
+            async with Peer(livekit_server, room_name) as avatar:
+                await provider.connect(config)
+                for number in range(20):
+                    await avatar.send(bytes([number]))
+                await until(lambda: len(broken.packets) == 20, "all packets")
+        ours = [
+            r for r in caplog.records if r.name == "avatarkit_rtc" and "on_connection_state" not in r.message
+        ]
+        assert len(ours) == 1, "one line, not one per packet"
+        assert not [record for record in caplog.records if record.name == "root"], "nothing got into the SDK"
+
+
+class TestFindingTheAvatar:
+    async def test_it_may_be_there_before_us(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        notes: Notes,
+        config: ConnectionConfig,
+    ) -> None:
+        async with Peer(livekit_server, room_name, "spatius-avatar"):
+            await provider.connect(config)
+            assert notes.events[:3] == [
+                ("state", ConnectionState.CONNECTING),
+                ("state", CONNECTED),
+                ("joined", "spatius-avatar"),
+            ]
+            assert provider.avatar == "spatius-avatar"
+
+    async def test_it_may_come_later_leave_and_come_back(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        notes: Notes,
+        config: ConnectionConfig,
+    ) -> None:
+        await provider.connect(config)
+        for _ in range(2):
+            async with Peer(livekit_server, room_name) as avatar:
+                await avatar.speak()  # the server announces participants without a track only every 3 s
+                await until(lambda: provider.avatar, "the avatar")
+                await avatar.send(b"here")
+                await until(lambda: notes.packets, "its packet")
+                notes.packets.clear()
+            await until(lambda: provider.avatar is None, "its leaving")
+        assert (
+            notes.named("joined", "left")
+            == [("joined", "spatialreal-avatar"), ("left", "spatialreal-avatar")] * 2
+        )
+
+    async def test_second_avatar_waits_its_turn(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        notes: Notes,
+        config: ConnectionConfig,
+    ) -> None:
+        await provider.connect(config)
+        async with Peer(livekit_server, room_name, "worker", {ON_BEHALF_ATTRIBUTE: "agent"}) as first:
+            await first.speak()
+            await until(lambda: provider.avatar == "worker", "the first avatar")
+            async with Peer(livekit_server, room_name, "spatialreal-avatar") as second:
+                await second.speak()
+                await second.send(b"second")
+                await until(lambda: provider.foreign_packets == 1, "the second avatar's packet")
+                assert provider.avatar == "worker"
+                await first.leave()
+                await until(lambda: provider.avatar == "spatialreal-avatar", "the second avatar's turn")
+                await second.send(b"now")
+                await until(lambda: notes.packets, "its packet")
+        assert notes.packets == [b"now"]
+        assert notes.named("joined", "left")[:3] == [
+            ("joined", "worker"),
+            ("left", "worker"),
+            ("joined", "spatialreal-avatar"),
+        ]
+
+    async def test_attribute_may_come_later(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        config: ConnectionConfig,
+    ) -> None:
+        await provider.connect(config)
+        async with Peer(livekit_server, room_name, "worker") as worker:
+            await worker.speak()
+            await worker.send(b"nobody yet")
+            await until(lambda: provider.foreign_packets == 1, "a packet of a stranger")
+            await worker.room.local_participant.set_attributes({ON_BEHALF_ATTRIBUTE: "agent"})
+            await until(lambda: provider.avatar == "worker", "the avatar")
+
+    async def test_configured_identity_is_the_only_one(
+        self, livekit_server: LiveKitServer, room_name: str, config: ConnectionConfig
+    ) -> None:
+        provider = LiveKitProvider("nora")
+        async with Peer(livekit_server, room_name), Peer(livekit_server, room_name, "nora") as nora:
+            await nora.speak()
+            await provider.connect(config)
+            assert provider.avatar == "nora"
+            await nora.leave()
+            await until(lambda: provider.avatar is None, "her leaving")
+        await provider.disconnect()
+
+    async def test_we_are_never_the_avatar(
+        self, livekit_server: LiveKitServer, join_token: MINT, provider: LiveKitProvider, notes: Notes
+    ) -> None:
+        token = join_token("spatialreal-avatar", attributes={ON_BEHALF_ATTRIBUTE: "me"})
+        await provider.connect(ConnectionConfig(livekit_server.url, token))
+        room = provider.get_native_client()
+        assert room is not None
+        await room.local_participant.set_attributes({ON_BEHALF_ATTRIBUTE: "still me"})
+        await asyncio.sleep(0.3)
+        assert provider.avatar is None
+        assert notes.named("joined") == []
+
+
+class TestVoice:
+    async def test_arrives_in_blocks_of_10_ms(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        notes: Notes,
+        config: ConnectionConfig,
+    ) -> None:
+        await provider.connect(config)
+        async with Peer(livekit_server, room_name) as avatar:
+            await avatar.speak(tone_hz=1000)
+            await until(lambda: notes.feeds, "the feed")
+            feed, blocks = notes.feeds[0], []
+            before = time.monotonic()
+            async with asyncio.timeout(10):
+                async for block in feed:
+                    blocks.append(block)
+                    if len(blocks) == 100:
+                        break
+            assert all(block.samples.shape == (480, 1) and block.sample_rate == 48000 for block in blocks)
+            times = [block.t for block in blocks]
+            assert times == sorted(times)
+            assert before <= times[0] <= times[-1] <= time.monotonic()
+            assert pitch(await listen(feed)) == pytest.approx(1000, abs=25)
+            assert feed.dropped == 0
+            await feed.aclose()
+            await feed.aclose()
+            assert [block async for block in feed] == []
+
+    async def test_feed_nobody_reads_costs_nothing(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        notes: Notes,
+        config: ConnectionConfig,
+    ) -> None:
+        await provider.connect(config)
+        async with Peer(livekit_server, room_name) as avatar:
+            await avatar.speak()
+            await until(lambda: notes.feeds, "the feed")
+            assert not [task for task in asyncio.all_tasks() if task.get_name() == "avatar audio"]
+            await notes.feeds[0].aclose()
+
+    async def test_slow_reader_loses_the_oldest_and_it_is_counted(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        notes: Notes,
+        config: ConnectionConfig,
+    ) -> None:
+        await provider.connect(config)
+        async with Peer(livekit_server, room_name) as avatar:
+            await avatar.speak()
+            await until(lambda: notes.feeds, "the feed")
+            feed = notes.feeds[0]
+            await anext(aiter(feed))
+            await until(lambda: feed.dropped > 20, "drops")
+            fresh = await anext(aiter(feed))
+            assert time.monotonic() - fresh.t < 3.0
+
+    async def test_feed_ends_when_the_track_is_unpublished_and_a_new_one_comes(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        notes: Notes,
+        config: ConnectionConfig,
+    ) -> None:
+        await provider.connect(config)
+        async with Peer(livekit_server, room_name) as avatar:
+            publication = await avatar.speak()
+            await until(lambda: notes.feeds, "the feed")
+            reading = asyncio.create_task(listen(notes.feeds[0], blocks=10**6, timeout_s=30))
+            await asyncio.sleep(0.3)
+            await avatar.room.local_participant.unpublish_track(publication.sid)
+            assert len(await asyncio.wait_for(reading, 10)) > 0
+            assert notes.named("audio", "audio ended") == [("audio",), ("audio ended",)]
+            await avatar.speak(tone_hz=600)
+            await until(lambda: len(notes.feeds) == 2, "the next feed")
+            assert pitch(await listen(notes.feeds[1], 100)) == pytest.approx(600, abs=25)
+
+    async def test_the_named_track_is_preferred_and_any_other_will_do(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        notes: Notes,
+        config: ConnectionConfig,
+    ) -> None:
+        await provider.connect(config)
+        async with Peer(livekit_server, room_name) as avatar:
+            await avatar.speak("some-voice", tone_hz=400)
+            await until(lambda: notes.feeds, "the feed")
+            assert pitch(await listen(notes.feeds[0], 100)) == pytest.approx(400, abs=25)
+            await avatar.speak("egress-audio", tone_hz=900)
+            await until(lambda: len(notes.feeds) == 2, "the change to the named track")
+            assert pitch(await listen(notes.feeds[1], 100)) == pytest.approx(900, abs=25)
+            await avatar.speak("third", tone_hz=1500)
+            await asyncio.sleep(0.3)
+            assert len(notes.feeds) == 2
+
+    async def test_only_the_voice_is_subscribed(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        notes: Notes,
+        config: ConnectionConfig,
+    ) -> None:
+        async with (
+            Peer(livekit_server, room_name) as avatar,
+            Peer(livekit_server, room_name, "agent") as agent,
+        ):
+            await agent.speak("agent-voice")
+            await avatar.speak()
+            await avatar.show()
+            await provider.connect(config)
+            await until(lambda: notes.feeds, "the feed")
+            await asyncio.sleep(0.5)
+            assert self.subscribed(provider) == ["egress-audio"]
+
+    async def test_auto_subscribe_takes_all_but_the_pseudo_video(
+        self, livekit_server: LiveKitServer, room_name: str, config: ConnectionConfig
+    ) -> None:
+        notes = Notes()
+        provider = LiveKitProvider(room_options=rtc.RoomOptions(auto_subscribe=True))
+        provider.set_listener(notes)
+        async with (
+            Peer(livekit_server, room_name) as avatar,
+            Peer(livekit_server, room_name, "agent") as agent,
+        ):
+            await avatar.show()
+            await agent.speak("agent-voice")
+            await avatar.speak()
+            await provider.connect(config)
+            await until(lambda: self.subscribed(provider) == ["agent-voice", "egress-audio"], "subscriptions")
+            await until(lambda: notes.feeds, "the feed")
+            await asyncio.sleep(0.5)
+            assert self.subscribed(provider) == ["agent-voice", "egress-audio"]
+            assert len(await listen(notes.feeds[0])) == 50 * 480
+        await provider.disconnect()
+
+    async def test_feed_ends_when_we_disconnect(
+        self,
+        livekit_server: LiveKitServer,
+        room_name: str,
+        provider: LiveKitProvider,
+        notes: Notes,
+        config: ConnectionConfig,
+    ) -> None:
+        await provider.connect(config)
+        async with Peer(livekit_server, room_name) as avatar:
+            await avatar.speak()
+            await until(lambda: notes.feeds, "the feed")
+            reading = asyncio.create_task(listen(notes.feeds[0], blocks=10**6, timeout_s=30))
+            await asyncio.sleep(0.3)
+            await provider.disconnect()
+            assert len(await asyncio.wait_for(reading, 5)) > 0
+            assert notes.events[-2:] == [
+                ("audio ended",),
+                ("state", ConnectionState.DISCONNECTED, DisconnectReason.CLIENT_INITIATED),
+            ]
+            assert not [task for task in asyncio.all_tasks() if task.get_name() == "avatar audio"]
+
+    @staticmethod
+    def subscribed(provider: LiveKitProvider) -> list[str]:
+        room = provider.get_native_client()
+        assert room is not None
+        return sorted(
+            publication.name
+            for participant in room.remote_participants.values()
+            for publication in participant.track_publications.values()
+            if publication.subscribed
+        )
+
+
+class TestConnecting:
+    async def test_satisfies_the_protocol(self, provider: LiveKitProvider) -> None:
+        assert isinstance(provider, Provider)
+        assert provider.owns_connection
+        assert provider.get_native_client() is None
+        assert provider.get_connection_state() is ConnectionState.DISCONNECTED
+
+    async def test_native_client_is_the_room_while_connected(
+        self, provider: LiveKitProvider, config: ConnectionConfig, room_name: str
+    ) -> None:
+        await provider.connect(config)
+        room = provider.get_native_client()
+        assert isinstance(room, rtc.Room)
+        assert room.name == room_name
+        assert provider.get_connection_state() is CONNECTED
+        await provider.disconnect()
+        await provider.disconnect()
+        assert provider.get_native_client() is None
+        assert not room.isconnected()
+
+    async def test_connect_while_connected_or_connecting_is_an_error(
+        self, provider: LiveKitProvider, config: ConnectionConfig
+    ) -> None:
+        first = asyncio.create_task(provider.connect(config))
+        await asyncio.sleep(0)
+        with pytest.raises(AlreadyConnectedError):
+            await provider.connect(config)
+        await first
+        with pytest.raises(AlreadyConnectedError):
+            await provider.connect(config)
+        assert provider.get_connection_state() is CONNECTED
+
+    async def test_can_connect_again_after_disconnect(
+        self, provider: LiveKitProvider, notes: Notes, config: ConnectionConfig
+    ) -> None:
+        for _ in range(2):
+            await provider.connect(config)
+            await provider.disconnect()
+        assert notes.states == [ConnectionState.CONNECTING, CONNECTED, ConnectionState.DISCONNECTED] * 2
+
+    async def test_token_refresh_is_reported(
+        self, provider: LiveKitProvider, notes: Notes, config: ConnectionConfig
+    ) -> None:
+        await provider.connect(config)
+        await until(lambda: notes.named("token refreshed"), "the server's fresh token")
+
+    @pytest.mark.parametrize("kind", ["plain", "async", "lambda"])
+    async def test_token_provider_is_asked_each_time(
+        self, kind: str, livekit_server: LiveKitServer, join_token: MINT, provider: LiveKitProvider
+    ) -> None:
+        asked = []
+
+        def plain() -> str:
+            asked.append(time.monotonic())
+            time.sleep(0.05)  # blocking, as such functions are
+            return join_token(f"visitor-{len(asked)}")
+
+        async def coroutine() -> str:
+            return plain()
+
+        chosen = {"plain": plain, "async": coroutine, "lambda": lambda: asyncio.sleep(0, plain())}[kind]
+        config = ConnectionConfig(livekit_server.url, token="unused", token_provider=chosen)
+        for number in (1, 2):
+            await provider.connect(config)
+            room = provider.get_native_client()
+            assert room is not None
+            assert room.local_participant.identity == f"visitor-{number}"
+            await provider.disconnect()
+        assert len(asked) == 2
+
+    async def test_reconnects_are_paced(self, provider: LiveKitProvider, config: ConnectionConfig) -> None:
+        await provider.connect(config)
+        await provider.disconnect()
+        before = time.monotonic()
+        await provider.connect(config)
+        assert time.monotonic() - before > 0.4
+
+    async def test_disconnect_during_connect_aborts_it(
+        self, livekit_server: LiveKitServer, join_token: MINT, provider: LiveKitProvider, notes: Notes
+    ) -> None:
+        async def slow() -> str:
+            await asyncio.sleep(30)
+            return ""
+
+        connecting = asyncio.create_task(
+            provider.connect(ConnectionConfig(livekit_server.url, token_provider=slow))
+        )
+        await asyncio.sleep(0.05)
+        assert provider.get_connection_state() is ConnectionState.CONNECTING
+        await provider.disconnect()
+        with pytest.raises(ConnectAbortedError):
+            await connecting
+        assert notes.states == [ConnectionState.CONNECTING, ConnectionState.DISCONNECTED]
+        await provider.connect(ConnectionConfig(livekit_server.url, join_token("visitor")))
+
+    @pytest.mark.parametrize("how", ["cancel", "disconnect"])
+    async def test_connect_given_up_at_any_moment_leaves_nobody_in_the_room(
+        self, how: str, livekit_server: LiveKitServer, room_name: str, join_token: MINT
+    ) -> None:
+        """The native connect cannot be cancelled: it completes in the background and is closed."""
+        async with Peer(livekit_server, room_name, "watcher") as watcher:
+            for step in range(8):
+                provider, notes = LiveKitProvider(), Notes()
+                provider.set_listener(notes)
+                config = ConnectionConfig(livekit_server.url, join_token(f"visitor-{step}"))
+                connecting = asyncio.create_task(provider.connect(config))
+                await asyncio.sleep(0.012 * step)
+                if how == "cancel":
+                    connecting.cancel()
+                else:
+                    await provider.disconnect()
+                with contextlib.suppress(asyncio.CancelledError, ConnectAbortedError):
+                    await connecting
+                await provider.disconnect()
+                assert provider.get_connection_state() is ConnectionState.DISCONNECTED
+                assert provider.get_native_client() is None
+                assert notes.states == [] or notes.states[-1] is ConnectionState.DISCONNECTED
+            await until(lambda: not watcher.room.remote_participants, "an empty room")
+            await asyncio.sleep(0.3)
+            assert not watcher.room.remote_participants
+        names = {task.get_name() for task in asyncio.all_tasks()}
+        assert not names & {"join room", "Room.connect", "leave room"}
+
+    async def test_silent_server_runs_into_the_time_limit(
+        self, own_server: LocalServer, provider: LiveKitProvider, notes: Notes
+    ) -> None:
+        config = ConnectionConfig(own_server.url, mint_token(own_server, "r", "me"), timeout_s=0.7)
+        own_server.pause()
+        with pytest.raises(ConnectTimeoutError, match=r"0\.7 s"):
+            await provider.connect(config)
+        assert notes.events[-1] == ("state", ConnectionState.FAILED, DisconnectReason.CONNECTION_TIMEOUT)
+        own_server.resume()
+        await provider.disconnect()
+        async with Peer(own_server, "r", "watcher") as watcher:
+            await asyncio.sleep(0.5)
+            assert not watcher.room.remote_participants
+
+
+class TestWrongArguments:
+    async def test_nothing_listens_there(
+        self, join_token: MINT, provider: LiveKitProvider, notes: Notes
+    ) -> None:
+        with pytest.raises(ConnectError, match="check the address") as caught:
+            await provider.connect(ConnectionConfig("ws://127.0.0.1:9", join_token("visitor")))
+        assert type(caught.value) is ConnectError
+        assert isinstance(caught.value.__cause__, rtc.ConnectError)
+        assert notes.events[-1] == ("state", ConnectionState.FAILED, DisconnectReason.JOIN_FAILURE)
+        await provider.disconnect()
+        assert provider.get_connection_state() is ConnectionState.DISCONNECTED
+
+    @pytest.mark.parametrize("fault", ["expired", "forged"])
+    async def test_refused_token_is_explained_and_shown_nowhere(
+        self,
+        fault: str,
+        livekit_server: LiveKitServer,
+        join_token: MINT,
+        provider: LiveKitProvider,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        token, message = join_token("visitor", ttl_s=-3600), r"refused the token: it expired .* ago"
+        if fault == "forged":
+            token, message = join_token("visitor")[:-8] + "A" * 8, r"refused the token: .*key and secret"
+        with caplog.at_level(logging.DEBUG), pytest.raises(ConnectError, match=message) as caught:
+            await provider.connect(ConnectionConfig(livekit_server.url, token))
+        body = token.split(".")[1]
+        error: BaseException | None = caught.value
+        while error is not None:
+            assert body not in f"{error!r} {error} {vars(error)}"
+            error = error.__cause__ or error.__context__
+        assert body not in caplog.text
+
+    async def test_token_for_another_room(
+        self, livekit_server: LiveKitServer, join_token: MINT, provider: LiveKitProvider
+    ) -> None:
+        with pytest.raises(RoomMismatchError, match="elsewhere"):
+            await provider.connect(ConnectionConfig(livekit_server.url, join_token("visitor"), "elsewhere"))
+
+    @pytest.mark.parametrize("token", ["nonsense", "", "devkey:secret"])
+    async def test_malformed_token(self, token: str, provider: LiveKitProvider) -> None:
+        with pytest.raises(ConfigurationError, match="three parts"):
+            await provider.connect(ConnectionConfig("ws://127.0.0.1:9", token))
+
+    async def test_missing_arguments(self, provider: LiveKitProvider, join_token: MINT) -> None:
+        with pytest.raises(ConfigurationError, match="url="):
+            await provider.connect(ConnectionConfig(token=join_token("visitor")))
+        with pytest.raises(ConfigurationError, match="token="):
+            await provider.connect(ConnectionConfig("ws://127.0.0.1:9"))
+        assert provider.get_connection_state() is ConnectionState.DISCONNECTED
+
+    async def test_token_provider_that_fails_or_returns_rubbish(self, provider: LiveKitProvider) -> None:
+        def failing() -> str:
+            raise OSError("token service is down")
+
+        with pytest.raises(ConnectError, match="OSError") as caught:
+            await provider.connect(ConnectionConfig("ws://127.0.0.1:9", token_provider=failing))
+        assert isinstance(caught.value.__cause__, OSError)
+        with pytest.raises(ConfigurationError, match="NoneType"):
+            await provider.connect(ConnectionConfig("ws://127.0.0.1:9", token_provider=lambda: None))  # type: ignore[arg-type,return-value]
+        assert provider.get_connection_state() is ConnectionState.FAILED
+
+    async def test_publishing_before_connecting(self, provider: LiveKitProvider) -> None:
+        with pytest.raises(NotConnectedError):
+            await provider.open_uplink(name="mic", sample_rate=48000, channels=1)
+
+    def test_contradicting_options(self) -> None:
+        with pytest.raises(ConfigurationError):
+            LiveKitProvider(topic="")
