@@ -16,9 +16,8 @@ import numpy.typing as npt
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.errors import AlreadyConnectedError, ConfigurationError, NotConnectedError, PublishError
 from avatarkit_rtc.events import ConnectionState, DisconnectReason
+from avatarkit_rtc.providers.avatar_finder import MOTION_TOPIC
 from avatarkit_rtc.providers.base import AudioUplink, ConnectionConfig, ProviderListener, PublishedTrack
-
-MOTION_TOPIC: Final = "spatialreal-animation"
 
 _FEED_BLOCKS: Final = 100
 _BLOCKS_PER_SECOND: Final = 100

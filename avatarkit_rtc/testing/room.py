@@ -22,6 +22,7 @@ from avatarkit_rtc.errors import (
     ConnectTimeoutError,
     MissingDependencyError,
 )
+from avatarkit_rtc.providers.avatar_finder import MOTION_TOPIC
 
 AVATAR_IDENTITY: Final = "spatialreal-avatar"
 """Identity of an avatar service's worker in a room."""
@@ -29,8 +30,6 @@ AUDIO_TRACK: Final = "egress-audio"
 """Name of the track with the avatar's voice."""
 PSEUDO_VIDEO_TRACK: Final = "egress-animation"
 """Name of the video track that is no picture."""
-MOTION_TOPIC: Final = "spatialreal-animation"
-"""Topic of the motion packets."""
 
 _AUDIO_QUEUE_MS: Final = 100
 _AUDIO_LEAD_S: Final = 0.06

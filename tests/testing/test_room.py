@@ -16,9 +16,10 @@ from avatarkit_rtc.errors import (
     ConnectError,
     ConnectTimeoutError,
 )
+from avatarkit_rtc.providers.avatar_finder import MOTION_TOPIC
 from avatarkit_rtc.testing.noise import FOREIGN_TOPIC
 from avatarkit_rtc.testing.performer import perform
-from avatarkit_rtc.testing.room import MOTION_TOPIC, RoomTransport, avatar_token
+from avatarkit_rtc.testing.room import RoomTransport, avatar_token
 from avatarkit_rtc.testing.schedule import motion_schedule
 from avatarkit_rtc.testing.server import LocalServer
 from avatarkit_rtc.testing.stand_in import SentKind, StandInAvatar, StandInOptions
