@@ -23,20 +23,6 @@ MINT = Callable[..., str]
 CONNECTED, DISCONNECTED = ConnectionState.CONNECTED, ConnectionState.DISCONNECTED
 
 
-@pytest.fixture
-async def provider() -> AsyncIterator[LiveKitProvider]:
-    provider = LiveKitProvider()
-    yield provider
-    await provider.disconnect()
-
-
-@pytest.fixture
-def notes(provider: LiveKitProvider) -> Notes:
-    notes = Notes()
-    provider.set_listener(notes)
-    return notes
-
-
 def server_api(server: LiveKitServer) -> api.LiveKitAPI:
     return api.LiveKitAPI(server.http_url, server.api_key, server.api_secret)
 
@@ -108,7 +94,7 @@ class TestEndedByTheServer:
         await provider.connect(ConnectionConfig(own_server.url, mint_token(own_server, "r", "me")))
         await asyncio.to_thread(own_server.stop)
         await until(lambda: DISCONNECTED in notes.states, "the shutdown", 60)
-        # The server does not always get its goodbye out before it ends; then the SDK tries to get back for a while.
+        # The server does not always get its goodbye out before it ends; the SDK then tries to get back.
         reasons = {DisconnectReason.SERVER_SHUTDOWN, DisconnectReason.SIGNAL_CLOSED}
         assert notes.events[-1][1] is DISCONNECTED
         assert notes.events[-1][2] in reasons
