@@ -84,7 +84,7 @@ class Round:
     def owns_transition(self, frame: MotionFrame, now: float) -> bool:
         """Whether a transition is another copy of the one that opened it (or should have)."""
         if self.phase is Phase.OPENING:
-            return True
+            return self.latch == frame or now - self.active_at <= LINGER_S
         if self.broken:
             return False
         if self.tracker is None:
@@ -96,9 +96,8 @@ class Round:
         return self.latch == frame and now - self.closed_at <= REORDER_S
 
     def awaits_first_frame(self, now: float) -> bool:
-        """Whether a frame would be its first: after its transition, even when flushed since."""
-        if self.tracker is not None:
-            return False
+        """Whether a frame would be its first, as long as none has come: after its transition, even when
+        flushed since."""
         return self.phase is Phase.OPENING or (self.muted and now - self.active_at <= LINGER_S)
 
     def abandoned(self, arrival: Arrival, now: float) -> bool:

@@ -153,7 +153,8 @@ class JitterBuffer:
         arrival = now - slot * FRAME_INTERVAL_S
         base = self._base.update(now, arrival)
         self._estimator.observe(arrival - base, now)
-        if self._next is None or (self._last is None and slot < self._next):
+        overtaken = self._next is not None and slot < self._next and self._far_behind is None
+        if self._next is None or (self._last is None and overtaken):
             self._start(slot, now, base)
         if slot < self._next_slot:
             self.counters.late += 1
