@@ -25,6 +25,9 @@ FEED_BLOCKS: Final = 100
 UPLINK_QUEUE_MS: Final = 100
 """Sound queued in an uplink before ``write`` waits."""
 _BLOCK_MS: Final = 10
+_READ_MS: Final = 20
+"""What is read from LiveKit at a time: as long as an Opus packet. Each read wakes the process several times,
+so single blocks would cost twice as much."""
 _CLOSE_TIMEOUT_S: Final = 3.0
 
 
@@ -76,21 +79,18 @@ class TrackFeed:
 
     async def _read(self) -> None:
         # The stream would drop without counting; this task empties it at once, and the bound is ours.
+        # So the stream has none of its own.
         stream: rtc.AudioStream | None = None
         try:
             stream = rtc.AudioStream(
                 self._track,
                 sample_rate=FEED_RATE,
                 num_channels=1,
-                capacity=FEED_BLOCKS,
-                frame_size_ms=_BLOCK_MS,
+                capacity=0,
+                frame_size_ms=_READ_MS,
             )
             async for event in stream:
-                frame = event.frame
-                samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels)
-                self._dropped += len(self._blocks) == self._blocks.maxlen
-                self._blocks.append(AudioBlock(samples, frame.sample_rate, time.monotonic()))
-                self._wake.set()
+                self._take(event.frame)
         except asyncio.CancelledError:
             # Only end() cancels, and nobody awaits this task's result.
             pass
@@ -104,6 +104,15 @@ class TrackFeed:
                     await asyncio.wait_for(stream.aclose(), _CLOSE_TIMEOUT_S)
                 except Exception as error:
                     _log.debug("closing the avatar's audio stream: %r", error)
+
+    def _take(self, frame: rtc.AudioFrame) -> None:
+        samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels)
+        size = frame.sample_rate * _BLOCK_MS // 1000
+        now = time.monotonic()
+        for start in range(0, len(samples), size):
+            self._dropped += len(self._blocks) == self._blocks.maxlen
+            self._blocks.append(AudioBlock(samples[start : start + size], frame.sample_rate, now))
+        self._wake.set()
 
 
 class RoomTrack:
