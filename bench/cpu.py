@@ -68,7 +68,9 @@ def measure_once(where: Place, seconds: float, *, ours_first: bool) -> Run:
         after = ours.cpu_s(), bare.cpu_s(), time.monotonic()
         for program in (ours, bare, publisher):
             program.stop()
-        _check_same(json.loads(stats.read_text(encoding="utf-8")), json.loads(bare.output.splitlines()[-1]))
+        # The SDK may print something of its own as well.
+        result = next(line for line in bare.output.splitlines() if line.startswith("{"))
+        _check_same(json.loads(stats.read_text(encoding="utf-8")), json.loads(result))
     wall = after[2] - before[2]
     return Run((after[0] - before[0]) / wall * 100, (after[1] - before[1]) / wall * 100)
 
