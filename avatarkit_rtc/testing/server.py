@@ -201,6 +201,22 @@ class LocalServer:
             ServerError: it does not run, or this platform cannot do it.
         """
         self._signal("SIGSTOP")
+        process = self._process
+        if process is not None and sys.platform == "linux":
+            # Its threads stop one by one, after the signal was sent.
+            deadline = time.monotonic() + 2.0
+            while os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is None:
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.001)
+        process = self._process
+        if process is not None and sys.platform == "linux":
+            # Its threads stop one by one, after the signal was sent.
+            deadline = time.monotonic() + 2.0
+            while os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is None:
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.001)
 
     def resume(self) -> None:
         """End a :meth:`pause`.
