@@ -108,7 +108,7 @@ class Playout:
         self._waiting: deque[_Round] = deque()
         self._blend: _Blend | None = None
         self._last: MotionFrame | None = None
-        self._grid: float | None = None
+        self._grid = -math.inf
         self._pose_until = -math.inf
         self._epoch = 0.0
         self._now = -math.inf
@@ -186,7 +186,7 @@ class Playout:
         deadlines = [each for each in (own, self._takeover()) if each is not None]
         # In speech the frames make the rhythm.
         if self._state is not PlayState.SPEECH or own is None:
-            deadlines.append(self._grid if self._grid is not None else self._now)
+            deadlines.append(self._grid)
         return min(deadlines)
 
     def tick(self, now: float) -> Pose | None:
@@ -200,9 +200,11 @@ class Playout:
                 self._move(PlayInput.FRAME_DUE)
                 self._blend = None
                 self._last = popped.frame
-                self._grid = self._pose_until = now + FRAME_INTERVAL_S
+                self._grid = now + FRAME_INTERVAL_S
+                if popped.kind is not PoseKind.HELD:
+                    self._pose_until = self._grid
                 return Pose(now, popped.kind, popped.frame, current.number, float(popped.position))
-        if self._grid is not None and now < self._grid:
+        if now < self._grid:
             return None
         if self._state is PlayState.SPEECH:
             # The buffer has its own deadlines; nothing of it is due.
@@ -241,8 +243,7 @@ class Playout:
             step = self._now - last
             self._epoch += step
             self._pose_until += step
-            if self._grid is not None:
-                self._grid += step
+            self._grid += step
             if self._blend is not None:
                 self._blend = self._blend._replace(start=self._blend.start + step)
             if self._current is not None:
@@ -313,10 +314,11 @@ class Playout:
         """When the next round goes on show even if the one before is not over."""
         if not self._waiting or self._current is None:
             return None
-        due = self._waiting[0].buffer.next_deadline()
+        deadlines = [each.buffer.next_deadline() for each in self._waiting]
+        due = min((each for each in deadlines if each is not None), default=None)
         if due is None:
             return None
-        return max(due + OVERLAP_S if len(self._current.buffer) else due, self._pose_until)
+        return due + OVERLAP_S if len(self._current.buffer) else max(due, self._pose_until)
 
     def _finish(self, ended: _Round, reason: RoundEndReason, now: float) -> None:
         ended.buffer.counters.skipped += len(ended.buffer)
@@ -335,15 +337,13 @@ class Playout:
     def _start_blend(self, target: Callable[[float], MotionFrame], frames: int, now: float) -> None:
         begin = self._last if self._last is not None else self._idle_pose(now)
         self._blend = _Blend(begin, target, now, frames * FRAME_INTERVAL_S)
-        if self._grid is None or self._grid > now + FRAME_INTERVAL_S:
-            self._grid = now
 
     def _idle_pose(self, now: float) -> MotionFrame:
         return self._idle.pose(now - self._epoch)
 
     def _between_rounds(self, now: float) -> Pose:
-        late = self._grid is None or now - self._grid > FRAME_INTERVAL_S / 2
-        self._grid = (now if late or self._grid is None else self._grid) + FRAME_INTERVAL_S
+        late = now - self._grid > FRAME_INTERVAL_S / 2
+        self._grid = (now if late else self._grid) + FRAME_INTERVAL_S
         if self._blend is None:
             frame = self._last = self._idle_pose(now)
             return Pose(now, PoseKind.IDLE, frame)

@@ -4,6 +4,7 @@ import struct
 
 import pytest
 
+from avatarkit_rtc.motion.events import RoundEndReason
 from avatarkit_rtc.motion.packet import encode_frame
 from tests.support.assertions import assert_each_frame_once, assert_values, frames_in, seqs_in
 from tests.support.frames import Listener, face, faces, frame_packet, message, speech, utterance
@@ -59,8 +60,6 @@ def test_copies_are_not_looked_for_before_number_zero() -> None:
 
 
 def test_a_round_that_goes_on_with_its_numbering_does_not_repeat_the_last_frames() -> None:
-    from avatarkit_rtc.motion.events import RoundEndReason
-
     listener = Listener()
     packets = speech(faces(20))
     listener.hear(packets[:10])
