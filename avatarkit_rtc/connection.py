@@ -1,16 +1,14 @@
-"""The player's connection: connect, disconnect, reconnect, and coming back by itself."""
+"""The player's connection: connect, disconnect, reconnect, and what the provider reports meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
 import logging
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from avatarkit_rtc.auto_reconnect import FINAL_REASONS, AutoReconnect
 from avatarkit_rtc.errors import (
     AlreadyConnectedError,
     AvatarKitError,
@@ -18,14 +16,7 @@ from avatarkit_rtc.errors import (
     ConnectError,
     NotConnectedError,
 )
-from avatarkit_rtc.events import (
-    ConnectionState,
-    Disconnected,
-    DisconnectReason,
-    ReconnectAttempt,
-    ReconnectFailed,
-    ReconnectSucceeded,
-)
+from avatarkit_rtc.events import ConnectionState, Disconnected, DisconnectReason
 from avatarkit_rtc.motion.events import RoundEndReason
 from avatarkit_rtc.options import ReconnectPolicy
 from avatarkit_rtc.providers.base import ConnectionConfig, Provider
@@ -39,28 +30,25 @@ threads."""
 RECENT_ACTIVITY_S: Final = 5.0
 """Packets came so lately before a loss that they are missed after it."""
 
-FINAL_REASONS: Final = frozenset(
-    {
-        DisconnectReason.CLIENT_INITIATED,
-        DisconnectReason.DUPLICATE_IDENTITY,
-        DisconnectReason.PARTICIPANT_REMOVED,
-        DisconnectReason.ROOM_DELETED,
-        DisconnectReason.ROOM_CLOSED,
-        DisconnectReason.REJECTED,
-    }
-)
-"""Somebody wanted it so: not a reason to come back."""
+_ENDED: Final = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
+_UP: Final = (ConnectionState.CONNECTED, ConnectionState.RECONNECTING)
 
 
 class ConnectionHooks(Protocol):
     """What the connection asks of the player."""
 
-    def connection_lost(self, reason: RoundEndReason) -> None:
-        """No packets come from now on."""
+    def connection_opening(self) -> None:
+        """Joining begins."""
 
     async def connection_made(self, *, again: bool, expect_motion: bool) -> None:
         """Packets may come. ``again``: publish anew what was published; ``expect_motion``: silence is a
         stall."""
+
+    def connection_lost(self, reason: RoundEndReason, *, left: bool) -> None:
+        """No packets come from now on. ``left``: the room is left too, it is not only being resumed."""
+
+    async def connection_closed(self) -> None:
+        """It was closed by the caller, or never came about: release everything. Must not raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +59,18 @@ class ConnectionStats:
     connects: int
     """Times the room was joined."""
     interruptions: int
-    """Times the connection went down or was rebuilt without being asked to."""
+    """Times the connection went down without being asked to."""
     reconnect_attempts: int
     """Attempts of auto-reconnect."""
     last_disconnect: DisconnectReason | None
 
 
 class Connection:
-    """Drives one provider. All calls on the event loop."""
+    """Drives one provider. All calls on the event loop.
+
+    At most one of three things goes on: joining or rejoining (``_busy``), leaving at the caller's wish
+    (``_leaving``), or taking down what has ended by itself (``_cleaning``).
+    """
 
     def __init__(
         self,
@@ -95,28 +87,34 @@ class Connection:
             motion_timeout_s: how long after a rejoin motion may take to come.
         """
         self._provider = provider
-        self._policy = policy
         self._hooks = hooks
         self._emit = emit
-        self._motion_timeout = motion_timeout_s
+        self._auto = AutoReconnect(policy, self, emit, motion_timeout_s=motion_timeout_s)
         self._state = ConnectionState.DISCONNECTED
         self._config: ConnectionConfig | None = None
-        self._busy: asyncio.Task[None] | None = None  # joining or rejoining
+        self._busy: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
-        self._recovering: asyncio.Task[None] | None = None
+        self._cleaning: asyncio.Task[None] | None = None
+        self._joining = False
+        self._announced = False  # `connected` was emitted, and no `disconnected` since
         self._background: set[asyncio.Task[Any]] = set()
-        self._alive = asyncio.Event()
         self._active_at: float | None = None
+        self._missed = False
+        self._lost_by: DisconnectReason | None = None
         self._closed = asyncio.Event()
         self._closed.set()
-        self._random = random.Random()
-        self._connects = self._interruptions = self._attempts = 0
+        self._connects = self._interruptions = 0
         self._last_disconnect: DisconnectReason | None = None
 
     @property
     def state(self) -> ConnectionState:
         """The state now."""
         return self._state
+
+    @property
+    def connects(self) -> int:
+        """Times the room was joined."""
+        return self._connects
 
     async def wait_closed(self) -> None:
         """Wait until disconnected for good."""
@@ -125,89 +123,114 @@ class Connection:
     def note_activity(self, now: float) -> None:
         """A well-formed packet came."""
         self._active_at = now
-        self._alive.set()
+        self._missed = False
+        self._auto.note_activity()
 
     def stats(self) -> ConnectionStats:
         """A snapshot."""
         return ConnectionStats(
-            self._state, self._connects, self._interruptions, self._attempts, self._last_disconnect
+            self._state, self._connects, self._interruptions, self._auto.attempts, self._last_disconnect
         )
 
     # -- what the caller asks --------------------------------------------------------------------------------
 
     async def connect(self, config: ConnectionConfig) -> None:
         """See :meth:`avatarkit_rtc.AvatarPlayer.connect`."""
-        if self._leaving is not None:
-            await asyncio.shield(self._leaving)
-        if self._state not in (ConnectionState.DISCONNECTED, ConnectionState.FAILED):
+        await self._settled()
+        if self._state not in _ENDED:
             raise AlreadyConnectedError(
                 f"already {self._state.value}; call disconnect() first, or reconnect() to join again"
             )
         self._config = config
-        self._closed.clear()
-        self._set_state(ConnectionState.CONNECTING)
+        self._missed = False
+        self._open(ConnectionState.CONNECTING)
         await self._own(self._first_join(config))
 
-    async def reconnect(self) -> None:
-        """See :meth:`avatarkit_rtc.AvatarPlayer.reconnect`."""
+    async def reconnect(self, *, by_itself: bool = False) -> None:
+        """See :meth:`avatarkit_rtc.AvatarPlayer.reconnect`. ``by_itself``: auto-reconnect calls."""
         if self._config is None:
             raise NotConnectedError("never connected; call connect() first")
-        if self._leaving is not None:
-            await asyncio.shield(self._leaving)
+        await self._settled()
         if self._busy is not None:
             await self._join_in(self._busy)
             return
-        self._closed.clear()
-        await self._own(self._rejoin(give_up=self._recovering is None))
+        self._hooks.connection_lost(RoundEndReason.DISCONNECTED, left=True)
+        self._open(ConnectionState.RECONNECTING)
+        self._auto.stop_watching()
+        await self._own(self._rejoin(self._config), leave_if_cancelled=not by_itself)
 
     async def disconnect(self) -> None:
         """See :meth:`avatarkit_rtc.AvatarPlayer.disconnect`."""
         if self._leaving is None:
-            self._leaving = asyncio.create_task(self._leave())
+            self._leaving = asyncio.create_task(self._leave(), name="disconnect")
         await asyncio.shield(self._leaving)
 
     # -- what the provider and the stall detector report -----------------------------------------------------
 
     def provider_state(self, state: ConnectionState, reason: DisconnectReason | None) -> None:
         """The provider's connection changed."""
-        if self._busy is not None or self._leaving is not None:
-            return  # our own doing; its outcome is looked at when it is done
-        if state is ConnectionState.RECONNECTING and self._state is ConnectionState.CONNECTED:
-            self._interruptions += 1
-            self._hooks.connection_lost(RoundEndReason.CONNECTION_LOST)
+        if self._joining:
+            # Our own doing. Reported here and not when it is done, so that `connected` comes before what
+            # happens in the room; the rest is looked at when it is done.
+            if state is ConnectionState.CONNECTED:
+                self._came_up()
+        elif self._leaving is not None or self._cleaning is not None:
+            pass
+        elif state is ConnectionState.RECONNECTING and self._state is ConnectionState.CONNECTED:
+            self._note_loss()
+            self._auto.stop_watching()
+            self._hooks.connection_lost(RoundEndReason.CONNECTION_LOST, left=False)
             self._set_state(state)
         elif state is ConnectionState.CONNECTED and self._state is ConnectionState.RECONNECTING:
             self._set_state(state)
             self._spawn(self._hooks.connection_made(again=False, expect_motion=False))
-            if self._policy is not None and self._recovering is None and self._was_active():
-                self._recovering = self._spawn(self._watch_resumed())
-        elif state in (ConnectionState.DISCONNECTED, ConnectionState.FAILED):
+            if self._missed:
+                self._auto.watch()
+        elif state in _ENDED:
             self._went_down(reason or DisconnectReason.UNKNOWN)
 
     def stalled(self) -> None:
         """The stream has gone silent."""
-        if self._policy is not None and self._recovering is None and self._busy is None:
-            self._recovering = self._spawn(self._recover("stalled", expect_motion=True))
+        if self._busy is None and self._leaving is None:
+            self._auto.start("stalled", expect_motion=True)
 
     # -- joining and leaving ---------------------------------------------------------------------------------
 
-    async def _own(self, work: Any) -> None:
-        """Run ``work`` as the one thing going on; cancelling the caller cancels it, ``disconnect()`` aborts
+    async def _settled(self) -> None:
+        """Wait until nothing is being taken down."""
+        while True:
+            ending = self._busy if self._state in _ENDED else None
+            task = self._leaving or self._cleaning or ending
+            if task is None:
+                return
+            await asyncio.wait([task])
+
+    def _open(self, state: ConnectionState) -> None:
+        self._closed.clear()
+        self._hooks.connection_opening()
+        self._set_state(state)
+
+    async def _own(self, work: Coroutine[Any, Any, None], *, leave_if_cancelled: bool = True) -> None:
+        """Run ``work`` as the one thing going on. Cancelling the caller disconnects; ``disconnect()`` aborts
         it."""
-        task = asyncio.create_task(work)
-        self._busy = task
+        task = self._busy = asyncio.create_task(work, name="join")
+        task.add_done_callback(self._no_longer_busy)
         try:
             await asyncio.wait([task])
         except asyncio.CancelledError:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await task
-            if self._leaving is None:
-                self._over(ConnectionState.DISCONNECTED, DisconnectReason.CLIENT_INITIATED)
+            if leave_if_cancelled and self._leaving is None:
+                await self.disconnect()
+            else:
+                task.cancel()
+                await asyncio.wait([task])
             raise
-        finally:
-            self._busy = None
         await self._join_in(task)
+
+    def _no_longer_busy(self, task: asyncio.Task[None]) -> None:
+        if self._busy is task:
+            self._busy = None
+        if not task.cancelled():
+            task.exception()  # the callers get it, unless all of them were cancelled
 
     @staticmethod
     async def _join_in(task: asyncio.Task[None]) -> None:
@@ -221,133 +244,129 @@ class Connection:
     async def _first_join(self, config: ConnectionConfig) -> None:
         try:
             await self._join(config)
-        except AvatarKitError:
-            self._set_state(ConnectionState.FAILED)
-            self._closed.set()
+            if self._state is ConnectionState.CONNECTED:
+                await self._hooks.connection_made(again=False, expect_motion=False)
+        except Exception:
+            await self._hooks.connection_closed()
+            self._over(ConnectionState.FAILED, DisconnectReason.JOIN_FAILURE)
             raise
-        self._set_state(ConnectionState.CONNECTED)
-        await self._hooks.connection_made(again=False, expect_motion=False)
 
-    async def _rejoin(self, *, give_up: bool) -> None:
-        assert self._config is not None
-        self._hooks.connection_lost(RoundEndReason.DISCONNECTED)
-        self._set_state(ConnectionState.RECONNECTING)
-        await self._provider.disconnect()
-        await asyncio.sleep(REJOIN_PAUSE_S)
+    async def _rejoin(self, config: ConnectionConfig) -> None:
+        self._joining = True
         try:
-            await self._join(self._config)
-        except AvatarKitError:
-            if give_up:
+            await self._provider_down()
+            await asyncio.sleep(REJOIN_PAUSE_S)
+            await self._join(config)
+        except Exception:
+            if not self._auto.running:
                 self._over(ConnectionState.FAILED, DisconnectReason.JOIN_FAILURE)
+            else:
+                self._set_state(ConnectionState.RECONNECTING)
             raise
-        self._set_state(ConnectionState.CONNECTED)
-        await self._hooks.connection_made(again=True, expect_motion=True)
+        finally:
+            self._joining = False
+        if self._state is ConnectionState.CONNECTED:
+            await self._hooks.connection_made(again=True, expect_motion=True)
+        if self._provider.get_connection_state() not in _UP:  # while publishing anew
+            raise _lost_again()
 
     async def _join(self, config: ConnectionConfig) -> None:
-        self._alive.clear()
+        self._auto.expect_activity()
+        self._joining = True
         try:
             await self._provider.connect(config)
+            state = self._provider.get_connection_state()
+            if state not in _UP:
+                await self._provider_down()
+                raise _lost_again()
         except AvatarKitError:
             raise
         except Exception as error:
-            raise ConnectError(f"connecting failed: {type(error).__name__}: {error}") from error
-        if self._provider.get_connection_state() is not ConnectionState.CONNECTED:
-            await self._provider.disconnect()
-            raise ConnectError("the connection was lost again at once; look at the server's log")
-        self._connects += 1
+            said = str(error)
+            if config.token:
+                said = said.replace(config.token, "<token>")
+            raise ConnectError(f"connecting failed: {type(error).__name__}: {said}") from error
+        finally:
+            self._joining = False
+        self._came_up()
+        self._set_state(state)  # a borrowed room may be on its way back just now
+
+    def _came_up(self) -> None:
+        if self._state is not ConnectionState.CONNECTED:
+            self._connects += 1
+            self._lost_by = None
+            self._set_state(ConnectionState.CONNECTED)
 
     async def _leave(self) -> None:
         try:
-            for task in (self._recovering, self._busy):
-                if task is not None:
-                    task.cancel()
-                    await asyncio.wait([task])
-            self._hooks.connection_lost(RoundEndReason.DISCONNECTED)
-            await self._provider.disconnect()
+            ending = [task for task in (self._auto.stop(), self._busy) if task is not None]
+            for task in ending:
+                task.cancel()
+            if self._cleaning is not None:
+                ending.append(self._cleaning)
+            if ending:
+                await asyncio.wait(ending)
+            self._hooks.connection_lost(RoundEndReason.DISCONNECTED, left=True)
+            await self._provider_down()
+            await self._hooks.connection_closed()
             self._over(ConnectionState.DISCONNECTED, DisconnectReason.CLIENT_INITIATED)
         finally:
             self._leaving = None
 
-    # -- going down and coming back --------------------------------------------------------------------------
+    async def _provider_down(self) -> None:
+        try:
+            await self._provider.disconnect()
+        except Exception as error:  # it promised not to; disconnect() never raises all the same
+            self._emit("error", error)
+
+    # -- going down ------------------------------------------------------------------------------------------
 
     def _went_down(self, reason: DisconnectReason) -> None:
-        if self._state in (ConnectionState.DISCONNECTED, ConnectionState.FAILED):
+        if self._state in _ENDED:
             return
         _log.warning("the connection went down: %s", reason.value)
-        self._last_disconnect = reason
-        self._hooks.connection_lost(RoundEndReason.CONNECTION_LOST)
-        if self._policy is None or reason in FINAL_REASONS:
-            if self._recovering is not None:
-                self._recovering.cancel()
-            self._spawn(self._provider.disconnect())
+        self._note_loss()
+        self._lost_by = self._last_disconnect = reason
+        self._hooks.connection_lost(RoundEndReason.CONNECTION_LOST, left=True)
+        if not self._auto.enabled or reason in FINAL_REASONS:
+            self._auto.stop()
+            self._clean_up()
             self._over(ConnectionState.DISCONNECTED, reason)
-            return
-        self._set_state(ConnectionState.RECONNECTING)
-        if self._recovering is None:
-            self._interruptions += 1
-            self._recovering = self._spawn(self._recover(reason.value, expect_motion=self._was_active()))
-
-    async def _watch_resumed(self) -> None:
-        """The library has resumed the session by itself: see whether motion comes back as well."""
-        self._alive.clear()
-        if await self._motion_comes(3 * self._motion_timeout):
-            self._recovering = None
         else:
-            await self._recover("no-motion", expect_motion=True)
+            self._set_state(ConnectionState.RECONNECTING)
+            self._auto.start(reason.value, expect_motion=self._missed)
 
-    async def _recover(self, cause: str, *, expect_motion: bool) -> None:
-        try:
-            await self._attempt_until_done(cause, expect_motion)
-        finally:
-            self._recovering = None
-
-    async def _attempt_until_done(self, cause: str, expect_motion: bool) -> None:
-        policy = self._policy
-        assert policy is not None
-        for attempt in itertools.count(1):
-            if policy.attempts is not None and attempt > policy.attempts:
-                self._give_up(attempt - 1, cause)
-                return
-            delay = policy.delay_s(attempt, self._random)
-            self._attempts += 1
-            self._emit("reconnect-attempt", ReconnectAttempt(attempt, delay, cause))
-            await asyncio.sleep(delay)
-            try:
-                await self.reconnect()
-            except AvatarKitError as error:
-                cause = error.code
-                if not policy.retries(error):
-                    self._give_up(attempt, cause)
-                    return
-                continue
-            if not expect_motion or await self._motion_comes(self._motion_timeout):
-                self._emit("reconnect-succeeded", ReconnectSucceeded(attempt))
-                return
-            cause = "no-motion"
-
-    async def _motion_comes(self, within_s: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._alive.wait(), within_s)
-        return self._alive.is_set()
-
-    def _give_up(self, attempts: int, cause: str) -> None:
+    def give_up(self, attempts: int, cause: str) -> None:
+        """Auto-reconnect has given up."""
         _log.error("giving up after %d attempts to reconnect (%s)", attempts, cause)
-        self._emit("reconnect-failed", ReconnectFailed(attempts, cause))
-        self._hooks.connection_lost(RoundEndReason.CONNECTION_LOST)
-        self._spawn(self._provider.disconnect())
-        self._over(ConnectionState.FAILED, self._last_disconnect or DisconnectReason.JOIN_FAILURE)
+        self._hooks.connection_lost(RoundEndReason.CONNECTION_LOST, left=True)
+        self._clean_up()
+        self._over(ConnectionState.FAILED, self._lost_by or DisconnectReason.JOIN_FAILURE)
+
+    def _clean_up(self) -> None:
+        """Take down what has ended; joining anew waits for it."""
+
+        def done(_task: asyncio.Task[None]) -> None:
+            self._cleaning = None
+
+        self._cleaning = self._spawn(self._provider_down())
+        self._cleaning.add_done_callback(done)
 
     def _over(self, state: ConnectionState, reason: DisconnectReason) -> None:
-        was_up = self._state not in (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
-        self._last_disconnect = reason
+        announced, self._announced = self._announced, False
+        if announced:
+            self._last_disconnect = reason
         self._set_state(state)
         self._closed.set()
-        if was_up:
+        if announced:
             self._emit("disconnected", Disconnected(reason))
 
-    def _was_active(self) -> bool:
+    def _note_loss(self) -> None:
+        if self._state is ConnectionState.CONNECTED:
+            self._interruptions += 1
         now = asyncio.get_running_loop().time()
-        return self._active_at is not None and now - self._active_at <= RECENT_ACTIVITY_S
+        recently = self._active_at is not None and now - self._active_at <= RECENT_ACTIVITY_S
+        self._missed = self._missed or recently
 
     def _set_state(self, state: ConnectionState) -> None:
         if state is self._state:
@@ -355,10 +374,11 @@ class Connection:
         self._state = state
         self._emit("connection-state-changed", state)
         if state is ConnectionState.CONNECTED:
+            self._announced = True
             self._emit("connected")
 
-    def _spawn(self, work: Any) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = asyncio.create_task(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._finished)
         return task
@@ -367,3 +387,7 @@ class Connection:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._emit("error", error)
+
+
+def _lost_again() -> ConnectError:
+    return ConnectError("the connection was lost again at once; look at the server's log")

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from pyee.base import EventEmitter
 
-from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.errors import ConfigurationError, ConnectAbortedError
 
 _log = logging.getLogger("avatarkit_rtc.events")
 
@@ -51,11 +51,10 @@ class EventHub:
                 arguments = (None if payload is _NO_PAYLOAD else payload,)
             try:
                 result = handler(*arguments)
+                if inspect.isawaitable(result):
+                    self._follow(event, result)
             except Exception as error:
                 self._failed(event, error)
-                return
-            if inspect.isawaitable(result):
-                self._follow(event, result)
 
         self._wrappers.setdefault((event, handler), []).append(call)
         self._emitter.on(event, call)
@@ -101,6 +100,10 @@ class EventHub:
         task.add_done_callback(done)
 
     def _failed(self, event: str, error: BaseException) -> None:
+        if isinstance(error, ConnectAbortedError):
+            # `player.on("stalled", player.reconnect)` and a disconnect() meanwhile: wanted, not failed.
+            _log.info("a handler of %r was ended by disconnect()", event)
+            return
         _log.error("a handler of %r raised %s: %s", event, type(error).__name__, error, exc_info=error)
         if event != "error" and self._emitter.listeners("error"):
             self._emitter.emit("error", error)

@@ -39,13 +39,13 @@ class MotionLoop:
         self.view_errors = 0
         """Times the view raised."""
         self.worst_lateness_s = 0.0
-        """Longest time a pose was late against its deadline."""
+        """Longest time a pose was shown after it was due."""
         self._view = view
         self._emit = emit
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._stopping = False
+        self._running = self._stopping = False
         self._view_closed = False
         self._refused = 0
         self._log_limit = RateLimit(_LOG_EVERY_S)
@@ -55,7 +55,7 @@ class MotionLoop:
     def start(self) -> None:
         """Begin to show poses, from idle on. More than once is fine."""
         self._loop = asyncio.get_running_loop()
-        self._stopping = False
+        self._running, self._stopping = True, False
         if self._timer is None:
             self._schedule()
 
@@ -65,6 +65,7 @@ class MotionLoop:
 
     def stop(self) -> None:
         """Stop at once."""
+        self._running = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -72,28 +73,29 @@ class MotionLoop:
     @property
     def running(self) -> bool:
         """Whether poses are being shown."""
-        return self._timer is not None
+        return self._running
 
     # -- input -----------------------------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> None:
-        """A motion packet came."""
+    def receive(self, data: bytes) -> bool:
+        """A motion packet came; returns whether it was one."""
         loop = self._loop
         if loop is None:
-            return
+            return False
         now = loop.time()
         stream = self.stream
         before = stream.counters.packets - sum(stream.counters.malformed.values())
         events = stream.receive(data, now)
         if stream.counters.packets - sum(stream.counters.malformed.values()) == before:
             self._log_refused()
-            return
+            return False
         self.stall.activity(now)
         self.stall.round_open(stream.open_round is not None)
         if events:
             self.playout.handle(events, now)
             self._report_rounds()
         self._schedule()
+        return True
 
     def cut(self, reason: RoundEndReason) -> None:
         """The stream broke off, or was told to: to idle, dropping what is queued."""
@@ -123,7 +125,7 @@ class MotionLoop:
 
     def _schedule(self) -> None:
         loop = self._loop
-        if loop is None or (self._timer is None and self._stopping):
+        if loop is None or not self._running:
             return
         when = self.playout.next_deadline()
         stall_at = self.stall.deadline()
@@ -141,17 +143,17 @@ class MotionLoop:
         assert self._loop is not None
         self._timer = None
         now = self._loop.time()
-        deadline = self.playout.next_deadline()
         if self.stall.check(now):
             self._stalled(now)
         pose = self.playout.tick(now)
         if pose is not None:
-            if deadline <= now:
-                self.worst_lateness_s = max(self.worst_lateness_s, now - deadline)
+            # Against the timer: the playout's own deadline is minus infinity at first, and long past after
+            # a break.
+            self.worst_lateness_s = max(self.worst_lateness_s, now - self._timer_at)
             self._show(pose)
         self._report_rounds()
         if self._stopping and self.playout.state is PlayState.IDLE:
-            return
+            self.stop()
         if self._timer is None:  # a handler may have scheduled already
             self._schedule()
 
@@ -180,12 +182,12 @@ class MotionLoop:
 
     def tell_view(self, method: str, *arguments: Any) -> None:
         """Call an optional method of the view, if it has it."""
-        call = getattr(self._view, method, None)
-        if call is not None:
-            try:
+        try:
+            call = getattr(self._view, method, None)
+            if call is not None:
                 call(*arguments)
-            except Exception as error:
-                self._view_failed(error)
+        except Exception as error:
+            self._view_failed(error)
 
     def _view_failed(self, error: Exception) -> None:
         self.view_errors += 1

@@ -33,7 +33,7 @@ class ReconnectPolicy:
     factor: float = 2.0
     """Growth of the pause from attempt to attempt."""
     max_delay_s: float = 30.0
-    """Longest pause."""
+    """Longest pause, before jitter."""
     jitter: float = 0.2
     """Share of the pause, 0 … 1, by which it varies at random: many clients must not come back at once."""
     worth_a_retry: Callable[[Exception], bool] | None = None
@@ -44,12 +44,15 @@ class ReconnectPolicy:
         Raises:
             ConfigurationError: a figure is out of range.
         """
-        if self.attempts is not None and self.attempts < 1:
-            raise ConfigurationError("attempts must be 1 or more, or None for no end")
-        if not 0 < self.first_delay_s <= self.max_delay_s < math.inf:
-            raise ConfigurationError("0 < first_delay_s <= max_delay_s must hold")
-        if not 1 <= self.factor < math.inf or not 0 <= self.jitter <= 1:
-            raise ConfigurationError("factor must be 1 or more, and jitter between 0 and 1")
+        try:
+            if self.attempts is not None and not self.attempts >= 1:
+                raise ConfigurationError("attempts must be 1 or more, or None for no end")
+            if not 0 < self.first_delay_s <= self.max_delay_s < math.inf:
+                raise ConfigurationError("0 < first_delay_s <= max_delay_s must hold")
+            if not 1 <= self.factor < math.inf or not 0 <= self.jitter <= 1:
+                raise ConfigurationError("factor must be 1 or more, and jitter between 0 and 1")
+        except TypeError as error:
+            raise ConfigurationError(f"a figure of the reconnect policy is no number: {error}") from error
 
     def retries(self, error: Exception) -> bool:
         """Whether another attempt makes sense after ``error``."""
@@ -59,8 +62,10 @@ class ReconnectPolicy:
 
     def delay_s(self, attempt: int, rng: random.Random) -> float:
         """Pause before ``attempt`` (1, 2, …), in seconds."""
-        # The exponent is bounded because 2.0 ** 1100 overflows, and a kiosk may well try that often.
-        grown = self.first_delay_s * self.factor ** min(attempt - 1, 64)
+        try:
+            grown = self.first_delay_s * float(self.factor) ** (attempt - 1)
+        except OverflowError:  # 2.0 ** 1100, and a kiosk may well try that often
+            grown = self.max_delay_s
         return min(grown, self.max_delay_s) * (1 + self.jitter * rng.uniform(-1, 1))
 
 
@@ -98,15 +103,24 @@ class AvatarPlayerOptions:
         Raises:
             ConfigurationError: an option is out of range.
         """
-        if self.log_level not in LOG_LEVELS:
+        if not (isinstance(self.log_level, str) and self.log_level in LOG_LEVELS):
             raise ConfigurationError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
-        if not self.stall_timeout_s > 0:
-            raise ConfigurationError("stall_timeout_s must be more than 0 (math.inf for no stall detection)")
+        if not isinstance(self.auto_reconnect, bool | ReconnectPolicy):
+            raise ConfigurationError("auto_reconnect must be True, False or a ReconnectPolicy")
+        for name in ("enable_jitter_buffer", "watch_idle", "play_audio"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(f"{name} must be True or False")
         try:
+            if not self.stall_timeout_s > 0:
+                raise ConfigurationError(
+                    "stall_timeout_s must be more than 0 (math.inf for no stall detection)"
+                )
             self.playout()
             IdleMotion(self.idle)
+        except ConfigurationError:
+            raise
         except (TypeError, ValueError) as error:
-            raise ConfigurationError(str(error)) from error
+            raise ConfigurationError(f"an option is wrong: {error}") from error
 
     def playout(self) -> PlayoutOptions:
         """The part of it that the playout needs."""

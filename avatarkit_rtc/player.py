@@ -65,22 +65,24 @@ class AvatarPlayer:
     All methods belong on the event loop that called :meth:`connect`. Handlers (:meth:`on`) may be sync or
     async.
 
-    ===========================================
-    ============================================================== call
-      what happens ===========================================
-    ============================================================== ``connect`` while connected or connecting
-      AlreadyConnectedError; nothing changes ``disconnect`` during ``connect``            ``connect`` raises
-    ConnectAbortedError; disconnected ``connect`` cancelled                        cleaned up; disconnected
-    ``reconnect`` while one runs                 joins it: one rejoin, both calls return together
-    ``reconnect`` before the first ``connect``   NotConnectedError
-    ``disconnect`` when disconnected             nothing
-    publishing before ``connect``                NotConnectedError
-    the server ends the room                     ``disconnected`` with the reason; idle face
-    the avatar leaves                            ``avatar-left``; an open round ends; idle face
-    the avatar comes back                        ``avatar-joined``; its next round plays
-    a second avatar joins                        ignored while the first one stays
-    ===========================================
-    ==============================================================
+    What happens when:
+
+    * ``connect`` while connected or connecting: AlreadyConnectedError, and nothing changes.
+    * ``disconnect`` during ``connect`` or ``reconnect``: these raise ConnectAbortedError; disconnected.
+    * ``connect`` or ``reconnect`` cancelled: as if ``disconnect`` had been called.
+    * ``connect`` fails: it raises; the state is ``failed``, and nothing is left over.
+    * ``reconnect`` while one runs: one rejoin, and both calls return together.
+    * ``reconnect`` before the first ``connect``: NotConnectedError. After ``disconnect``: joins again.
+    * ``reconnect`` fails: it raises; ``disconnected``, and the state is ``failed``.
+    * ``disconnect`` when disconnected: nothing.
+    * publishing before ``connect``: NotConnectedError.
+    * the server ends the room: ``disconnected`` with the reason; idle face. The speaker and what is published
+      wait for ``reconnect`` or ``disconnect``.
+    * the avatar leaves: ``avatar-left``; an open round ends; idle face.
+    * the avatar comes back: ``avatar-joined``; its next round plays.
+    * a second avatar joins: ignored while the first one stays.
+
+    The view gets poses from ``connect`` on until ``disconnect``, which shows the way to idle and then stops.
     """
 
     def __init__(
@@ -158,17 +160,18 @@ class AvatarPlayer:
         arguments = ConnectionConfig(url, token, room_name, token_provider, timeout)
         if config is None:
             config = arguments
+        elif not isinstance(config, ConnectionConfig):
+            raise ConfigurationError(
+                f"connect() takes a LiveKitConnectionConfig, not {type(config).__name__}; "
+                "url and token go by name"
+            )
         elif arguments != ConnectionConfig(timeout_s=timeout):
             raise ConfigurationError("give connect() a configuration or arguments, not both")
-        if self._connection.state in (ConnectionState.DISCONNECTED, ConnectionState.FAILED):
-            self._motion.start()
         await self._connection.connect(config)
 
     async def disconnect(self) -> None:
         """Leave the room and release microphone and speaker. Never raises; at any time, more than once."""
         await self._connection.disconnect()
-        await self._sound.aclose()
-        self._motion.stop_when_idle()
 
     async def reconnect(self) -> None:
         """Leave the room and join it again with the last configuration; what was published is published anew.
@@ -178,7 +181,6 @@ class AvatarPlayer:
             RoomNotOwned: the room is the caller's, and it is down.
             ConnectError: joining did not work.
         """
-        self._motion.start()
         await self._connection.reconnect()
 
     @property
@@ -202,12 +204,13 @@ class AvatarPlayer:
             AvatarTimeoutError: it did not come within ``timeout`` seconds.
         """
         try:
-            await asyncio.wait_for(self._avatar_there.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                while self._avatar is None:  # it may have left again before we got our turn
+                    await self._avatar_there.wait()
         except TimeoutError as error:
             raise AvatarTimeoutError(
                 f"no avatar came within {timeout:g} s; was its session started for this room?"
             ) from error
-        assert self._avatar is not None
         return self._avatar
 
     async def wait_closed(self) -> None:
@@ -308,18 +311,29 @@ class AvatarPlayer:
 
     # -- hooks of the connection -----------------------------------------------------------------------------
 
-    def connection_lost(self, reason: RoundEndReason) -> None:
+    def connection_opening(self) -> None:
+        """Called by the connection: joining begins."""
+        self._motion.start()
+
+    def connection_lost(self, reason: RoundEndReason, *, left: bool) -> None:
         """Called by the connection: nothing comes from now on."""
         self._motion.cut(reason)
         self._motion.disconnected()
         self._sound.flush()
-        self._forget_avatar()
+        # A session that is resumed still has its avatar, or else the provider reports that it left.
+        if left:
+            self._forget_avatar()
 
     async def connection_made(self, *, again: bool, expect_motion: bool) -> None:
         """Called by the connection: packets may come."""
         self._motion.connected(expect_motion=expect_motion)
         if again:
             await self._sound.republish()
+
+    async def connection_closed(self) -> None:
+        """Called by the connection: release everything."""
+        self._motion.stop_when_idle()
+        await self._sound.aclose()
 
     # -- inside ----------------------------------------------------------------------------------------------
 
@@ -357,13 +371,11 @@ class _Listener:
         self._player._connection.provider_state(state, reason)
 
     def on_motion_packet(self, data: bytes) -> None:
-        player = self._player
-        motion = player._motion
-        before = motion.stream.last_activity
-        motion.receive(data)
-        after = motion.stream.last_activity
-        if after is not None and after != before:
-            player._connection.note_activity(after)
+        connection = self._player._connection
+        if connection.state in (ConnectionState.DISCONNECTED, ConnectionState.FAILED):
+            return  # a straggler must not begin a round
+        if self._player._motion.receive(data):
+            connection.note_activity(asyncio.get_running_loop().time())
 
     def on_avatar_joined(self, identity: str) -> None:
         self._player._avatar = identity

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats
-from avatarkit_rtc.errors import AvatarKitError, PublishError
-from avatarkit_rtc.events import AudioNotice
+from avatarkit_rtc.errors import PublishError
+from avatarkit_rtc.events import AudioNotice, ConnectionState
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.providers.base import AudioFeed, Provider, PublishedTrack
 
@@ -95,6 +95,7 @@ class PlayerSound:
         self._speaker: AudioOutput | None = None
         self._reader: asyncio.Task[None] | None = None
         self._feed: AudioFeed | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._received = self._dropped_before = self._muted_blocks = 0
         self._microphone: Any = None
         self._published: dict[str, Any] = {}
@@ -104,30 +105,30 @@ class PlayerSound:
 
     def attach(self, feed: AudioFeed) -> None:
         """Play ``feed`` from now on, in place of the one before."""
-        previous, old_feed = self._reader, self._feed
+        self.detach()
         self._feed = feed
-        self._reader = asyncio.create_task(self._read(feed, previous, old_feed))
+        self._reader = asyncio.create_task(self._read(feed), name="avatar's sound")
 
     def detach(self) -> None:
         """The avatar's sound is gone."""
-        previous, old_feed = self._reader, self._feed
-        self._feed = None
-        if previous is not None:
-            self._reader = asyncio.create_task(self._end(previous, old_feed))
+        reader, feed = self._reader, self._feed
+        self._reader = self._feed = None
+        if reader is not None:
+            ending = asyncio.create_task(self._end(reader, feed), name="end of the avatar's sound")
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
     def flush(self) -> None:
         """Drop the avatar's sound that is queued here."""
         if self._speaker is not None:
             self._speaker.flush()
 
-    async def _read(
-        self, feed: AudioFeed, previous: asyncio.Task[None] | None, old_feed: AudioFeed | None
-    ) -> None:
-        if previous is not None:
-            await self._end(previous, old_feed)
-        if not self._options.play_audio and self._hear is None:
-            return  # nobody listens: the stream is never started and costs nothing
+    async def _read(self, feed: AudioFeed) -> None:
         try:
+            if not self._options.play_audio and self._hear is None:
+                return  # nobody listens: the stream is never started and costs nothing
+            if self._ending:  # one at a time at the speaker
+                await asyncio.wait(set(self._ending))
             if self._options.play_audio and self._speaker is None:
                 self._speaker = await self._open_speaker()
             speaker, hear = self._speaker, self._hear
@@ -140,8 +141,6 @@ class PlayerSound:
                     speaker.write(block)
                 if hear is not None:
                     hear(block)
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             _log.exception("reading the avatar's sound failed")
             self._emit("error", error)
@@ -151,10 +150,11 @@ class PlayerSound:
                 self._feed = None
             await feed.aclose()
 
-    async def _end(self, reader: asyncio.Task[None], feed: AudioFeed | None) -> None:
+    @staticmethod
+    async def _end(reader: asyncio.Task[None], feed: AudioFeed | None) -> None:
         reader.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await reader
+        await asyncio.wait([reader])
+        # A reader that was cancelled before its first step has closed nothing.
         if feed is not None:
             await feed.aclose()
 
@@ -221,11 +221,12 @@ class PlayerSound:
 
     async def republish(self) -> None:
         """Publish everything anew, after a reconnect. A track that fails is reported as ``error``."""
-        for publication in list(self._published.values()):
+        for track, publication in list(self._published.items()):
             try:
                 await publication.reopen()
-            except AvatarKitError as error:
-                self._emit("error", error)
+            except Exception as error:
+                if self._published.get(track) is publication:  # else it was unpublished meanwhile
+                    self._emit("error", error)
 
     @contextlib.contextmanager
     def _claim(self, track: str, what: str, remedy: str) -> Any:
@@ -244,7 +245,10 @@ class PlayerSound:
             self._emit("audio-ended", track)
 
         def failed(error: Exception) -> None:
-            self._emit("error", error)
+            # An uplink that ends with its connection is no failure: the track is published again later.
+            lost = isinstance(error, PublishError) and not publisher.finished
+            if not lost or self._provider.get_connection_state() is ConnectionState.CONNECTED:
+                self._emit("error", error)
 
         publisher = AudioPublisher(self._provider, source, track, on_error=failed, on_end=ended, **form)
         try:
@@ -280,12 +284,9 @@ class PlayerSound:
 
     async def stop_hearing(self) -> None:
         """End the avatar's sound; the speaker stays open for a reconnect."""
-        reader, feed = self._reader, self._feed
-        self._reader = self._feed = None
-        if reader is not None:
-            await self._end(reader, feed)
-        elif feed is not None:
-            await feed.aclose()
+        self.detach()
+        if self._ending:
+            await asyncio.wait(set(self._ending))
 
     async def aclose(self) -> None:
         """Unpublish everything and release every device. Never raises; more than once is fine."""
