@@ -60,12 +60,13 @@ _PORTS: Final = range(17000, 32000)
 # Runs as a process of its own and waits for its standard input to close, which happens when the process that
 # started the server is gone, however it went. PR_SET_PDEATHSIG would watch a thread, and on Linux only.
 _WATCHDOG: Final = """
-import os, signal, sys
+import os, shutil, signal, sys
 sys.stdin.buffer.read()
 try:
     os.kill(int(sys.argv[1]), getattr(signal, "SIGKILL", signal.SIGTERM))
 except OSError:
     pass
+shutil.rmtree(sys.argv[2], ignore_errors=True)
 """
 
 
@@ -318,7 +319,7 @@ class LocalServer:
                 ) from error
         atexit.register(self.stop)
         self._watchdog = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _WATCHDOG, str(self._process.pid)],
+            [sys.executable, "-I", "-S", "-c", _WATCHDOG, str(self._process.pid), str(self._folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

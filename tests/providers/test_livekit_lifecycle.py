@@ -121,7 +121,7 @@ class TestServerKilled:
         lost = notes.events.index(("state", ConnectionState.RECONNECTING))
         back = notes.events.index(("state", CONNECTED), lost)
         assert [event for event in notes.events[lost:back] if event[0] in ("joined", "left")] == []
-        assert notes.named("audio", "audio ended") == [("audio",), ("audio ended",), ("audio",)]
+        assert notes.named("audio", "audio ended")[:3] == [("audio",), ("audio ended",), ("audio",)]
 
     @pytest.mark.long
     async def test_gives_up_with_a_reason(

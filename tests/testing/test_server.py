@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -51,6 +52,12 @@ def gone(pid: int, timeout_s: float = 10.0) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+@pytest.fixture(autouse=True)
+def logs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs that are kept on purpose go away with the test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 class TestFinding:
@@ -285,3 +292,5 @@ class TestRunning:
         )
         assert run.stdout, run.stderr
         assert all(gone(int(pid)) for pid in run.stdout.split())
+        assert own_server.log_path is not None
+        assert list(tmp_path.glob("livekit-server-*")) == [own_server.log_path.parent]
