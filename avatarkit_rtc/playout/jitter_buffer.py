@@ -21,6 +21,9 @@ from avatarkit_rtc.playout.stats import PlayoutCounters, ShownMeter
 CAPACITY: Final = 250
 """Frames held at most (10 s); the clock jumps long before, unless nobody pops."""
 
+RESTART_S: Final = 0.5
+"""When only frames from behind have come for so long, two of them in order are a new numbering."""
+
 HERMITE_GAP: Final = 2
 """Up to so many missing frames in a row a cubic beats a straight line."""
 
@@ -76,7 +79,8 @@ class JitterBuffer:
 
     Inside, frames lie on a gapless timeline (*slots*); a slot differs from the sequence number by a shift
     that changes only when the numbering jumps: as the caller says, by more than 250 ahead, or, with two
-    frames in order, by more than 64 back. A stream makes a new round, and so a new buffer, of the last.
+    frames in order, by more than 64 back (less, when nothing else has come for half a second). A stream makes
+    a new round, and so a new buffer, of the last.
     """
 
     def __init__(self, estimator: DelayEstimator, *, max_delay_s: float = 0.080) -> None:
@@ -93,10 +97,12 @@ class JitterBuffer:
         self._slots: dict[int, _Entry] = {}
         self._newest = 0
         self._shift = 0
+        self._numbered_from = float("-inf")
         self._next: int | None = None
         self._due = 0.0
         self._base = SlidingMinimum(BASE_WINDOW_S)
         self._far_behind: int | None = None
+        self._accepted_at = float("-inf")
         self._last: BufferedPose | None = None
         self._last_slot = 0
         self._before: MotionFrame | None = None
@@ -143,7 +149,8 @@ class JitterBuffer:
             rebased: the numbering jumped; the frame follows the newest one, whatever its number.
         """
         now = self._advance_clock(now)
-        if self._next is not None and (rebased or self._jumped(seq)):
+        if self._next is not None and (rebased or self._jumped(seq, now)):
+            self._numbered_from = self._newest + 1
             self._shift = seq - (self._newest + 1)
             self._base = SlidingMinimum(BASE_WINDOW_S)
         slot = seq - self._shift
@@ -156,10 +163,11 @@ class JitterBuffer:
         overtaken = self._next is not None and slot < self._next and self._far_behind is None
         if self._next is None or (self._last is None and overtaken):
             self._start(slot, now, base)
-        if slot < self._next_slot:
+        if slot < max(self._next_slot, self._numbered_from):  # below is the numbering before a jump
             self.counters.late += 1
             return
         self._slots[slot] = _Entry(frame, recovered, seq)
+        self._accepted_at = now
         self._newest = max(self._newest, slot)
         if self._holding:
             self._resume(now, base)
@@ -206,17 +214,20 @@ class JitterBuffer:
         last, self._now = self._now, forward(self._now, now)
         if self._now < last and self._next is not None:
             # The clock was set: go on as if no time had passed, at the delay that is aimed at.
+            self._accepted_at = self._now
             self._due = min(self._due + (self._now - last), self._now + FRAME_INTERVAL_S)
             self._base = SlidingMinimum(BASE_WINDOW_S)
             self._base.update(self._now, self._due - self._next * FRAME_INTERVAL_S - self.target_delay_s)
         return self._now
 
-    def _jumped(self, seq: int) -> bool:
+    def _jumped(self, seq: int, now: float) -> bool:
         """Whether the numbering has become another, so that ``seq`` just follows the newest frame."""
-        ahead = seq - self._shift - self._newest
-        before, self._far_behind = self._far_behind, seq if ahead < -REORDER_WINDOW else None
-        if self._far_behind is None:
-            return ahead > JUMP_AHEAD
+        slot = seq - self._shift
+        stuck = slot < self._next_slot and now - self._accepted_at > RESTART_S
+        behind = stuck or slot - self._newest < -REORDER_WINDOW
+        before, self._far_behind = self._far_behind, seq if behind else None
+        if not behind:
+            return slot - self._newest > JUMP_AHEAD
         return before is not None and 0 < seq - before <= REORDER_WINDOW
 
     def _start(self, slot: int, now: float, base: float) -> None:

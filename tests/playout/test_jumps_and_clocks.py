@@ -141,17 +141,24 @@ def test_any_order_of_any_frames_at_any_time(
 @settings(deadline=None, max_examples=300)
 @given(
     inputs=st.lists(
-        st.tuples(st.sampled_from([1, 1, 1, 2, 5, 0, -1, -3, 10**6]), st.floats(0, 0.6)), max_size=80
+        st.tuples(
+            st.sampled_from([1, 1, 1, 2, 5, 10**6]),
+            st.lists(st.sampled_from([0, 1, 2, 3, 40]), max_size=3),
+            st.floats(0, 0.6),
+        ),
+        max_size=80,
     ),
     late=st.lists(st.sampled_from([0.0, 0.0, 0.001, 0.03, 0.2]), min_size=1, max_size=10),
 )
 def test_positions_never_go_back_and_none_is_new_twice(
-    inputs: list[tuple[int, float]], late: list[float]
+    inputs: list[tuple[int, list[int], float]], late: list[float]
 ) -> None:
     made, seq, now, poses, count = buffer(), 5, 1000.0, [], 0
-    for step, pause in inputs:
+    for step, stragglers, pause in inputs:
         seq += step
         made.push(seq, ramp(seq % 1000), now, rebased=step > 250)
+        for back in stragglers:
+            made.push(seq - back, ramp(seq % 1000), now)
         until = now + pause
         while (due := made.next_deadline()) is not None and due <= until:
             now = max(now, due + late[count % len(late)])
@@ -165,3 +172,20 @@ def test_positions_never_go_back_and_none_is_new_twice(
         now = max(now, until)
     assert_positions_rise(poses)
     assert all(pose.kind in NEW or pose.kind is PoseKind.HELD for pose in poses)
+
+
+def test_a_restart_that_nobody_told_of_is_shown_within_a_second() -> None:
+    made = buffer()
+    numbers = [*range(50), *range(50)]
+    shown = play(made, [(10 + 0.04 * i, seq, face(i)) for i, seq in enumerate(numbers)], 14.0)
+    again = next(at for at, pose in shown if at > 12.1 and pose.kind in NEW)
+    assert again < 13.0
+
+
+def test_a_straggler_of_the_new_numbering_does_not_fill_a_gap_of_the_old() -> None:
+    made = buffer()
+    for seq in (0, 2, 10**6, 10**6 - 2):
+        made.push(seq, ramp(seq), 10.0, rebased=seq == 10**6)
+    made.end()
+    assert positions(pose for _, pose in play(made, [], 11.0)) == [0, 1, 2, 10**6]
+    assert made.counters.late == 1

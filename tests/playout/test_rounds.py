@@ -13,7 +13,7 @@ UNREACHABLE = {
 }
 
 
-@pytest.mark.parametrize(("state", "happened"), itertools.product(PlayState, PlayInput))
+@pytest.mark.parametrize(("state", "happened"), list(itertools.product(PlayState, PlayInput)))
 def test_every_input_in_every_state_is_listed_or_cannot_happen(state: PlayState, happened: PlayInput) -> None:
     assert ((state, happened) in TRANSITIONS) != ((state, happened) in UNREACHABLE)
     if (state, happened) in TRANSITIONS:
