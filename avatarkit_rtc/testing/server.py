@@ -272,6 +272,9 @@ class LocalServer:
                 "udp_port": self._udp_port,
                 "node_ip": self._node_ip,
                 "use_external_ip": False,
+                # Clients would ask public STUN servers otherwise, and look up their names first: a connect
+                # where no DNS answers holds 30 threads for it.
+                "stun_servers": [f"{self._node_ip}:{self._udp_port}"],
                 "enable_loopback_candidate": self._node_ip.startswith("127."),
                 **({"tcp_port": self._tcp_port} if self._rtc_tcp else {}),
             },
