@@ -6,10 +6,11 @@ A stand-in avatar speaks in the room, so that each connect opens everything ther
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -57,8 +58,17 @@ class Watch:
 
     most: Held = field(default_factory=held)
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Look while the body runs."""
+        looking = asyncio.create_task(self._look())
+        try:
+            yield
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+
+    async def _look(self) -> None:
         while True:
             self.most = Held(*(max(pair) for pair in zip(self.most, held(), strict=True)))
             await asyncio.sleep(_SAMPLE_EVERY_S)
@@ -97,7 +107,11 @@ async def until(condition: Callable[[], bool], limit_s: float) -> float:
 
 
 async def measure(where: Place, *, connects: int, settle_s: float = SETTLE_S) -> Report:
-    """Connect ``connects`` times, more than :data:`FIRST`, to a room in which an avatar speaks."""
+    """Connect ``connects`` times, more than :data:`FIRST`, to a room in which an avatar speaks.
+
+    The first few connects are made one at a time, each after all of the one before is gone: they show what
+    one room costs.
+    """
     config = ConnectionConfig(
         where.url, token_provider=lambda: join_token(where.key, where.secret, where.room, "viewer")
     )
@@ -112,32 +126,20 @@ async def measure(where: Place, *, connects: int, settle_s: float = SETTLE_S) ->
         await again()
         await asyncio.sleep(settle_s)
         without = held()
-        room = await _cost_of_a_room(player, view, config, without)
-        for _ in range(FIRST - 2):
-            await again()
-        await asyncio.sleep(settle_s)
+        single = Watch()
+        for _ in range(FIRST - 1):
+            async with single.running():
+                await again()
+            await until(lambda: held().within(without), settle_s)
+        room = Held(*(max(1, most - before) for most, before in zip(single.most, without, strict=True)))
         after_first = held()
         watch = Watch()
-        watching = asyncio.create_task(watch.run())
-        for _ in range(connects - FIRST):
-            await again()
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        async with watch.running():
+            for _ in range(connects - FIRST):
+                await again()
         settled = await until(lambda: held().within(after_first), settle_s)
         after_all = held()
     return _report(connects, room, without, after_first, watch.most, after_all, settled, took)
-
-
-async def _cost_of_a_room(
-    player: AvatarPlayer, view: Listener, config: ConnectionConfig, without: Held
-) -> Held:
-    watch = Watch()
-    watching = asyncio.create_task(watch.run())
-    await visit(player, view, config, 2.0)
-    watching.cancel()
-    await asyncio.gather(watching, return_exceptions=True)
-    # At least one, so that it can be divided by.
-    return Held(*(max(1, most - before) for most, before in zip(watch.most, without, strict=True)))
 
 
 def _report(
