@@ -160,7 +160,9 @@ class JitterBuffer:
         arrival = now - slot * FRAME_INTERVAL_S
         base = self._base.update(now, arrival)
         self._estimator.observe(arrival - base, now)
-        overtaken = self._next is not None and slot < self._next and self._far_behind is None
+        overtaken = (
+            self._next is not None and self._numbered_from <= slot < self._next and self._far_behind is None
+        )
         if self._next is None or (self._last is None and overtaken):
             self._start(slot, now, base)
         if slot < max(self._next_slot, self._numbered_from):  # below is the numbering before a jump
