@@ -142,7 +142,7 @@ class Connection:
                 f"already {self._state.value}; call disconnect() first, or reconnect() to join again"
             )
         self._config = config
-        self._missed = False
+        self._active_at, self._missed = None, False
         self._open(ConnectionState.CONNECTING)
         await self._own(self._first_join(config))
 

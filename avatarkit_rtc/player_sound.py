@@ -47,6 +47,7 @@ class _NativePublication:
     """A ready track of the caller's, published again after each reconnect."""
 
     blocks_sent: int | None = None
+    finished = False
 
     def __init__(self, provider: Provider, track: Any) -> None:
         self._provider = provider
@@ -180,6 +181,8 @@ class PlayerSound:
         """
         from avatarkit_rtc.audio.microphone import open_microphone
 
+        if await self._forget_finished(MICROPHONE_TRACK):
+            await self.stop_microphone()
         with self._claim(MICROPHONE_TRACK, "the microphone", "stop_publishing()"):
             microphone = await open_microphone(device)
             try:
@@ -206,6 +209,7 @@ class PlayerSound:
         """
         from avatarkit_rtc.audio.sources import is_native_track
 
+        await self._forget_finished(CUSTOM_TRACK)
         with self._claim(CUSTOM_TRACK, "audio", "unpublish_audio()"):
             if is_native_track(source):
                 publication = _NativePublication(self._provider, source)
@@ -257,6 +261,14 @@ class PlayerSound:
             await publisher.aclose()
             raise
         self._published[track] = publisher
+
+    async def _forget_finished(self, track: str) -> bool:
+        """Make room where the source has ended by itself; returns whether it had."""
+        publication = self._published.get(track)
+        finished = publication is not None and publication.finished
+        if finished:
+            await self._unpublish(track)
+        return finished
 
     async def _unpublish(self, track: str) -> None:
         publication = self._published.pop(track, None)

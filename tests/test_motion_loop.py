@@ -56,7 +56,7 @@ async def test_lateness_is_that_of_the_event_loop_also_after_a_break() -> None:
     bench.loop.start()
     await asyncio.sleep(0.1)
     assert bench.loop.worst_lateness_s < 0.7
-    time.sleep(0.8)  # holds up the loop
+    time.sleep(0.8)  # noqa: ASYNC251 (holds up the loop)
     await asyncio.sleep(0.05)
     bench.loop.stop()
     assert bench.loop.worst_lateness_s > 0.7
@@ -169,7 +169,7 @@ async def test_refused_packets_are_counted_and_logged_at_a_limited_rate(
     bench = Bench()
     bench.loop.start()
     with caplog.at_level(logging.WARNING, "avatarkit_rtc"):
-        assert not any([bench.loop.receive(b"rubbish %d" % n) for n in range(500)])
+        assert not any(bench.loop.receive(b"rubbish %d" % n) for n in range(500))
     bench.loop.stop()
     assert sum(bench.loop.stream.counters.malformed.values()) == 500
     assert len([r for r in caplog.records if "refused" in r.message]) == 1

@@ -460,12 +460,16 @@ async def test_the_connection_is_lost_while_publishing_anew() -> None:
 
 
 async def test_async_with_disconnects_also_when_its_body_raises() -> None:
-    played = Played()
-    with pytest.raises(KeyError):
-        async with played.player as player:
+    player = Played().player
+
+    async def session() -> None:
+        async with player:
             await player.connect()
             await asyncio.sleep(0.1)
             raise KeyError
+
+    with pytest.raises(KeyError):
+        await session()
     assert player.get_connection_state() == "disconnected"
     assert not player._motion.running
     assert len(asyncio.all_tasks()) == 1

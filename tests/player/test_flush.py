@@ -1,0 +1,78 @@
+"""flush(): the user interrupts the avatar."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+
+from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.motion.events import RoundEndReason
+from avatarkit_rtc.player import AvatarPlayer
+from avatarkit_rtc.testing.mock_provider import MockProvider
+from tests.support.livekit import until
+from tests.support.playing import NotingView, Record, end_packet, frame_packet, speak
+
+
+class HearingView(NotingView):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks: list[AudioBlock] = []
+
+    def sound(self, block: AudioBlock) -> None:
+        self.blocks.append(block)
+
+
+async def test_the_rest_of_the_round_is_mute_and_the_next_round_plays() -> None:
+    provider, view = MockProvider(), HearingView()
+    player = AvatarPlayer(provider, view, play_audio=False, disconnect_transition_frames=2)
+    record = Record(player)
+    async with player:
+        await player.connect()
+        provider.feed_audio(np.ones(480, np.int16))
+        await speak(provider, 6)
+        for seq in range(6, 12):  # queued
+            provider.feed_packet(frame_packet(seq))
+        player.flush()
+        shown, heard = len(view.spoken), len(view.blocks)
+        for seq in range(12, 20):
+            provider.feed_packet(frame_packet(seq))
+            provider.feed_audio(np.ones(1920, np.int16))
+            await asyncio.sleep(0.04)
+        assert len(view.spoken) == shown
+        assert len(view.blocks) == heard
+        assert view.idles
+        assert player.stats().audio.blocks_muted == 32
+        assert player.stats().motion.muted == 8
+        assert record.payloads("round-ended")[0].reason is RoundEndReason.FLUSHED
+        provider.feed_packet(end_packet(19))
+        await asyncio.sleep(0.4)
+        await speak(provider, 5, end=True)
+        provider.feed_audio(np.ones(480, np.int16))
+        await until(lambda: record.count("round-ended") == 2, "the next round")
+        assert [pose.position for pose in view.spoken if pose.round == 2] == [0, 1, 2, 3, 4]
+        assert len(view.blocks) == heard + 1
+        assert record.count("stalled") == 0
+
+
+async def test_flush_without_a_round_changes_nothing() -> None:
+    provider, view = MockProvider(), HearingView()
+    async with AvatarPlayer(provider, view, play_audio=False) as player:
+        record = Record(player)
+        player.flush()
+        await player.connect()
+        player.flush()
+        await speak(provider, 5, end=True)
+        await until(lambda: record.count("round-ended") == 1, "the round")
+        assert len(view.spoken) == 5
+
+
+async def test_a_handler_may_flush_as_the_round_starts() -> None:
+    provider, view = MockProvider(), HearingView()
+    async with AvatarPlayer(provider, view, play_audio=False) as player:
+        record = Record(player)
+        player.on("round-started", player.flush)
+        await player.connect()
+        await speak(provider, 8)
+        assert view.spoken == []
+        assert record.names == ["connected", "round-started", "round-ended"]

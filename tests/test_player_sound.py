@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from avatarkit_rtc.audio import speaker as speaker_module
+from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker
+from avatarkit_rtc.audio.push_source import PushSource
+from avatarkit_rtc.errors import NotConnectedError, PublishError
+from avatarkit_rtc.options import AvatarPlayerOptions
+from avatarkit_rtc.player_sound import CUSTOM_TRACK, PlayerSound
+from avatarkit_rtc.providers.base import ConnectionConfig
+from avatarkit_rtc.providers.loopback import BoundedAudioFeed
+from avatarkit_rtc.testing.mock_provider import MockProvider
+from tests.support.livekit import until
+
+
+class Sounding:
+    def __init__(self, *, play_audio: bool = False, hears: bool = True) -> None:
+        self.provider = MockProvider()
+        self.heard: list[AudioBlock] = []
+        self.events: list[tuple[str, Any]] = []
+        self.muted = False
+        self.sound = PlayerSound(
+            self.provider,
+            AvatarPlayerOptions(play_audio=play_audio),
+            hear=self.heard.append if hears else None,
+            is_muted=lambda: self.muted,
+            emit=lambda name, payload=None: self.events.append((name, payload)),
+        )
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.events]
+
+
+def feed_with(blocks: int, value: int = 1) -> BoundedAudioFeed:
+    feed = BoundedAudioFeed()
+    feed.feed(np.full((480 * blocks, 1), value, np.int16), 48000, 0.0)
+    return feed
+
+
+async def test_a_feed_is_heard_and_closed_when_it_ends() -> None:
+    sounding = Sounding()
+    feed = feed_with(5)
+    sounding.sound.attach(feed)
+    await until(lambda: len(sounding.heard) == 5, "sound")
+    feed.end()
+    await until(lambda: len(asyncio.all_tasks()) == 1, "the reader's end")
+    assert sounding.sound.stats().blocks_received == 5
+    await sounding.sound.aclose()
+
+
+async def test_a_new_feed_takes_the_place_of_the_one_before() -> None:
+    sounding = Sounding()
+    feeds = [feed_with(3, value) for value in (1, 2)]
+    sounding.sound.attach(feeds[0])
+    await until(lambda: len(sounding.heard) == 3, "the first feed")
+    sounding.sound.attach(feeds[1])
+    await until(lambda: len(sounding.heard) == 6, "the second feed")
+    assert feeds[0].ended
+    assert not feeds[1].ended
+    await sounding.sound.aclose()
+    assert feeds[1].ended
+
+
+@pytest.mark.parametrize("pause", [None, 0.0])
+async def test_feeds_in_quick_succession_leave_only_the_last(pause: float | None) -> None:
+    sounding = Sounding()
+    feeds = [feed_with(1, value) for value in range(6)]
+    for feed in feeds:
+        sounding.sound.attach(feed)
+        if pause is not None:
+            await asyncio.sleep(pause)
+    await until(lambda: sounding.heard and sounding.heard[-1].samples[0, 0] == 5, "the last feed")
+    await until(lambda: len(asyncio.all_tasks()) == 2, "the other readers' end")
+    assert [feed.ended for feed in feeds] == [True] * 5 + [False]
+    await sounding.sound.aclose()
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_detach_closes_the_feed_also_before_it_was_read() -> None:
+    for pause in (False, True):
+        sounding = Sounding()
+        feed = feed_with(1)
+        sounding.sound.attach(feed)
+        if pause:
+            await asyncio.sleep(0.01)
+        sounding.sound.detach()
+        sounding.sound.detach()
+        await until(lambda feed=feed: feed.ended, "the feed's end")
+        await sounding.sound.aclose()
+        assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_feed_that_nobody_listens_to_is_closed_at_once() -> None:
+    sounding = Sounding(hears=False)
+    feed = feed_with(1)
+    sounding.sound.attach(feed)
+    await until(lambda: feed.ended, "the feed's end")
+    assert sounding.sound.stats().blocks_received == 0
+
+
+async def test_a_feed_that_fails_is_reported_and_closed() -> None:
+    class Failing:
+        dropped = 2
+        closed = 0
+
+        async def __aiter__(self) -> AsyncIterator[AudioBlock]:
+            yield AudioBlock(np.zeros((480, 1), np.int16), 48000, 0.0)
+            raise RuntimeError("decoder")
+
+        async def aclose(self) -> None:
+            self.closed += 1
+
+    sounding, feed = Sounding(), Failing()
+    sounding.sound.attach(feed)  # type: ignore[arg-type]
+    await until(lambda: feed.closed, "the feed's end")
+    assert sounding.names() == ["error"]
+    assert sounding.sound.stats().blocks_dropped == 2
+
+
+async def test_muted_blocks_are_dropped_and_counted() -> None:
+    sounding = Sounding()
+    sounding.muted = True
+    sounding.sound.attach(feed_with(4))
+    await until(lambda: sounding.sound.stats().blocks_muted == 4, "muted blocks")
+    assert sounding.heard == []
+    await sounding.sound.aclose()
+
+
+class NotedSpeaker(NullSpeaker):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = self.flushes = self.closes = 0
+
+    def write(self, block: AudioBlock) -> None:
+        self.blocks += 1
+
+    def flush(self) -> None:
+        self.flushes += 1
+
+    async def aclose(self) -> None:
+        self.closes += 1
+
+
+async def test_one_speaker_serves_all_feeds_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[NotedSpeaker] = []
+
+    async def open_speaker(device: object) -> tuple[AudioOutput, str | None]:
+        await asyncio.sleep(0.02)
+        opened.append(NotedSpeaker())
+        return opened[-1], "no sound card; plug one in"
+
+    monkeypatch.setattr(speaker_module, "open_speaker", open_speaker)
+    sounding = Sounding(play_audio=True)
+    for feed in (feed_with(2), feed_with(2)):
+        sounding.sound.attach(feed)
+        before = len(sounding.heard)
+        await until(lambda before=before: len(sounding.heard) == before + 2, "sound")
+    sounding.sound.flush()
+    await sounding.sound.aclose()
+    await sounding.sound.aclose()
+    assert [(s.blocks, s.flushes, s.closes) for s in opened] == [(4, 1, 1)]
+    assert sounding.names() == ["audio-unavailable"]
+    assert "plug one in" in sounding.events[0][1].message
+
+
+async def test_custom_sound_is_sent_and_sent_anew_after_a_reconnect() -> None:
+    sounding = Sounding()
+    provider, sound = sounding.provider, sounding.sound
+    with pytest.raises(NotConnectedError):
+        await sound.publish(PushSource(48000), sample_rate=None, channels=None)
+    await provider.connect(ConnectionConfig())
+    source = PushSource(48000)
+    await sound.publish(source, sample_rate=None, channels=None)
+    with pytest.raises(PublishError, match=r"unpublish_audio\(\)"):
+        await sound.publish(source, sample_rate=None, channels=None)
+    await source.push(np.ones(4800, np.int16))
+    await until(lambda: sound.stats().custom_blocks_sent == 10, "sound")
+    await provider.disconnect()
+    await provider.connect(ConnectionConfig())
+    await sound.republish()
+    assert [uplink.name for uplink in provider.uplinks] == [CUSTOM_TRACK] * 2
+    await source.push(np.ones(4800, np.int16))
+    await until(lambda: len(provider.uplinks[1].blocks) == 10, "sound through the new track")
+    await sound.unpublish()
+    await sound.unpublish()
+    assert provider.uplinks[1].closed
+    assert sound.stats().custom_blocks_sent is None
+    assert sounding.names() == ["audio-published"]
+    await sound.aclose()
+
+
+async def test_sound_that_has_ended_makes_room_for_the_next() -> None:
+    sounding = Sounding()
+    await sounding.provider.connect(ConnectionConfig())
+    for number in (1, 2):
+        await sounding.sound.publish(np.ones(480, np.int16), sample_rate=16000, channels=None)
+        await until(lambda number=number: sounding.names().count("audio-ended") == number, "the end")
+    assert [uplink.closed for uplink in sounding.provider.uplinks] == [True, False]
+    await sounding.sound.aclose()
+    assert sounding.provider.uplinks[1].closed
+
+
+async def test_a_track_that_cannot_be_published_anew_is_reported_and_the_others_are() -> None:
+    sounding = Sounding()
+    provider, sound = sounding.provider, sounding.sound
+    await provider.connect(ConnectionConfig())
+    await sound.publish(PushSource(48000), sample_rate=None, channels=None)
+    provider.publish_error = PublishError("refused")
+    await sound.republish()
+    assert sounding.names() == ["audio-published", "error"]
+    provider.publish_error = None
+    await sound.republish()
+    assert len(provider.uplinks) == 2
+    await sound.aclose()
+
+
+async def test_an_uplink_that_ends_with_the_connection_is_no_error() -> None:
+    sounding = Sounding()
+    provider, sound = sounding.provider, sounding.sound
+    await provider.connect(ConnectionConfig())
+    source = PushSource(48000)
+    await sound.publish(source, sample_rate=None, channels=None)
+
+    async def write(block: AudioBlock) -> None:
+        raise PublishError("the uplink is closed")
+
+    provider.uplinks[0].write = write  # type: ignore[method-assign]
+    await provider.disconnect()
+    await source.push(np.ones(480, np.int16))
+    await asyncio.sleep(0.05)
+    assert sounding.names() == ["audio-published"]
+    await provider.connect(ConnectionConfig())
+    await sound.republish()
+    provider.uplinks[1].write = write  # type: ignore[method-assign]
+    await source.push(np.ones(480, np.int16))
+    await until(lambda: "error" in sounding.names(), "an error while connected")
+    await sound.aclose()
+
+
+async def test_a_ready_track_is_published_anew_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from avatarkit_rtc.audio import sources
+
+    monkeypatch.setattr(sources, "is_native_track", lambda source: source == "track")
+    sounding = Sounding()
+    provider, sound = sounding.provider, sounding.sound
+    await provider.connect(ConnectionConfig())
+    await sound.publish("track", sample_rate=None, channels=None)
+    await provider.disconnect()
+    await provider.connect(ConnectionConfig())
+    await sound.republish()
+    assert [track.closed for track in provider.tracks] == [True, False]
+    assert sound.stats().custom_blocks_sent is None
+    await sound.aclose()
+    assert provider.tracks[1].closed
