@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from avatarkit_rtc import __version__
-from avatarkit_rtc.cli.demo import demo
+from avatarkit_rtc.cli.demo import LOCAL_SERVER, demo
 from avatarkit_rtc.cli.devices import devices
 from avatarkit_rtc.cli.doctor import doctor
 from avatarkit_rtc.cli.play import play
@@ -19,9 +19,6 @@ from avatarkit_rtc.cli.publish import publish
 from avatarkit_rtc.cli.running import SayHandler, fail
 from avatarkit_rtc.cli.token import token
 from avatarkit_rtc.errors import AvatarKitError
-
-LOCAL_SERVER = "local"
-"""What ``--livekit`` means without a URL."""
 
 app = typer.Typer(
     name="avatarkit-rtc",

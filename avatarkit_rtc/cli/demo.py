@@ -14,7 +14,7 @@ import typer
 from avatarkit_rtc.cli.options import Access, Clip, Duration, Face, Key, Pcm, PcmRate, Secret, Seed
 from avatarkit_rtc.cli.play import narrate
 from avatarkit_rtc.cli.publish import utterances
-from avatarkit_rtc.cli.requirements import what_to_install
+from avatarkit_rtc.cli.requirements import opencv_problem, what_to_install
 from avatarkit_rtc.cli.running import Stopped, live_line, player_line, run, say, unless, wait_first
 from avatarkit_rtc.errors import AvatarKitError, ConfigurationError, DisplayError, MissingDependencyError
 from avatarkit_rtc.player import AvatarPlayer
@@ -28,6 +28,9 @@ from avatarkit_rtc.views import View
 
 if TYPE_CHECKING:
     from renderers import OpenCVWindow, Recorder
+
+LOCAL_SERVER = "local"
+"""What ``--livekit`` means without a URL."""
 
 FILE_SECONDS = 12.0
 """Length of the video where there is no window to close."""
@@ -57,16 +60,21 @@ def demo(
     seed: Seed = 1,
 ) -> None:
     """Watch a talking avatar come through the whole pipeline. Without a display it goes into a video file."""
+    if livekit not in (None, LOCAL_SERVER) and not (key and secret):
+        raise ConfigurationError("--livekit URL needs --key and --secret as well")
     parts = utterances(clip, pcm, pcm_rate, seed)
     view, recorder = open_view(window, out, face)
     if recorder is not None and duration is None:
         duration = FILE_SECONDS
     try:
         heard = recorder is None and not mute
-        run(lambda stop: _demo(stop, livekit, key, secret, parts, view, duration, play=heard))
+        ran = run(lambda stop: _demo(stop, livekit, key, secret, parts, view, duration, play=heard))
     finally:
         view.close()
-    if recorder is not None:
+    if recorder is not None and ran is None:
+        out.unlink(missing_ok=True)
+        say("stopped before there was anything to show")
+    elif recorder is not None:
         report(recorder)
 
 
@@ -84,6 +92,8 @@ def open_view(window: bool, out: Path, face: str) -> tuple[OpenCVWindow | Record
             else:
                 say("q, Esc or closing the window ends it")
                 return opened, None
+        if opencv_problem() is not None:
+            reason = "OpenCV does not load"  # more about it in a line of its own
         recorder = Recorder(out, face=face)
         say(f"no window ({reason}); writing a video file instead: {out}")
     else:
@@ -118,7 +128,7 @@ async def _demo(
     duration: float | None,
     *,
     play: bool,
-) -> None:
+) -> bool:
     way = _through_server(stop, livekit, key, secret, parts) if livekit is not None else _in_process(parts)
     async with (
         way as (provider, config, avatar),
@@ -128,6 +138,7 @@ async def _demo(
         await unless(stop, player.connect(config))
         async with live_line(lambda fps: player_line(player, fps), lambda: player.stats().poses_shown):
             await wait_first([stop.wait(), player.wait_closed(), avatar.run()], duration)
+    return True
 
 
 @contextlib.asynccontextmanager
@@ -146,7 +157,7 @@ async def _through_server(
 
     room = f"avatarkit-demo-{secrets.token_hex(3)}"
     async with contextlib.AsyncExitStack() as close:
-        if url == "local":
+        if url == LOCAL_SERVER:
             from avatarkit_rtc.testing.server import LocalServer
             from avatarkit_rtc.testing.server_build import ensure_server
 
@@ -160,8 +171,6 @@ async def _through_server(
             way = Access(server.url, room, key=server.api_key, secret=server.api_secret)
             say(f"a LiveKit server of our own is running at {server.url}")
         else:
-            if not (key and secret):
-                raise ConfigurationError("--livekit URL needs --key and --secret as well")
             way = Access(url, room, key=key, secret=secret)
         transport = RoomTransport(way.url, way.avatar_token, sample_rate=parts[0].sample_rate, reconnect=True)
         await unless(stop, close.enter_async_context(transport))

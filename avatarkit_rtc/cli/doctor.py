@@ -16,7 +16,7 @@ from avatarkit_rtc.cli.requirements import opencv_problem
 from avatarkit_rtc.errors import AvatarKitError
 
 PACKAGES: Final = ("livekit", "numpy", "protobuf", "pyee", "sounddevice", "opencv-python", "pillow", "av")
-LINUX_OPENCV: Final = "Debian, Ubuntu: apt install libgl1 libglib2.0-0"
+LINUX_OPENCV: Final = "Debian, Ubuntu: apt-get install libgl1 libglib2.0-0"
 
 
 @dataclass(frozen=True, slots=True)

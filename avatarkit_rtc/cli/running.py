@@ -85,6 +85,7 @@ def run(main: Callable[[asyncio.Event], Awaitable[T]]) -> T | None:
             if stop.is_set():
                 raise KeyboardInterrupt
             stop.set()
+            loop.call_later(1.0, say, "ending; Ctrl-C again breaks off")
 
         with contextlib.ExitStack() as undo:
             for number in STOP_SIGNALS:
