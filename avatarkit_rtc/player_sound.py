@@ -195,9 +195,11 @@ class PlayerSound:
     async def stop_microphone(self) -> None:
         """Unpublish the microphone and release it. Nothing happens when it is not published."""
         microphone, self._microphone = self._microphone, None
-        await self._unpublish(MICROPHONE_TRACK)
-        if microphone is not None:
-            await microphone.aclose()
+        try:
+            await self._unpublish(MICROPHONE_TRACK)
+        finally:
+            if microphone is not None:
+                await microphone.aclose()
 
     async def publish(self, source: Any, *, sample_rate: int | None, channels: int | None) -> None:
         """Publish the caller's own sound.
@@ -302,9 +304,15 @@ class PlayerSound:
 
     async def aclose(self) -> None:
         """Unpublish everything and release every device. Never raises; more than once is fine."""
-        await self.stop_hearing()
-        await self.stop_microphone()
-        await self.unpublish()
+        # Each by itself: a source of the caller's that cannot be closed must not keep the microphone open.
+        for release in (self.stop_hearing, self.stop_microphone, self.unpublish, self._close_speaker):
+            try:
+                await release()
+            except Exception as error:
+                _log.exception("releasing sound failed")
+                self._emit("error", error)
+
+    async def _close_speaker(self) -> None:
         speaker, self._speaker = self._speaker, None
         if speaker is not None:
             await speaker.aclose()

@@ -259,3 +259,21 @@ async def test_a_ready_track_is_published_anew_too(monkeypatch: pytest.MonkeyPat
     assert sound.stats().custom_blocks_sent is None
     await sound.aclose()
     assert provider.tracks[1].closed
+
+
+async def test_a_source_that_cannot_be_closed_keeps_nothing_else_open() -> None:
+    sounding = Sounding()
+    await sounding.provider.connect(ConnectionConfig())
+    await sounding.sound.publish(PushSource(48000), sample_rate=None, channels=None)
+    feed = feed_with(1)
+    sounding.sound.attach(feed)
+    speaker = sounding.sound._speaker = NotedSpeaker()
+
+    async def fails() -> None:
+        raise RuntimeError("stuck")
+
+    sounding.sound._published[CUSTOM_TRACK].aclose = fails
+    await sounding.sound.aclose()
+    assert speaker.closes == 1
+    assert feed.ended
+    assert sounding.names() == ["audio-published", "error"]

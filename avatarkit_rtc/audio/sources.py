@@ -22,6 +22,7 @@ from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Converter, Samples, from_bytes, to_int16
 from avatarkit_rtc.audio.files import Pieces, open_file
 from avatarkit_rtc.audio.microphone import Microphone
+from avatarkit_rtc.audio.push_source import PushSource
 from avatarkit_rtc.errors import ConfigurationError
 
 UPLINK_SAMPLE_RATE: Final = 48000
@@ -267,6 +268,8 @@ class _AsyncChunks:
             return
         if isinstance(self._source, Microphone):
             task.cancel()  # what it brings would be old news, and its __anext__ can be cancelled
+        elif isinstance(self._source, PushSource) and not task.done():
+            task.cancel()  # loses nothing, and leaves no task that waits for ever
         else:
             with contextlib.suppress(TypeError):
                 _undelivered[self._iterator] = task
