@@ -10,6 +10,7 @@ from typing import Any, Final
 from avatarkit_rtc.events import RoundEnded, RoundStarted, Stalled
 from avatarkit_rtc.log_limit import RateLimit
 from avatarkit_rtc.motion.events import RoundEndReason
+from avatarkit_rtc.motion.packet import PacketKind
 from avatarkit_rtc.motion.stream import MotionStream
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.playout.playout import Playout, RoundShown
@@ -91,6 +92,8 @@ class MotionLoop:
             return False
         self.stall.activity(now)
         self.stall.round_open(stream.open_round is not None)
+        if stream.last_kind is not PacketKind.FRAME:
+            self.playout.clock_packet(now)
         if events:
             self.playout.handle(events, now)
             self._report_rounds()

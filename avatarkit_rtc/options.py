@@ -11,7 +11,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from avatarkit_rtc.errors import ConfigurationError, RoomNotOwned
 from avatarkit_rtc.playout.idle import IdleMotion, IdleSpec
+from avatarkit_rtc.playout.jitter_buffer import OnBacklog
 from avatarkit_rtc.playout.playout import PlayoutOptions
+from avatarkit_rtc.playout.strategy import StrategyName
 from avatarkit_rtc.providers.base import ConnectionConfig as LiveKitConnectionConfig
 
 __all__ = ["AvatarPlayerOptions", "LiveKitConnectionConfig", "LogLevel", "ReconnectPolicy"]
@@ -77,8 +79,13 @@ class AvatarPlayerOptions:
     """What the ``avatarkit_rtc`` logger lets through; it is one logger for the whole process."""
     enable_jitter_buffer: bool = True
     """False: draw each frame on arrival."""
-    max_buffer_delay_ms: float = 80.0
-    """Cap of the delay that frames are held back for the sake of jitter: 0 … 10000."""
+    max_buffer_delay_ms: float | str = 80.0
+    """Cap of the delay that frames are held back for the sake of jitter: 0 … 10000 ms, or ``low`` (40),
+    ``default`` (80), ``balanced`` (200) or ``smooth`` (400)."""
+    strategy: StrategyName = "adaptive"
+    """How the delay is chosen: ``adaptive``, ``quantile``, ``fixed`` (the cap), ``reference``, ``direct``."""
+    on_backlog: OnBacklog = "catch_up"
+    """After an outage: play what has piled up faster, or ``skip`` to what the cap allows."""
     stall_timeout_s: float = 3.0
     """Silence within a round that makes a stall; ``math.inf`` for never."""
     watch_idle: bool = False

@@ -60,6 +60,8 @@ class MotionStream:
         """Live counters."""
         self.last_activity: float | None = None
         """Moment of the last well-formed packet."""
+        self.last_kind: PacketKind | None = None
+        """Kind of the last well-formed packet."""
         self._round: Round | None = None
         self._previous: Round | None = None
         self._candidate: tuple[Packet, float] | None = None
@@ -89,6 +91,7 @@ class MotionStream:
             self.counters.refuse(error.kind)
             return []
         self.last_activity = self._now
+        self.last_kind = packet.kind
         if packet.message is not None:
             self._count_message(packet.message)
         if packet.kind is PacketKind.FRAME:

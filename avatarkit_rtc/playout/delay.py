@@ -29,6 +29,10 @@ BASE_WINDOW_S: Final = 10.0
 machines' clock drift build up."""
 
 
+JITTER_SMOOTHING: Final = 1 / 16
+"""Share of a new packet in the smoothed jitter (RFC 3550, section 6.4.1)."""
+
+
 class SlidingMinimum:
     """Minimum over the last ``span`` seconds, in O(1) amortised (a monotonic queue)."""
 
@@ -67,7 +71,10 @@ class DelayEstimator(Protocol):
         """Smoothed jitter, in seconds."""
 
     def observe(self, jitter_s: float, now: float) -> None:
-        """A frame arrived ``jitter_s`` later than the fastest of late."""
+        """A frame, or what stands in for a lost one, arrived ``jitter_s`` later than the fastest of late."""
+
+    def observe_clock(self, now: float) -> None:
+        """A packet without a number came, of those that come each 40 ms while no frames do."""
 
 
 class QuantileDelay:
@@ -94,7 +101,7 @@ class QuantileDelay:
         """See :class:`DelayEstimator`."""
         # What came before a jump of the numbering looks hours late.
         jitter_s = min(jitter_s, BASE_WINDOW_S)
-        self._jitter += (jitter_s - self._jitter) / 16
+        self._jitter += (jitter_s - self._jitter) * JITTER_SMOOTHING
         if 0.0 < self._window_end - now <= WINDOW_S:
             self._worst = max(self._worst, jitter_s)
         else:
@@ -108,3 +115,31 @@ class QuantileDelay:
         else:
             # Not enough seen to go below the initial target, but enough to go above it.
             self._target = max(self._target, self._worst)
+
+    def observe_clock(self, now: float) -> None:
+        """Nothing to learn from it here."""
+
+
+class FixedDelay:
+    """A target delay that is given and never changes."""
+
+    def __init__(self, target_s: float) -> None:
+        self._target = target_s
+        self._jitter = 0.0
+
+    @property
+    def target_s(self) -> float:
+        """As given."""
+        return self._target
+
+    @property
+    def jitter_s(self) -> float:
+        """Mean deviation of arrivals, smoothed over 16 packets."""
+        return self._jitter
+
+    def observe(self, jitter_s: float, now: float) -> None:
+        """Only the jitter is kept."""
+        self._jitter += (jitter_s - self._jitter) * JITTER_SMOOTHING
+
+    def observe_clock(self, now: float) -> None:
+        """Nothing to learn from it here."""

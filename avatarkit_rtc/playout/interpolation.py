@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from avatarkit_rtc.motion.frame import MotionFrame
@@ -32,10 +34,10 @@ def hermite(
     *,
     before: MotionFrame | None,
     after: MotionFrame | None,
-    span: int,
+    span: float,
     weight: float,
 ) -> MotionFrame:
-    """Cubic Hermite between two frames ``span`` intervals apart, with the velocities their neighbours suggest
+    """Cubic Hermite between two poses ``span`` intervals apart, with the velocities their neighbours suggest
     (Catmull-Rom on uneven spacing).
 
     Args:
@@ -43,7 +45,7 @@ def hermite(
         b: pose at weight 1.
         before: the frame one interval before ``a``; None for none.
         after: the frame one interval after ``b``; None for none.
-        span: intervals from ``a`` to ``b``, 1 or more.
+        span: intervals from ``a`` to ``b``.
         weight: 0 … 1.
     """
     pa, pb = a.values, b.values
@@ -55,3 +57,22 @@ def hermite(
     w2, w3 = w * w, w * w * w
     values = (2 * w3 - 3 * w2 + 1) * pa + (w3 - 2 * w2 + w) * va + (3 * w2 - 2 * w3) * pb + (w3 - w2) * vb
     return MotionFrame.adopt(values)
+
+
+EASE_OUT: Final = (0.25, 0.35)
+"""How far a face goes on that has to stop, in steps of its last motion: a quarter, then a little more, then
+not at all. (Going on for longer is further from the truth than standing still.)"""
+
+
+def ease_out(before: MotionFrame | None, last: MotionFrame, held: int) -> MotionFrame:
+    """The pose to hold while the next frame is missing, after ``held`` (1, 2, …) intervals of holding.
+
+    Args:
+        before: the frame one interval before ``last``; None for none, and no easing.
+        last: the last pose.
+        held: intervals since ``last`` was shown.
+    """
+    if before is None:
+        return last
+    further = np.float32(EASE_OUT[min(held, len(EASE_OUT)) - 1])
+    return MotionFrame.adopt(last.values + further * (last.values - before.values))

@@ -7,16 +7,18 @@ Pure: ``now`` is an argument, and :meth:`JitterBuffer.next_deadline` says when t
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+import math
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from avatarkit_rtc.motion.clock import forward
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
 from avatarkit_rtc.motion.sequence import JUMP_AHEAD, REORDER_WINDOW
+from avatarkit_rtc.playout.buffer import BufferedPose
 from avatarkit_rtc.playout.delay import BASE_WINDOW_S, DelayEstimator, SlidingMinimum
-from avatarkit_rtc.playout.interpolation import blend, hermite
-from avatarkit_rtc.playout.media_clock import CATCH_UP_S, JUMP_S, playback_rate
+from avatarkit_rtc.playout.interpolation import blend, ease_out, hermite
+from avatarkit_rtc.playout.media_clock import JUMP_S, JUMP_TO_S, glide_step, playback_rate
 from avatarkit_rtc.playout.pose import PoseKind
-from avatarkit_rtc.playout.stats import PlayoutCounters, ShownMeter
+from avatarkit_rtc.playout.stats import ShownMeter
 
 CAPACITY: Final = 250
 """Frames held at most (10 s); the clock jumps long before, unless nobody pops."""
@@ -27,44 +29,10 @@ RESTART_S: Final = 0.5
 HERMITE_GAP: Final = 2
 """Up to so many missing frames in a row a cubic beats a straight line."""
 
+LOST_FRAMES_OBSERVED: Final = 3
+"""A lost frame can be shown once a later one is there: the estimator is told of so many of a gap."""
 
-class BufferedPose(NamedTuple):
-    """One pose of a round."""
-
-    kind: PoseKind
-    frame: MotionFrame
-    position: int
-
-
-class FrameBuffer(Protocol):
-    """What the playout asks of a buffer; one per round."""
-
-    counters: PlayoutCounters
-
-    def push(
-        self, seq: int, frame: MotionFrame, now: float, *, recovered: bool = False, rebased: bool = False
-    ) -> None:
-        """A frame of the round arrived."""
-
-    def pop(self, now: float) -> BufferedPose | None:
-        """The pose that is due, or None when nothing is due."""
-
-    def next_deadline(self) -> float | None:
-        """When to call :meth:`pop` next; None while there is nothing to wait for."""
-
-    def end(self) -> None:
-        """No further frame is expected."""
-
-    @property
-    def drained(self) -> bool:
-        """True once the round has ended and all its frames were shown."""
-
-    @property
-    def current_delay_s(self) -> float | None:
-        """Delay of playing behind the fastest packet; None before the first frame."""
-
-    def __len__(self) -> int:
-        """Frames that wait for their moment."""
+OnBacklog: TypeAlias = Literal["catch_up", "skip"]
 
 
 class _Entry(NamedTuple):
@@ -83,28 +51,38 @@ class JitterBuffer:
     a new round, and so a new buffer, of the last.
     """
 
-    def __init__(self, estimator: DelayEstimator, *, max_delay_s: float = 0.080) -> None:
+    def __init__(
+        self, estimator: DelayEstimator, *, max_delay_s: float = 0.080, on_backlog: OnBacklog = "catch_up"
+    ) -> None:
         """
         Args:
             estimator: the session's estimator; this buffer reports arrivals to it.
             max_delay_s: cap of the target delay, in seconds.
+            on_backlog: what to do when frames held up by the network come all at once: ``"catch_up"`` plays
+                them faster, ``"skip"`` drops what is older than the cap allows.
         """
         self._estimator = estimator
+        self._jump_from, self._jump_to = JUMP_S, JUMP_TO_S
+        if on_backlog == "skip":
+            self._jump_from, self._jump_to = FRAME_INTERVAL_S, 0.0
         self._max_delay = max_delay_s
         self._meter = ShownMeter()
         self.counters = self._meter.counters
         """Live counters of this round."""
         self._slots: dict[int, _Entry] = {}
+        self._arrived: dict[int, None] = {}  # the last arrivals: only the first one of a slot counts
         self._newest = 0
         self._shift = 0
-        self._numbered_from = float("-inf")
-        self._next: int | None = None
+        self._next: float | None = None  # a fraction on the way across a gap
+        self._floor = 0
+        self._numbered_from = -math.inf
         self._due = 0.0
         self._base = SlidingMinimum(BASE_WINDOW_S)
         self._far_behind: int | None = None
         self._accepted_at = float("-inf")
         self._last: BufferedPose | None = None
-        self._last_slot = 0
+        self._last_slot = 0.0
+        self._held = 0
         self._before: MotionFrame | None = None
         self._holding = False
         self._ended = False
@@ -150,27 +128,29 @@ class JitterBuffer:
         """
         now = self._advance_clock(now)
         if self._next is not None and (rebased or self._jumped(seq, now)):
-            self._numbered_from = self._newest + 1
+            self._floor = self._numbered_from = self._newest + 1  # below is the numbering before the jump
             self._shift = seq - (self._newest + 1)
             self._base = SlidingMinimum(BASE_WINDOW_S)
         slot = seq - self._shift
-        if slot in self._slots:
+        if slot in self._arrived:
             self.counters.late += 1
             return
-        arrival = now - slot * FRAME_INTERVAL_S
-        base = self._base.update(now, arrival)
-        self._estimator.observe(arrival - base, now)
+        self._arrived[slot] = None
+        if len(self._arrived) > 2 * REORDER_WINDOW:
+            del self._arrived[next(iter(self._arrived))]
+        base = self._observe(slot, now)
         overtaken = (
             self._next is not None and self._numbered_from <= slot < self._next and self._far_behind is None
         )
         if self._next is None or (self._last is None and overtaken):
             self._start(slot, now, base)
-        if slot < max(self._next_slot, self._numbered_from):  # below is the numbering before a jump
+        if slot < self._floor:
             self.counters.late += 1
             return
         self._slots[slot] = _Entry(frame, recovered, seq)
         self._accepted_at = now
         self._newest = max(self._newest, slot)
+        self._next = min(self._next_slot, slot)  # it may fall into a gap that is being glided over
         if self._holding:
             self._resume(now, base)
         if len(self._slots) > CAPACITY:
@@ -189,12 +169,12 @@ class JitterBuffer:
             return None
         base = self._known_base
         behind = now - (base + self._next * FRAME_INTERVAL_S) - self.target_delay_s
-        if self._slots and behind > JUMP_S:
-            self._jump(self._next + int(behind / FRAME_INTERVAL_S), now)
-        entry = self._slots.pop(self._next_slot, None)
+        if self._slots and behind > self._jump_from:
+            self._jump(math.ceil(self._next + (behind - self._jump_to) / FRAME_INTERVAL_S), now)
+        entry = self._slots.pop(self._next, None)  # type: ignore[call-overload] # a fraction is in no slot
         if entry is not None:
             kind = PoseKind.RECOVERED if entry.recovered else PoseKind.RECEIVED
-            return self._advance(BufferedPose(kind, entry.frame, entry.position), now, base)
+            return self._advance(BufferedPose(kind, entry.frame, float(entry.position)), now, base)
         if self._slots:
             return self._advance(self._conceal(), now, base)
         return self._hold(now)
@@ -202,7 +182,7 @@ class JitterBuffer:
     # -- time ------------------------------------------------------------------------------------------------
 
     @property
-    def _next_slot(self) -> int:
+    def _next_slot(self) -> float:
         assert self._next is not None  # set by the first push
         return self._next
 
@@ -232,8 +212,19 @@ class JitterBuffer:
             return slot - self._newest > JUMP_AHEAD
         return before is not None and 0 < seq - before <= REORDER_WINDOW
 
+    def _observe(self, slot: int, now: float) -> float:
+        """Tell the estimator of an arrival; returns the arrival that slot 0 would have without jitter."""
+        arrival = now - slot * FRAME_INTERVAL_S
+        base = self._base.update(now, arrival)
+        if self._next is not None:
+            first_lost = max(self._newest + 1, slot - LOST_FRAMES_OBSERVED)
+            for lost in range(first_lost, slot):
+                self._estimator.observe(now - lost * FRAME_INTERVAL_S - base, now)
+        self._estimator.observe(arrival - base, now)
+        return base
+
     def _start(self, slot: int, now: float, base: float) -> None:
-        self._next = slot
+        self._next = self._floor = slot
         self._due = max(now, base + slot * FRAME_INTERVAL_S + self.target_delay_s)
         self._newest = max(self._newest, slot) if self._slots else slot
 
@@ -245,25 +236,40 @@ class JitterBuffer:
         self._due = due + FRAME_INTERVAL_S / playback_rate(error)
         in_line = self._last is not None and self._last_slot == slot - 1
         self._before = self._last.frame if self._last is not None and in_line else None
-        self._last, self._last_slot, self._next = pose, slot, slot + 1
+        self._last, self._last_slot = pose, slot
+        self._floor = max(self._floor, math.floor(slot) + 1)
+        self._next = self._following(base)
+        self._held = 0
         self._meter.shown(pose.kind, now)
         return pose
+
+    def _following(self, base: float) -> float:
+        """The slot of the next pose: the next one, or a step on the way across a gap to the first frame
+        beyond it, so that the way ends exactly there."""
+        next_slot = math.floor(self._last_slot) + 1
+        if next_slot in self._slots or not self._slots:
+            return next_slot
+        beyond = min(self._slots)
+        span = beyond - self._last_slot
+        error = self._due - (base + (self._last_slot + 1) * FRAME_INTERVAL_S) - self.target_delay_s
+        steps = math.ceil(span / glide_step(error) - 1e-9)
+        return beyond if steps <= 1 else self._last_slot + span / steps
 
     def _hold(self, now: float) -> BufferedPose:
         """Nothing is there and the media clock stands still, until the next frame comes."""
         assert self._last is not None  # the first pose of a round is that of a frame
         self._holding = True
         self._due = now + FRAME_INTERVAL_S
+        self._held += 1
         self._meter.shown(PoseKind.HELD, now)
-        return self._last._replace(kind=PoseKind.HELD)
+        frame = ease_out(self._before, self._last.frame, self._held)
+        return self._last._replace(kind=PoseKind.HELD, frame=frame)
 
     def _resume(self, now: float, base: float) -> None:
-        """Data is there again: go on at once, over what was lost if that would leave a long delay."""
+        """Data is there again: go on at once from where the clock stood."""
         self._holding = False
         self._due = now
-        behind = now - (base + self._next_slot * FRAME_INTERVAL_S) - self.target_delay_s
-        if behind > CATCH_UP_S:
-            self._next = min(self._slots)
+        self._next = self._following(base)
 
     def _jump(self, slot: int, now: float) -> int:
         """Go on at the first frame from ``slot`` on, or at the newest; returns the frames passed over."""
@@ -272,6 +278,7 @@ class JitterBuffer:
         for each in passed:
             del self._slots[each]
         self._next = min(self._slots)
+        self._floor = max(self._floor, self._next)
         self._due = now
         self.counters.skipped += len(passed)
         return len(passed)
@@ -283,9 +290,10 @@ class JitterBuffer:
         assert self._last is not None  # the first pose of a round is that of a frame
         slot, beyond = self._next_slot, min(self._slots)
         a, b = self._last.frame, self._slots[beyond]
-        span = beyond - slot + 1
+        span = beyond - self._last_slot
+        weight = (slot - self._last_slot) / span
         if span - 1 > HERMITE_GAP:
-            frame = blend(a, b.frame, 1.0 / span)
+            frame = blend(a, b.frame, weight)
         else:
             after = self._slots.get(beyond + 1)
             frame = hermite(
@@ -294,59 +302,6 @@ class JitterBuffer:
                 before=self._before,
                 after=after.frame if after is not None else None,
                 span=span,
-                weight=1.0 / span,
+                weight=weight,
             )
         return BufferedPose(PoseKind.INTERPOLATED, frame, b.position - (beyond - slot))
-
-
-class DirectBuffer:
-    """No buffering at all: each frame is shown the moment it arrives, the newest one wins."""
-
-    def __init__(self) -> None:
-        self._meter = ShownMeter()
-        self.counters = self._meter.counters
-        """Live counters of this round."""
-        self._pending: BufferedPose | None = None
-        self._newest: int | None = None
-        self._now = float("-inf")
-        self._ended = False
-
-    current_delay_s: float | None = None
-    """There is none."""
-
-    @property
-    def drained(self) -> bool:
-        """True once the round has ended and the last frame was shown."""
-        return self._ended and self._pending is None
-
-    def __len__(self) -> int:
-        return int(self._pending is not None)
-
-    def end(self) -> None:
-        """No further frame is expected."""
-        self._ended = True
-
-    def push(
-        self, seq: int, frame: MotionFrame, now: float, *, recovered: bool = False, rebased: bool = False
-    ) -> None:
-        """A frame arrived; see :meth:`JitterBuffer.push`."""
-        self._now = forward(self._now, now)
-        if self._newest is not None and 0 <= self._newest - seq <= REORDER_WINDOW:
-            self.counters.late += 1
-            return
-        if self._pending is not None:
-            self.counters.skipped += 1
-        self._newest = seq
-        self._pending = BufferedPose(PoseKind.RECOVERED if recovered else PoseKind.RECEIVED, frame, seq)
-
-    def pop(self, now: float) -> BufferedPose | None:
-        """The newest frame that was not shown yet."""
-        self._now = forward(self._now, now)
-        pose, self._pending = self._pending, None
-        if pose is not None:
-            self._meter.shown(pose.kind, self._now)
-        return pose
-
-    def next_deadline(self) -> float | None:
-        """At once, while a frame waits."""
-        return self._now if self._pending is not None else None

@@ -22,13 +22,14 @@ from avatarkit_rtc.motion.events import (
     TransitionArrived,
 )
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
-from avatarkit_rtc.playout.delay import DelayEstimator, QuantileDelay
+from avatarkit_rtc.playout.buffer import FrameBuffer
 from avatarkit_rtc.playout.idle import IdleMotion, IdleSpec
 from avatarkit_rtc.playout.interpolation import blend, ease
-from avatarkit_rtc.playout.jitter_buffer import DirectBuffer, FrameBuffer, JitterBuffer
+from avatarkit_rtc.playout.jitter_buffer import OnBacklog
 from avatarkit_rtc.playout.pose import Pose, PoseKind
 from avatarkit_rtc.playout.rounds import PlayInput, PlayState, next_state
 from avatarkit_rtc.playout.stats import PlayoutCounters, PlayoutStats, RoundStats
+from avatarkit_rtc.playout.strategy import PRESETS, StrategyName, make_strategy
 
 MAX_ROUNDS_WAITING: Final = 2
 """Rounds that may wait behind the one on show; more than that means that rounds open without ever playing."""
@@ -43,8 +44,13 @@ class PlayoutOptions:
 
     enable_jitter_buffer: bool = True
     """False: draw each frame on arrival."""
-    max_buffer_delay_ms: float = 80.0
-    """Cap of the target delay."""
+    max_buffer_delay_ms: float | str = 80.0
+    """Cap of the target delay: milliseconds, or ``low`` (40), ``default`` (80), ``balanced`` (200) or
+    ``smooth`` (400)."""
+    strategy: StrategyName = "adaptive"
+    """How the delay is chosen; see :data:`avatarkit_rtc.playout.strategy.STRATEGIES`."""
+    on_backlog: OnBacklog = "catch_up"
+    """After an outage: play what has piled up faster, or ``skip`` to what the cap allows."""
     start_transition_frames: int = 8
     """Longest way from idle to the first pose, in frames of 40 ms; cut short when the first frame is due."""
     end_transition_frames: int = 40
@@ -59,11 +65,26 @@ class PlayoutOptions:
         Raises:
             ValueError: a figure is out of range.
         """
-        if not 0 <= self.max_buffer_delay_ms <= 10_000:
+        if not 0 <= self.max_delay_s <= 10:
             raise ValueError("max_buffer_delay_ms must lie between 0 and 10000")
+        make_strategy(self.strategy, max_delay_s=self.max_delay_s, on_backlog=self.on_backlog)
         for name in ("start_transition_frames", "end_transition_frames", "disconnect_transition_frames"):
             if not 0 <= getattr(self, name) <= 1000:
                 raise ValueError(f"{name} must lie between 0 and 1000")
+
+    @property
+    def max_delay_s(self) -> float:
+        """The cap in seconds.
+
+        Raises:
+            ValueError: there is no such preset.
+        """
+        cap = self.max_buffer_delay_ms
+        if isinstance(cap, str):
+            if cap not in PRESETS:
+                raise ValueError(f"there is no preset {cap!r}; the presets are {', '.join(PRESETS)}")
+            cap = PRESETS[cap]
+        return cap / 1000
 
 
 class RoundShown(NamedTuple):
@@ -100,8 +121,11 @@ class Playout:
     def __init__(self, options: PlayoutOptions | None = None) -> None:
         self.options = options or PlayoutOptions()
         """As given."""
-        self.estimator: DelayEstimator = QuantileDelay()
-        """What was learnt about the network; it outlives the rounds."""
+        name: StrategyName = self.options.strategy if self.options.enable_jitter_buffer else "direct"
+        self.strategy = make_strategy(
+            name, max_delay_s=self.options.max_delay_s, on_backlog=self.options.on_backlog
+        )
+        """The strategy in force, with what was learnt about the network; it outlives the rounds."""
         self._idle = IdleMotion(self.options.idle)
         self._state = PlayState.IDLE
         self._current: _Round | None = None
@@ -129,9 +153,7 @@ class Playout:
     @property
     def target_delay_s(self) -> float:
         """Delay behind the fastest packet that is aimed at, in seconds."""
-        if not self.options.enable_jitter_buffer:
-            return 0.0
-        return min(self.estimator.target_s, self.options.max_buffer_delay_ms / 1000)
+        return self.strategy.target_delay_s
 
     @property
     def current_delay_s(self) -> float | None:
@@ -166,6 +188,10 @@ class Playout:
             else:
                 self._end(event, now)
 
+    def clock_packet(self, now: float) -> None:
+        """An idle or transition packet came: one of those that come each 40 ms between the rounds' frames."""
+        self.strategy.clock_packet(self._advance(now))
+
     def cut(self, reason: RoundEndReason, now: float) -> None:
         """Drop everything that is queued and go to idle, because of ``reason``."""
         now = self._advance(now)
@@ -182,7 +208,7 @@ class Playout:
     def next_deadline(self) -> float:
         """When to call :meth:`tick` next."""
         current = self._current
-        own = current.buffer.next_deadline() if current is not None else None
+        own = current.buffer.next_deadline() if current is not None and self._may_begin(self._now) else None
         deadlines = [each for each in (own, self._takeover()) if each is not None]
         # In speech the frames make the rhythm.
         if self._state is not PlayState.SPEECH or own is None:
@@ -194,7 +220,7 @@ class Playout:
         now = self._advance(now)
         self._settle(now)
         current = self._current
-        if current is not None:
+        if current is not None and self._may_begin(now):
             popped = current.buffer.pop(now)
             if popped is not None:
                 self._move(PlayInput.FRAME_DUE)
@@ -226,7 +252,7 @@ class Playout:
             counters=total,
             target_delay_ms=self.target_delay_s * 1000,
             current_delay_ms=None if delay is None else delay * 1000,
-            jitter_ms=self.estimator.jitter_s * 1000,
+            jitter_ms=self.strategy.jitter_s * 1000,
             queued_frames=sum(
                 len(each.buffer) for each in (self._current, *self._waiting) if each is not None
             ),
@@ -257,12 +283,7 @@ class Playout:
         return None
 
     def _open(self, number: int, now: float) -> None:
-        buffer: FrameBuffer
-        if self.options.enable_jitter_buffer:
-            buffer = JitterBuffer(self.estimator, max_delay_s=self.options.max_buffer_delay_ms / 1000)
-        else:
-            buffer = DirectBuffer()
-        opened = _Round(number, buffer)
+        opened = _Round(number, self.strategy.new_buffer())
         if self._current is None:
             self._put_on_show(opened, now)
             return
@@ -328,6 +349,12 @@ class Playout:
         if ended is self._current:
             duration = now - ended.shown_at
             self._news.append(RoundOver(RoundStats(ended.number, reason, counters, duration)))
+
+    def _may_begin(self, now: float) -> bool:
+        """Whether frames may be shown: the reference client goes all the way to the first pose before."""
+        if self.strategy.cuts_start_transition or self._state is not PlayState.TRANSITION_IN:
+            return True
+        return self._blend is None or now >= self._blend.start + self._blend.duration
 
     # -- poses -----------------------------------------------------------------------------------------------
 

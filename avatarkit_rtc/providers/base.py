@@ -1,7 +1,7 @@
 """The seam between the player and the place an avatar comes from.
 
-A :class:`Provider` owns a connection. It reports everything to one :class:`ProviderListener` (the player), always
-on the event loop that called ``connect()``, and never lets an exception of its own reach the network
+A :class:`Provider` owns a connection. It reports everything to one :class:`ProviderListener` (the player),
+always on the event loop that called ``connect()``, and never lets an exception of its own reach the network
 library's callbacks.
 """
 

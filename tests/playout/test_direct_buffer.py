@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from avatarkit_rtc.playout.jitter_buffer import DirectBuffer
+from avatarkit_rtc.playout.direct_buffer import DirectBuffer
 from avatarkit_rtc.playout.playout import Playout, PlayoutOptions
 from avatarkit_rtc.playout.pose import PoseKind
 from tests.support.assertions import assert_positions_rise, kinds, positions

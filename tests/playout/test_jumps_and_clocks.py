@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avatarkit_rtc.playout.buffer import FrameBuffer
 from avatarkit_rtc.playout.delay import QuantileDelay
-from avatarkit_rtc.playout.jitter_buffer import CAPACITY, DirectBuffer, FrameBuffer, JitterBuffer
+from avatarkit_rtc.playout.direct_buffer import DirectBuffer
+from avatarkit_rtc.playout.jitter_buffer import CAPACITY, JitterBuffer
 from avatarkit_rtc.playout.pose import PoseKind
 from tests.support.assertions import NEW, assert_positions_rise, positions
 from tests.support.frames import face, play, ramp

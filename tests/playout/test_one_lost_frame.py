@@ -24,21 +24,24 @@ def test_what_lies_between_is_shown_at_its_place(lost: set[int]) -> None:
     made, _, poses = played(lost)
     assert positions(poses)[:38] == list(range(38))
     for pose in poses[:38]:
-        np.testing.assert_allclose(pose.frame.values, pose.position, rtol=1e-5, atol=1e-5)
+        if pose.kind is not PoseKind.HELD:  # a held pose goes on a little way
+            np.testing.assert_allclose(pose.frame.values, pose.position, rtol=1e-5, atol=1e-5)
         assert (pose.kind is PoseKind.INTERPOLATED) == (pose.position in lost)
     assert made.counters.freezes == 0
     assert_positions_rise(poses)
 
 
-@pytest.mark.parametrize("gap", [2, 3, 5])
-def test_longer_gaps_freeze_and_then_go_on(gap: int) -> None:
+@pytest.mark.parametrize(("gap", "poses_between"), [(2, 2), (3, 3), (5, 3)])
+def test_longer_gaps_freeze_and_are_then_glided_over(gap: int, poses_between: int) -> None:
     lost = set(range(10, 10 + gap))
     made, _, poses = played(lost)
     new = [pose for pose in poses if pose.kind is not PoseKind.HELD]
     assert_positions_rise(poses)
     for pose in new:
         np.testing.assert_allclose(pose.frame.values, pose.position, rtol=1e-4, atol=1e-4)
-    assert made.counters.interpolated == gap
+    assert made.counters.interpolated == poses_between
+    steps = np.diff([pose.position for pose in new])
+    assert steps.max() <= 1.5 + 1e-9
     assert made.counters.skipped == 0
     assert PoseKind.HELD in kinds(poses)
 

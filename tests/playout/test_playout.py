@@ -98,8 +98,8 @@ def test_nothing_is_due_between_two_poses_and_a_late_tick_makes_no_burst() -> No
 
 
 def test_idle_before_the_first_frame_belongs_to_no_round() -> None:
-    stage = Stage(Playout(PlayoutOptions(max_buffer_delay_ms=400)))
-    stage.playout.estimator.observe(0.3, 0.0)
+    stage = Stage(Playout(PlayoutOptions(max_buffer_delay_ms=400, strategy="quantile")))
+    stage.playout.strategy.estimator.observe(0.3, 0.0)
     stage.handle(RoundOpened(1, RoundCause.FRAME), arrived(1, 0, face(0)))
     poses = stage.run(0.2)
     assert {(pose.kind, pose.round) for pose in poses} == {(PoseKind.IDLE, None)}

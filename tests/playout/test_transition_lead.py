@@ -19,8 +19,10 @@ from tests.support.frames import Stage, arrived, ramp
 
 
 def jumps(lead: int, target_s: float = 0.04) -> list[float]:
-    stage = Stage(Playout(PlayoutOptions(idle=MotionFrame.neutral(), max_buffer_delay_ms=400)))
-    stage.playout.estimator.observe(target_s, 0.0)
+    stage = Stage(
+        Playout(PlayoutOptions(idle=MotionFrame.neutral(), max_buffer_delay_ms=400, strategy="quantile"))
+    )
+    stage.playout.strategy.estimator.observe(target_s, 0.0)
     stage.handle(RoundOpened(1, RoundCause.TRANSITION), TransitionArrived(1, ramp(1.0)))
     stage.run(0.04 * lead)
     for number in range(4):

@@ -15,7 +15,7 @@ from avatarkit_rtc.motion.events import (
     TransitionArrived,
 )
 from avatarkit_rtc.motion.frame import MotionFrame
-from avatarkit_rtc.playout.jitter_buffer import BufferedPose
+from avatarkit_rtc.playout.buffer import BufferedPose
 from avatarkit_rtc.playout.pose import Pose, PoseKind
 
 NEW = frozenset({PoseKind.RECEIVED, PoseKind.RECOVERED, PoseKind.INTERPOLATED})

@@ -53,8 +53,8 @@ class Display:
         return done.stdout
 
     def window(self, title: str) -> str:
-        """The number of the window with ``title``; empty if there is none."""
-        return next(iter(self.xdotool("search", "--name", f"^{title}$").split()), "")
+        """The number of the window with ``title``; empty if none is to be seen."""
+        return next(iter(self.xdotool("search", "--onlyvisible", "--name", f"^{title}$").split()), "")
 
     def press(self, title: str, key: str) -> None:
         """Press a key in the window with ``title``."""

@@ -19,7 +19,7 @@ from avatarkit_rtc.motion.packet import (
     encode_transition_end,
 )
 from avatarkit_rtc.motion.stream import MotionStream
-from avatarkit_rtc.playout.jitter_buffer import BufferedPose, FrameBuffer
+from avatarkit_rtc.playout.buffer import BufferedPose, FrameBuffer
 from avatarkit_rtc.playout.playout import Playout, RoundOver, RoundShown
 from avatarkit_rtc.playout.pose import Pose
 

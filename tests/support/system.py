@@ -14,7 +14,7 @@ REQUIRE_ALL = os.environ.get("AVATARKIT_REQUIRE_ALL") == "1"
 def missing(reason: str) -> None:
     """A needed part is not here: skip, or fail where all parts are required."""
     if REQUIRE_ALL:
-        pytest.fail(f"{reason} (and AVATARKIT_REQUIRE_ALL=1 says that everything is installed)", pytrace=False)
+        pytest.fail(f"{reason}, and AVATARKIT_REQUIRE_ALL=1 says that all is installed", pytrace=False)
     pytest.skip(reason)
 
 
