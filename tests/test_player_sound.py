@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avatarkit_rtc.audio import microphone as microphone_module
 from avatarkit_rtc.audio import speaker as speaker_module
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker
 from avatarkit_rtc.audio.push_source import PushSource
-from avatarkit_rtc.errors import NotConnectedError, PublishError
+from avatarkit_rtc.errors import AudioDeviceError, NotConnectedError, PublishError
 from avatarkit_rtc.options import AvatarPlayerOptions
-from avatarkit_rtc.player_sound import CUSTOM_TRACK, PlayerSound
+from avatarkit_rtc.player_sound import CUSTOM_TRACK, MICROPHONE_TRACK, PlayerSound
 from avatarkit_rtc.providers.base import ConnectionConfig
 from avatarkit_rtc.providers.loopback import BoundedAudioFeed
 from avatarkit_rtc.testing.mock_provider import MockProvider
@@ -277,3 +278,85 @@ async def test_a_source_that_cannot_be_closed_keeps_nothing_else_open() -> None:
     assert speaker.closes == 1
     assert feed.ended
     assert sounding.names() == ["audio-published", "error"]
+
+
+class FakeMicrophone:
+    """10 ms of sound each 10 ms, until closed; raises when the device goes."""
+
+    def __init__(self) -> None:
+        self.closed = self.gone = False
+
+    def __aiter__(self) -> AsyncIterator[AudioBlock]:
+        return self
+
+    async def __anext__(self) -> AudioBlock:
+        await asyncio.sleep(0.01)
+        if self.gone:
+            raise AudioDeviceError("the microphone is gone; plug it in again")
+        return AudioBlock(np.ones((480, 1), np.int16), 48000, 0.0)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def microphones(monkeypatch: pytest.MonkeyPatch) -> list[FakeMicrophone]:
+    opened: list[FakeMicrophone] = []
+
+    async def open_microphone(device: object) -> FakeMicrophone:
+        if device == "missing":
+            raise AudioDeviceError("no such device; see avatarkit-rtc devices")
+        await asyncio.sleep(0.01)
+        opened.append(FakeMicrophone())
+        return opened[-1]
+
+    monkeypatch.setattr(microphone_module, "open_microphone", open_microphone)
+    return opened
+
+
+async def test_the_microphone_is_published_until_it_is_stopped(microphones: list[FakeMicrophone]) -> None:
+    sounding = Sounding()
+    provider, sound = sounding.provider, sounding.sound
+    await provider.connect(ConnectionConfig())
+    starting = asyncio.create_task(sound.start_microphone(None))
+    await asyncio.sleep(0)
+    with pytest.raises(PublishError, match=r"stop_publishing\(\)"):
+        await sound.start_microphone(None)
+    await starting
+    await until(lambda: (sound.stats().microphone_blocks_sent or 0) > 3, "sound")
+    await sound.publish(PushSource(48000), sample_rate=None, channels=None)
+    assert [uplink.name for uplink in provider.uplinks] == [MICROPHONE_TRACK, CUSTOM_TRACK]
+    await sound.stop_microphone()
+    await sound.stop_microphone()
+    assert microphones[0].closed
+    assert [uplink.closed for uplink in provider.uplinks] == [True, False]
+    await sound.start_microphone(None)
+    await sound.aclose()
+    assert microphones[1].closed
+    await until(lambda: len(asyncio.all_tasks()) == 1, "all tasks to end")
+
+
+async def test_a_microphone_that_cannot_be_published_is_released(microphones: list[FakeMicrophone]) -> None:
+    sounding = Sounding()
+    with pytest.raises(AudioDeviceError, match="devices"):
+        await sounding.sound.start_microphone("missing")
+    with pytest.raises(NotConnectedError):
+        await sounding.sound.start_microphone(None)
+    assert microphones[0].closed
+    await sounding.provider.connect(ConnectionConfig())
+    await sounding.sound.start_microphone(None)
+    await sounding.sound.aclose()
+
+
+async def test_a_microphone_that_goes_is_reported_and_may_be_started_again(
+    microphones: list[FakeMicrophone],
+) -> None:
+    sounding = Sounding()
+    await sounding.provider.connect(ConnectionConfig())
+    await sounding.sound.start_microphone(None)
+    microphones[0].gone = True
+    await until(lambda: "error" in sounding.names(), "the error")
+    await sounding.sound.start_microphone(None)
+    assert microphones[0].closed
+    assert not microphones[1].closed
+    await sounding.sound.aclose()
