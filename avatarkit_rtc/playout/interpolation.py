@@ -1,25 +1,41 @@
-"""Poses between poses."""
+"""Poses between poses. Rotations are mixed as rotations, everything else component by component."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from avatarkit_rtc.motion.frame import MotionFrame
+from avatarkit_rtc.motion.frame import FIELD_SLICES, FloatArray, MotionFrame
+from avatarkit_rtc.playout.rotation import compose, relative, slerp
+
+_Floats: TypeAlias = npt.NDArray[Any]
+
+_ROTATIONS: Final = slice(FIELD_SLICES["rotation"].start, FIELD_SLICES["eye_pose"].stop)
+"""Head, neck, jaw and both eyes: five axis-angle vectors side by side."""
+
+
+def _rotations(values: FloatArray) -> FloatArray:
+    return values[_ROTATIONS].reshape(-1, 3)
+
+
+def _with_rotations(values: FloatArray, a: FloatArray, further: _Floats) -> MotionFrame:
+    """``values``, with the rotations of ``a`` turned ``further``."""
+    values[_ROTATIONS] = compose(_rotations(a), further).reshape(-1)
+    return MotionFrame.adopt(values)
 
 
 def blend(a: MotionFrame, b: MotionFrame, weight: float) -> MotionFrame:
-    """The pose ``weight`` (0 … 1) of the way from ``a`` to ``b``, component by component.
-
-    Axis-angle vectors of the few tenths of a radian that a talking head turns may be mixed like this: the
-    error against a proper rotation is of third order in the angle.
-    """
+    """The pose ``weight`` (0 … 1) of the way from ``a`` to ``b``."""
     if weight <= 0.0:
         return a
     if weight >= 1.0:
         return b
-    return MotionFrame.adopt(a.values + np.float32(weight) * (b.values - a.values))
+    pa, pb = a.values, b.values
+    values = pa + np.float32(weight) * (pb - pa)
+    values[_ROTATIONS] = slerp(_rotations(pa), _rotations(pb), weight).reshape(-1)
+    return MotionFrame.adopt(values)
 
 
 def ease(x: float) -> float:
@@ -38,7 +54,7 @@ def hermite(
     weight: float,
 ) -> MotionFrame:
     """Cubic Hermite between two poses ``span`` intervals apart, with the velocities their neighbours suggest
-    (Catmull-Rom on uneven spacing).
+    (Catmull-Rom on uneven spacing). Rotations are interpolated as seen from ``a``.
 
     Args:
         a: pose at weight 0.
@@ -48,15 +64,26 @@ def hermite(
         span: intervals from ``a`` to ``b``.
         weight: 0 … 1.
     """
-    pa, pb = a.values, b.values
-    chord = pb - pa
-    central = np.float32(span / (span + 1))
-    va = central * (pb - before.values) if before is not None else chord
-    vb = central * (after.values - pa) if after is not None else chord
-    w = np.float32(weight)
-    w2, w3 = w * w, w * w * w
-    values = (2 * w3 - 3 * w2 + 1) * pa + (w3 - 2 * w2 + w) * va + (3 * w2 - 2 * w3) * pb + (w3 - w2) * vb
-    return MotionFrame.adopt(values)
+    central = span / (span + 1.0)
+    w2, w3 = weight * weight, weight**3
+    of_b, of_va, of_vb = 3 * w2 - 2 * w3, w3 - 2 * w2 + weight, w3 - w2
+
+    def cubic(chord: _Floats, back: _Floats | None, beyond: _Floats | None) -> _Floats:
+        # All as seen from a, which is zero here.
+        va = chord if back is None else central * (chord - back)
+        vb = chord if beyond is None else central * beyond
+        return of_b * chord + of_va * va + of_vb * vb
+
+    frames = (b, before, after)
+    pa = a.values
+    moves = [frame.values - pa if frame is not None else None for frame in frames]
+    turns = [
+        relative(_rotations(pa), _rotations(frame.values)) if frame is not None else None for frame in frames
+    ]
+    assert moves[0] is not None
+    assert turns[0] is not None
+    values = (pa + cubic(moves[0], moves[1], moves[2])).astype(np.float32, copy=False)
+    return _with_rotations(values, pa, cubic(turns[0], turns[1], turns[2]))
 
 
 EASE_OUT: Final = (0.25, 0.35)
@@ -74,5 +101,7 @@ def ease_out(before: MotionFrame | None, last: MotionFrame, held: int) -> Motion
     """
     if before is None:
         return last
-    further = np.float32(EASE_OUT[min(held, len(EASE_OUT)) - 1])
-    return MotionFrame.adopt(last.values + further * (last.values - before.values))
+    further = EASE_OUT[min(held, len(EASE_OUT)) - 1]
+    values = last.values + np.float32(further) * (last.values - before.values)
+    turned = relative(_rotations(last.values), _rotations(before.values))
+    return _with_rotations(values, last.values, -further * turned)

@@ -25,7 +25,7 @@ def test_what_lies_between_is_shown_at_its_place(lost: set[int]) -> None:
     assert positions(poses)[:38] == list(range(38))
     for pose in poses[:38]:
         if pose.kind is not PoseKind.HELD:  # a held pose goes on a little way
-            np.testing.assert_allclose(pose.frame.values, pose.position, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(pose.frame.expression, pose.position, rtol=1e-5, atol=1e-5)
         assert (pose.kind is PoseKind.INTERPOLATED) == (pose.position in lost)
     assert made.counters.freezes == 0
     assert_positions_rise(poses)
@@ -38,7 +38,7 @@ def test_longer_gaps_freeze_and_are_then_glided_over(gap: int, poses_between: in
     new = [pose for pose in poses if pose.kind is not PoseKind.HELD]
     assert_positions_rise(poses)
     for pose in new:
-        np.testing.assert_allclose(pose.frame.values, pose.position, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(pose.frame.expression, pose.position, rtol=1e-4, atol=1e-4)
     assert made.counters.interpolated == poses_between
     steps = np.diff([pose.position for pose in new])
     assert steps.max() <= 1.5 + 1e-9

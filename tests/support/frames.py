@@ -31,8 +31,10 @@ def face(number: int, turn: int = 0) -> MotionFrame:
 
 
 def ramp(number: float) -> MotionFrame:
-    """All 120 values equal to ``number``: what lies between two of these is plain to see."""
-    return MotionFrame(np.full(FRAME_SIZE, number, np.float32))
+    """All values equal to ``number``, rotations zero: what lies between two of these is plain to see."""
+    values = np.full(FRAME_SIZE, number, np.float32)
+    values[3:18] = 0.0
+    return MotionFrame(values)
 
 
 def faces(count: int, turn: int = 0) -> list[MotionFrame]:
