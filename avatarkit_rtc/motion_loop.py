@@ -14,6 +14,8 @@ from avatarkit_rtc.motion.packet import PacketKind
 from avatarkit_rtc.motion.stream import MotionStream
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.playout.playout import Playout, RoundShown
+from avatarkit_rtc.playout.pose import Pose
+from avatarkit_rtc.playout.render_clock import RenderClock
 from avatarkit_rtc.playout.rounds import PlayState
 from avatarkit_rtc.playout.stall import StallDetector
 from avatarkit_rtc.views import View
@@ -42,6 +44,10 @@ class MotionLoop:
         self.worst_lateness_s = 0.0
         """Longest time a pose was shown after it was due."""
         self._view = view
+        rate = options.render_rate_hz
+        if rate == "auto":
+            rate = getattr(view, "render_rate_hz", None)
+        self._render = RenderClock(float(rate)) if rate is not None else None
         self._emit = emit
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -134,6 +140,9 @@ class MotionLoop:
         stall_at = self.stall.deadline()
         if stall_at is not None:
             when = min(when, stall_at)
+        render_at = self._render.next_deadline() if self._render is not None else None
+        if render_at is not None:
+            when = min(when, render_at)
         when = max(when, loop.time())
         if self._timer is not None:
             if when >= self._timer_at - 0.0005:
@@ -153,7 +162,13 @@ class MotionLoop:
             # Against the timer: the playout's own deadline is minus infinity at first, and long past after
             # a break.
             self.worst_lateness_s = max(self.worst_lateness_s, now - self._timer_at)
-            self._show(pose)
+            if self._render is None:
+                self._show(pose)
+            else:
+                self._render.push(pose, self.playout.next_deadline())
+        rendered = self._render.pose(now) if self._render is not None else None
+        if rendered is not None:
+            self._show(rendered)
         self._report_rounds()
         if self._stopping and self.playout.state is PlayState.IDLE:
             self.stop()
@@ -168,7 +183,7 @@ class MotionLoop:
 
     # -- output ----------------------------------------------------------------------------------------------
 
-    def _show(self, pose: Any) -> None:
+    def _show(self, pose: Pose) -> None:
         view = self._view
         self.poses_shown += 1
         if view is None:

@@ -13,6 +13,7 @@ from avatarkit_rtc.errors import ConfigurationError, RoomNotOwned
 from avatarkit_rtc.playout.idle import IdleMotion, IdleSpec
 from avatarkit_rtc.playout.jitter_buffer import OnBacklog
 from avatarkit_rtc.playout.playout import PlayoutOptions
+from avatarkit_rtc.playout.render_clock import RenderClock
 from avatarkit_rtc.playout.strategy import StrategyName
 from avatarkit_rtc.providers.base import ConnectionConfig as LiveKitConnectionConfig
 
@@ -86,6 +87,9 @@ class AvatarPlayerOptions:
     """How the delay is chosen: ``adaptive``, ``quantile``, ``fixed`` (the cap), ``reference``, ``direct``."""
     on_backlog: OnBacklog = "catch_up"
     """After an outage: play what has piled up faster, or ``skip`` to what the cap allows."""
+    render_rate_hz: float | Literal["auto"] | None = "auto"
+    """Poses per second for the view, interpolated and 40 ms later than without; None: one pose per frame (25
+    a second); ``auto``: the rate that the view asks for (a window: 60), if it does."""
     stall_timeout_s: float = 3.0
     """Silence within a round that makes a stall; ``math.inf`` for never."""
     watch_idle: bool = False
@@ -122,6 +126,8 @@ class AvatarPlayerOptions:
                 raise ConfigurationError(
                     "stall_timeout_s must be more than 0 (math.inf for no stall detection)"
                 )
+            if self.render_rate_hz not in ("auto", None):
+                RenderClock(float(self.render_rate_hz))
             self.playout()
             IdleMotion(self.idle)
         except ConfigurationError:

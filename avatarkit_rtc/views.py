@@ -27,6 +27,10 @@ class FullView(View, Protocol):
     """
 
     @property
+    def render_rate_hz(self) -> float | None:
+        """Poses per second that the view would like; None, or no such attribute: one per motion frame."""
+
+    @property
     def closed(self) -> bool:
         """True once the user has ended the view (a closed window); ends ``player.wait_closed()``."""
 

@@ -105,6 +105,9 @@ class OpenCVWindow:
             self._worker.close()
             raise DisplayError(f"the window could not be opened: {error}") from error
 
+    render_rate_hz: float | None = 60.0
+    """Poses per second that the player is asked for; set it before the player is made."""
+
     # -- for the player and the program ---------------------------------------------------------------------
 
     @property
