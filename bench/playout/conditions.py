@@ -45,13 +45,13 @@ def condition(name: str, seed: int = 1, duration_s: float = DURATION_S) -> Trace
 
 
 def gilbert_elliott(rng: np.random.Generator, n: int, loss: float, mean_run: float) -> BoolArray:
-    """Bursts of losses: shape (n,), a share ``loss`` lost in runs of ``mean_run`` packets (two-state chain whose
-    bad state loses everything)."""
+    """Bursts of losses, shape (n,): a share ``loss`` lost in runs of ``mean_run`` packets (a two-state chain
+    whose bad state loses everything)."""
     bad = rng.geometric(1.0 / mean_run, size=n)
     good = rng.geometric(min(1.0, loss / ((1.0 - loss) * mean_run)), size=n)
     ends = np.cumsum(np.stack([good, bad], axis=1).ravel())
     state = np.searchsorted(ends, np.arange(n), side="right")
-    return state % 2 == 1
+    return np.asarray(state % 2 == 1)
 
 
 def _light_jitter(rng: np.random.Generator, n: int, scale: float) -> FloatArray:
@@ -76,9 +76,8 @@ def _in_order(delay: FloatArray) -> FloatArray:
 
 def _trace(name: str, delay: FloatArray, lost: BoolArray | None = None, kind: str = "") -> Trace:
     send = np.arange(len(delay)) * FRAME_INTERVAL_S
-    recv = send + delay
-    if lost is not None:
-        recv = np.where(lost, np.nan, recv)
+    gone = np.zeros(len(delay), bool) if lost is None else lost
+    recv = np.asarray(np.where(gone, np.nan, send + delay), np.float64)
     return from_times(name, send, recv, {"kind": "generated", "path": kind})
 
 

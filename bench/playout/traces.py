@@ -109,7 +109,9 @@ def from_times(name: str, send: FloatArray, recv: FloatArray, meta: dict[str, An
     begin = send.min()
     place = (send - begin) / FRAME_INTERVAL_S
     if place.max() >= MAX_SLOTS:
-        raise TraceError(f"{name}: it spans {place.max() * FRAME_INTERVAL_S:.0f} s; are the times in seconds?")
+        raise TraceError(
+            f"{name}: it spans {place.max() * FRAME_INTERVAL_S:.0f} s; are the times in seconds?"
+        )
     slots = np.rint(place).astype(int)
     if np.abs(place - slots).mean() > 0.1 or (len(send) > 1 and len(set(slots.tolist())) < 0.5 * len(slots)):
         step = float(np.median(np.diff(np.unique(send)))) * 1000 if len(np.unique(send)) > 1 else 0.0
@@ -120,9 +122,9 @@ def from_times(name: str, send: FloatArray, recv: FloatArray, meta: dict[str, An
     first, second = np.full(len(grid), np.nan), np.full(len(grid), np.nan)
     recv = recv - begin
     for slot, at in zip(slots.tolist(), recv.tolist(), strict=True):
-        if not at >= first[slot]:  # earlier, or the first one
-            first[slot], at = (at, first[slot]) if not math.isnan(at) else (first[slot], at)
-        second[slot] = np.fmin(second[slot], at)
+        earlier = np.fmin(first[slot], at)
+        later = at if earlier == first[slot] else first[slot]
+        first[slot], second[slot] = earlier, np.fmin(second[slot], later)
     delay = first - grid
     if not np.isnan(delay).all():
         shift = SMALLEST_DELAY_S - float(np.nanmin(delay))
@@ -205,7 +207,9 @@ def _columns(path: Path, header: Sequence[str]) -> tuple[int, int]:
     for sent, received in (("send_s", "recv_s"), ("send_time_s", "recv_time_s")):
         if sent in names and received in names:
             return names.index(sent), names.index(received)
-    raise TraceError(f"{path.name}: the header must name the columns send_s and recv_s, not {', '.join(header)}")
+    raise TraceError(
+        f"{path.name}: the header must name the columns send_s and recv_s, not {', '.join(header)}"
+    )
 
 
 def _is_number(text: str) -> bool:
