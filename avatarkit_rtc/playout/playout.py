@@ -354,7 +354,8 @@ class Playout:
         """Whether frames may be shown: the reference client goes all the way to the first pose before."""
         if self.strategy.cuts_start_transition or self._state is not PlayState.TRANSITION_IN:
             return True
-        return self._blend is None or now >= self._blend.start + self._blend.duration
+        assert self._blend is not None  # it began with the state
+        return now >= self._blend.start + self._blend.duration
 
     # -- poses -----------------------------------------------------------------------------------------------
 
@@ -376,7 +377,8 @@ class Playout:
             return Pose(now, PoseKind.IDLE, frame)
         begin, target, start, duration = self._blend
         first_due = self._current.buffer.next_deadline() if self._current is not None else None
-        if self._state is PlayState.TRANSITION_IN and first_due is not None:
+        in_time = self._state is PlayState.TRANSITION_IN and self.strategy.cuts_start_transition
+        if in_time and first_due is not None:
             duration = min(duration, first_due - start)
         progress = (now - start) / duration if duration > 0 else 1.0
         self._last = blend(begin, target(now), ease(progress))
