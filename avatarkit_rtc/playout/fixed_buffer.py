@@ -5,6 +5,8 @@ For comparison. It neither warps time nor makes poses up; every missing frame is
 
 from __future__ import annotations
 
+import math
+
 from avatarkit_rtc.motion.clock import forward
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
 from avatarkit_rtc.playout.buffer import BufferedPose
@@ -25,6 +27,7 @@ class FixedBuffer:
         """
         self._estimator = estimator
         self._delay = delay_s
+        self._capacity = CAPACITY + math.ceil(delay_s / FRAME_INTERVAL_S)  # the delay alone may fill 10 s
         self._meter = ShownMeter()
         self.counters = self._meter.counters
         """Live counters of this round."""
@@ -58,6 +61,7 @@ class FixedBuffer:
         self._now = now = forward(self._now, now)
         if rebased:
             self._base = SlidingMinimum(BASE_WINDOW_S)
+            self.counters.skipped += len(self._frames)
             self._frames.clear()
             self._shown = None
         if seq in self._frames or (self._shown is not None and seq <= self._shown):
@@ -67,8 +71,9 @@ class FixedBuffer:
         base = self._base.update(now, arrival)
         self._estimator.observe(arrival - base, now)
         self._frames[seq] = (frame, recovered)
-        if len(self._frames) > CAPACITY:
+        if len(self._frames) > self._capacity:
             del self._frames[min(self._frames)]
+            self.counters.skipped += 1
             self.counters.overflowed += 1
 
     def next_deadline(self) -> float | None:

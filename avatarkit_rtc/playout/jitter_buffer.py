@@ -62,9 +62,7 @@ class JitterBuffer:
                 them faster, ``"skip"`` drops what is older than the cap allows.
         """
         self._estimator = estimator
-        self._jump_from, self._jump_to = JUMP_S, JUMP_TO_S
-        if on_backlog == "skip":
-            self._jump_from, self._jump_to = FRAME_INTERVAL_S, 0.0
+        self._skips = on_backlog == "skip"
         self._max_delay = max_delay_s
         self._meter = ShownMeter()
         self.counters = self._meter.counters
@@ -168,9 +166,8 @@ class JitterBuffer:
         if self._next is None or self.drained or now < self._due:
             return None
         base = self._known_base
-        behind = now - (base + self._next * FRAME_INTERVAL_S) - self.target_delay_s
-        if self._slots and behind > self._jump_from:
-            self._jump(math.ceil(self._next + (behind - self._jump_to) / FRAME_INTERVAL_S), now)
+        if self._slots:
+            self._jump_if_far_behind(now - (base + self._next * FRAME_INTERVAL_S), now)
         entry = self._slots.pop(self._next, None)  # type: ignore[call-overload] # a fraction is in no slot
         if entry is not None:
             kind = PoseKind.RECOVERED if entry.recovered else PoseKind.RECEIVED
@@ -270,6 +267,17 @@ class JitterBuffer:
         self._holding = False
         self._due = now
         self._next = self._following(base)
+
+    def _jump_if_far_behind(self, delay: float, now: float) -> None:
+        if self._skips:
+            beyond, left = delay - self._max_delay, 0.0
+            if beyond <= FRAME_INTERVAL_S:
+                return
+        else:
+            beyond, left = delay - self.target_delay_s, JUMP_TO_S
+            if beyond <= JUMP_S:
+                return
+        self._jump(math.ceil(self._next_slot + (beyond - left) / FRAME_INTERVAL_S), now)
 
     def _jump(self, slot: int, now: float) -> int:
         """Go on at the first frame from ``slot`` on, or at the newest; returns the frames passed over."""

@@ -71,6 +71,7 @@ class ReferenceBuffer:
         self._frames[seq] = (frame, recovered, now)
         if len(self._frames) > HELD_FRAMES:
             del self._frames[min(self._frames)]
+            self.counters.skipped += 1
             self.counters.overflowed += 1
         if self._next is None and seq >= 1:
             self._next = min(self._frames)
@@ -96,7 +97,6 @@ class ReferenceBuffer:
             oldest = min(self._frames)
             if now - self._frames[oldest][2] < self._max_delay - _TIMER_SLACK_S:
                 return self._hold(now)
-            self.counters.skipped += oldest - self._next
             self._next = oldest
         frame, recovered, _ = self._frames.pop(self._next)
         kind = PoseKind.RECOVERED if recovered else PoseKind.RECEIVED
