@@ -7,7 +7,7 @@ from typing import Final
 
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S
 from avatarkit_rtc.playout.delay import INITIAL_TARGET_S, JITTER_SMOOTHING
-from avatarkit_rtc.playout.media_clock import GAIN, MAX_RATE
+from avatarkit_rtc.playout.media_clock import GAIN, JUMP_S, MAX_RATE
 from avatarkit_rtc.playout.periodic_stalls import STALL_S, PeriodicStalls
 
 CANDIDATES_S: Final[tuple[float, ...]] = tuple(
@@ -39,6 +39,13 @@ CHOOSE_EVERY: Final = 5
 MAX_CLOCK_GAP_S: Final = 2.0
 """A longer pause between packets is the service's, not the network's."""
 
+MAX_JITTER_S: Final = JUMP_S
+"""Later than this counts as no later: the clock jumps then, and what a jump of the numbering left behind looks
+hours late."""
+
+CLOCK_PACE_S: Final = 0.080
+"""Packets without a number tell of stalls while they come at least so often."""
+
 RESCALE_AT: Final = 1e6
 _GROWTH: Final = math.exp(FRAME_INTERVAL_S / MEMORY_S)
 
@@ -65,7 +72,8 @@ class AdaptiveDelay:
         self._until_choice = 0
         self._target = INITIAL_TARGET_S
         self._jitter = 0.0
-        self._last_clock: float | None = None
+        self._last_clock = -math.inf
+        self._last_pause = math.inf
 
     @property
     def target_s(self) -> float:
@@ -84,8 +92,9 @@ class AdaptiveDelay:
 
     def observe(self, jitter_s: float, now: float) -> None:
         """See :class:`~avatarkit_rtc.playout.delay.DelayEstimator`."""
+        jitter_s = min(jitter_s, MAX_JITTER_S)
         self._jitter += (jitter_s - self._jitter) * JITTER_SMOOTHING
-        self._last_clock = now
+        self._last_clock, self._last_pause = now, 0.0
         stalls = self._stalls
         stalls.observe(jitter_s, now)
         unforeseen = max(0.0, jitter_s - stalls.foreseen_s(jitter_s, now)) if jitter_s > STALL_S else jitter_s
@@ -98,12 +107,14 @@ class AdaptiveDelay:
     def observe_clock(self, now: float) -> None:
         """A packet without a number came, of those that come each 40 ms between the frames of two rounds.
 
-        Its own lateness is unknown, but a long pause before it is a stall.
+        Its own lateness is unknown, but a long pause before it is a stall, where there was none before the
+        last one: else the service sends them less often.
         """
-        if self._last_clock is not None and now - self._last_clock < MAX_CLOCK_GAP_S:
-            late = now - self._last_clock - FRAME_INTERVAL_S
+        pause, before = now - self._last_clock, self._last_pause
+        self._last_clock, self._last_pause = now, pause
+        if before <= CLOCK_PACE_S and pause < MAX_CLOCK_GAP_S:
+            late = pause - FRAME_INTERVAL_S
             self._stalls.observe(late if late > STALL_S else 0.0, now)
-        self._last_clock = now
 
     def _let_shadows_play(self, jitter: float) -> None:
         weight, delays, extra = self._weight, self._delays, self._extra

@@ -11,6 +11,8 @@ import math
 from collections import deque
 from typing import Final
 
+from avatarkit_rtc.motion.clock import SET_BACK_S
+
 STALL_S: Final = 0.060
 """A packet that is later than this (against the fastest) belongs to a stall."""
 
@@ -43,6 +45,10 @@ class PeriodicStalls:
     """Learns the period and the length of stalls from late packets. Pure: ``now`` in monotonic seconds."""
 
     def __init__(self) -> None:
+        self._now = float("-inf")
+        self._forget()
+
+    def _forget(self) -> None:
         self._onsets: deque[float] = deque(maxlen=REMEMBERED)
         self._lengths: deque[float] = deque(maxlen=REMEMBERED)
         self._last_late = float("-inf")
@@ -59,6 +65,9 @@ class PeriodicStalls:
 
     def observe(self, late_s: float, now: float) -> None:
         """A packet arrived at ``now``, ``late_s`` later than the fastest would have."""
+        if now < self._now - SET_BACK_S:
+            self._forget()
+        self._now = now
         sent = now - late_s
         if late_s > STALL_S:
             if sent - self._last_late < SAME_STALL_S and self._lengths:
