@@ -75,9 +75,9 @@ def _in_order(delay: FloatArray) -> FloatArray:
 
 
 def _trace(name: str, delay: FloatArray, lost: BoolArray | None = None, kind: str = "") -> Trace:
-    send = np.arange(len(delay)) * FRAME_INTERVAL_S
+    send: FloatArray = np.arange(len(delay), dtype=np.float64) * FRAME_INTERVAL_S
     gone = np.zeros(len(delay), bool) if lost is None else lost
-    recv = np.asarray(np.where(gone, np.nan, send + delay), np.float64)
+    recv: FloatArray = np.where(gone, np.nan, send + delay).astype(np.float64)
     return from_times(name, send, recv, {"kind": "generated", "path": kind})
 
 

@@ -31,6 +31,8 @@ class Settings:
     seed: int = 1
     """Where the rounds are cut."""
     on_backlog: OnBacklog = "catch_up"
+    render_hz: float | None = None
+    """Show poses at a display's rate; None: one per frame."""
     pictures: bool = False
     """Keep what the pictures need."""
 
@@ -38,7 +40,8 @@ class Settings:
     def title(self) -> str:
         """In words."""
         mode = f"rounds of 2-15 s (seed {self.seed})" if self.rounds else "one endless stream"
-        return f"{mode}, {'with' if self.copies else 'without'} redundant packets"
+        rate = "" if self.render_hz is None else f", shown at {self.render_hz:g} Hz"
+        return f"{mode}, {'with' if self.copies else 'without'} redundant packets{rate}"
 
     def session(self, trace: Trace) -> Session:
         """The trace as it is played."""
@@ -94,7 +97,7 @@ def evaluate(trace: Trace, settings: Settings) -> TraceResult:
         result.cut_curve = curve(session.rounds, warp=False)
     for name in settings.policies:
         try:
-            figures, shown = _best(session, POLICIES[name], settings.on_backlog)
+            figures, shown = _best(session, POLICIES[name], settings)
         except (
             Exception
         ) as error:  # one policy's failure on a strange trace is a result, not the end of the run
@@ -106,10 +109,10 @@ def evaluate(trace: Trace, settings: Settings) -> TraceResult:
     return result
 
 
-def _best(session: Session, policy: Policy, on_backlog: OnBacklog) -> tuple[Measures, list[Shown]]:
+def _best(session: Session, policy: Policy, settings: Settings) -> tuple[Measures, list[Shown]]:
     outcomes = []
     for make in policy.makers:
-        shown = play(session, make(on_backlog)).shown
+        shown = play(session, make(settings.on_backlog), settings.render_hz).shown
         outcomes.append((measures(session.tally(shown)), shown))
     return min(outcomes, key=lambda outcome: outcome[0].cost_pct)
 

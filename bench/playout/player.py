@@ -8,9 +8,10 @@ from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
-from avatarkit_rtc.motion.frame import MotionFrame
-from avatarkit_rtc.playout.pose import PoseKind
-from bench.playout.measures import Shown
+from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
+from avatarkit_rtc.playout.pose import Pose, PoseKind
+from avatarkit_rtc.playout.render_clock import RenderClock
+from bench.playout.measures import Shown, first_at_each_frame
 from bench.playout.rounds import Session
 
 FRAME: Final = MotionFrame.neutral()
@@ -107,9 +108,42 @@ class _Playing:
     m: list[float] = field(default_factory=list)
     made: list[bool] = field(default_factory=list)
     ended: bool = False
+    clock: RenderClock | None = None
+    """The display's clock, where poses are shown at its rate."""
+    popped_at: float = -math.inf
 
     def shown(self) -> Shown:
-        return Shown.of(self.t, self.m, self.made)
+        if self.clock is None:
+            return Shown.of(self.t, self.m, self.made)
+        self.tick(math.inf)
+        return first_at_each_frame(Shown.of(self.t, self.m))
+
+    def popped(self, pose: BufferedPose | None, now: float) -> None:
+        """The buffer gave ``pose`` at ``now``."""
+        if pose is None:
+            return
+        if self.clock is not None:
+            until = self.buffer.next_deadline()
+            whole = Pose(now, pose.kind, FRAME, self.number, float(pose.position))
+            self.clock.push(whole, now + FRAME_INTERVAL_S if until is None else until)
+            self.popped_at = now
+        elif pose.kind in _NEW:
+            self.t.append(now)
+            self.m.append(float(pose.position))
+            self.made.append(pose.kind is PoseKind.INTERPOLATED)
+
+    def tick(self, until: float) -> None:
+        """Let the display show what it shows before ``until``; a pose is reached in 50 ms at most."""
+        clock = self.clock
+        if clock is None:
+            return
+        until = min(until, self.popped_at + 2 * FRAME_INTERVAL_S)
+        while (due := clock.next_deadline()) is not None and due < until:
+            due = max(due, self.popped_at)
+            pose = clock.pose(due)
+            if pose is not None and pose.kind in _NEW and pose.position is not None:
+                self.t.append(due)
+                self.m.append(pose.position)
 
 
 class Playback(NamedTuple):
@@ -119,8 +153,14 @@ class Playback(NamedTuple):
     """Per round, on the time axis of the trace; empty where nothing was shown."""
 
 
-def play(session: Session, strategy: Strategy) -> Playback:
+def play(session: Session, strategy: Strategy, render_hz: float | None = None) -> Playback:
     """Play all rounds of a session.
+
+    Args:
+        session: the rounds, and what arrives when.
+        strategy: plays them.
+        render_hz: show poses at a display's rate, through the shipped render clock, and report the first
+            at or after each 40 ms of media time; None: the poses as the buffers give them.
 
     Raises:
         StuckError: the buffer is due at the same moment again and again.
@@ -139,7 +179,9 @@ def play(session: Session, strategy: Strategy) -> Playback:
         else:
             if number > newest:
                 newest = number
-                playing[number] = _Playing(strategy.new_buffer(), number, session.spans[number].begin)
+                clock = None if render_hz is None else RenderClock(render_hz)
+                begin = session.spans[number].begin
+                playing[number] = _Playing(strategy.new_buffer(), number, begin, clock=clock)
             if number in playing:
                 _push(playing[number], slot, packet.at, session.copies)
         for each in playing.values():
@@ -194,15 +236,13 @@ def _run(playing: dict[int, _Playing], now: float, until: float, results: list[S
             if due is None or not max(due, clock) < until:
                 break
             due = clock = max(due, clock)
-            pose = each.buffer.pop(due)
-            if pose is not None and pose.kind in _NEW:
-                each.t.append(due)
-                each.m.append(float(pose.position))
-                each.made.append(pose.kind is PoseKind.INTERPOLATED)
+            each.tick(due)
+            each.popped(each.buffer.pop(due), due)
             later = each.buffer.next_deadline()
             pops_at_once = pops_at_once + 1 if later is not None and later <= due else 0
             if pops_at_once > MAX_POPS_AT_ONCE:
                 raise StuckError(f"round {number}: the buffer is due at {due:.6f} s again and again")
+        each.tick(until)
         over = each.ended and each.buffer.drained
         if over and (not each.t or until > each.t[-1] + GRACE_S):
             results[number] = each.shown()

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from avatarkit_rtc.playout.delay import FixedDelay
+from avatarkit_rtc.playout.jitter_buffer import JitterBuffer
 from avatarkit_rtc.playout.strategy import make_strategy
 from bench.playout.neteq import NetEqStrategy
 from bench.playout.player import Strategy
@@ -60,6 +62,26 @@ def _shipped(
     return make
 
 
+class ConstantTarget:
+    """The shipped jitter buffer, warping and interpolation and all, with a target that never changes."""
+
+    def __init__(self, target_s: float, on_backlog: OnBacklog) -> None:
+        self.target_delay_s = target_s
+        self._on_backlog = on_backlog
+
+    def new_buffer(self) -> JitterBuffer:
+        """The buffer of the next round."""
+        target = self.target_delay_s
+        return JitterBuffer(FixedDelay(target), max_delay_s=target, on_backlog=self._on_backlog)
+
+    def clock_packet(self, now: float) -> None:
+        """There is nothing to learn."""
+
+
+def _constant(target_s: float) -> Callable[[OnBacklog], Strategy]:
+    return lambda on_backlog: ConstantTarget(target_s, on_backlog)
+
+
 def _table() -> dict[str, Policy]:
     policies = [
         Policy(f"ours-{cap}", f"ours, {preset} ({cap} ms)", "ours", (_shipped("adaptive", cap / 1000),))
@@ -74,8 +96,8 @@ def _table() -> dict[str, Policy]:
         for delay in (80, 160, 240)
     ]
     policies.append(Policy(NETEQ, "NetEQ-style", "neteq", (lambda _on_backlog: NetEqStrategy(),)))
-    best = tuple(_shipped("fixed", delay) for delay in HINDSIGHT_TARGETS_S)
-    policies.append(Policy(HINDSIGHT, "best fixed delay in hindsight", "hindsight", best))
+    best = tuple(_constant(target) for target in HINDSIGHT_TARGETS_S)
+    policies.append(Policy(HINDSIGHT, "best constant target in hindsight", "hindsight", best))
     return {each.name: each for each in policies}
 
 

@@ -66,9 +66,12 @@ def parser() -> argparse.ArgumentParser:
         help="some only: " + ", ".join(POLICIES),
     )
     result.add_argument(
-        "--hindsight", action="store_true", help="the best fixed delay of each trace too (slow)"
+        "--hindsight", action="store_true", help="the best constant target of each trace too (slow)"
     )
     result.add_argument("--on-backlog", choices=("catch_up", "skip"), default="catch_up", help="for ours")
+    result.add_argument(
+        "--render-hz", type=float, metavar="HZ", help="show poses at a display's rate, 60 say"
+    )
     result.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     result.add_argument(
         "--report", type=Path, metavar="DIR", help="write a page with pictures there (matplotlib)"
@@ -131,6 +134,7 @@ def _settings(options: argparse.Namespace) -> list[Settings]:
         rounds=options.rounds,
         seed=options.seed,
         on_backlog=options.on_backlog,
+        render_hz=options.render_hz,
         pictures=options.report is not None,
     )
     copies = {"both": (0, COPIES), "with": (COPIES,), "without": (0,)}[options.redundancy]
@@ -162,6 +166,7 @@ def _write_json(path: Path, results: Sequence[tuple[Settings, list[TraceResult]]
                 "redundancy": settings.copies,
                 "seed": settings.seed,
                 "on_backlog": settings.on_backlog,
+                "render_hz": settings.render_hz,
                 "summary": [_finite(asdict(row)) for row in rows(each, settings.policies)],
                 "goals": [
                     _finite(asdict(goal)) | {"held": goal.held, "aimed": goal.aimed}

@@ -148,6 +148,17 @@ def test_strange_traces_do_not_stop_any_policy(policy: str) -> None:
                 assert (np.diff(each.t) >= 0).all()
 
 
+def test_a_display_at_60_hz_shows_the_same_one_frame_later() -> None:
+    session = endless(condition("random_loss", 1, 30.0))
+    at_25, at_60 = (
+        measures(session.tally(play(session, POLICIES["ours-80"].makers[0]("catch_up"), hz).shown))
+        for hz in (None, 60.0)
+    )
+    assert at_60.latency_ms - at_25.latency_ms == pytest.approx(45, abs=15)
+    assert at_60.freeze_pct == pytest.approx(at_25.freeze_pct, abs=1.5)
+    assert at_60.skipped_pct == pytest.approx(at_25.skipped_pct, abs=0.5)
+
+
 def test_the_neteq_target_covers_the_jitter_of_95_percent_of_the_half_seconds() -> None:
     rng = np.random.default_rng(1)
     strategy = NetEqStrategy()
