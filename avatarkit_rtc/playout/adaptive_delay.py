@@ -40,8 +40,8 @@ MAX_CLOCK_GAP_S: Final = 2.0
 """A longer pause between packets is the service's, not the network's."""
 
 MAX_JITTER_S: Final = JUMP_S
-"""Later than this counts as no later: the clock jumps then, and what a jump of the numbering left behind looks
-hours late."""
+"""Later than this counts as no later: the clock jumps then, and stragglers of another numbering look hours
+late."""
 
 CLOCK_PACE_S: Final = 0.080
 """Packets without a number tell of stalls while they come at least so often."""
