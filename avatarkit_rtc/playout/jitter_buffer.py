@@ -231,13 +231,13 @@ class JitterBuffer:
         due = self._due if now - self._due < FRAME_INTERVAL_S / 2 else now
         error = due - (base + slot * FRAME_INTERVAL_S) - self.target_delay_s
         self._due = due + FRAME_INTERVAL_S / playback_rate(error)
-        in_line = self._last is not None and self._last_slot == slot - 1
-        self._before = self._last.frame if self._last is not None and in_line else None
+        step = slot - self._last_slot
+        self._before = self._last.frame if self._last is not None and step == 1 else None
         self._last, self._last_slot = pose, slot
         self._floor = max(self._floor, math.floor(slot) + 1)
         self._next = self._following(base)
         self._held = 0
-        self._meter.shown(pose.kind, now)
+        self._meter.shown(pose.kind, now, step)
         return pose
 
     def _following(self, base: float) -> float:

@@ -12,6 +12,9 @@ from avatarkit_rtc.playout.pose import PoseKind
 FREEZE_GAP_S: Final = 0.060
 """A longer pause between two new poses is a freeze."""
 
+SKIP_STEP: Final = 1.51
+"""A longer step, in frames, leaves frames out."""
+
 
 @dataclass(slots=True)
 class PlayoutCounters:
@@ -37,6 +40,8 @@ class PlayoutCounters:
     """Seconds of those pauses beyond the 40 ms that are due."""
     worst_freeze_s: float = 0.0
     """Longest of them, beyond the 40 ms that are due."""
+    warped_s: float = 0.0
+    """Seconds won or lost by playing faster or slower, freezes and jumps aside."""
     played_s: float = 0.0
     """Seconds from the first to the last new pose, summed over rounds."""
 
@@ -57,6 +62,7 @@ class PlayoutCounters:
         self.freezes += other.freezes
         self.frozen_s += other.frozen_s
         self.worst_freeze_s = max(self.worst_freeze_s, other.worst_freeze_s)
+        self.warped_s += other.warped_s
         self.played_s += other.played_s
 
 
@@ -67,8 +73,8 @@ class ShownMeter:
     counters: PlayoutCounters = field(default_factory=PlayoutCounters)
     _last: float | None = None
 
-    def shown(self, kind: PoseKind, now: float) -> None:
-        """A pose of ``kind`` was shown at ``now``."""
+    def shown(self, kind: PoseKind, now: float, step: float = 1.0) -> None:
+        """A pose of ``kind`` was shown at ``now``, ``step`` frames after the one before."""
         counters = self.counters
         if kind is PoseKind.HELD:
             counters.held += 1
@@ -86,6 +92,8 @@ class ShownMeter:
                 counters.freezes += 1
                 counters.frozen_s += gap - FRAME_INTERVAL_S
                 counters.worst_freeze_s = max(counters.worst_freeze_s, gap - FRAME_INTERVAL_S)
+            elif step < SKIP_STEP:
+                counters.warped_s += abs(gap - FRAME_INTERVAL_S * step)
         self._last = now
 
 

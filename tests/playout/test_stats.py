@@ -27,6 +27,13 @@ def test_poses_are_counted_by_kind_and_pauses_between_new_ones_as_freezes() -> N
     assert counters.played_s == pytest.approx(0.19)
 
 
+def test_time_won_and_lost_without_a_freeze_is_warped() -> None:
+    meter = ShownMeter()
+    for now, step in [(1.0, 1.0), (1.036, 1.0), (1.086, 1.0), (1.126, 1.5), (1.166, 9.0), (1.3, 1.0)]:
+        meter.shown(PoseKind.RECEIVED, now, step)
+    assert meter.counters.warped_s == pytest.approx(0.004 + 0.010 + 0.020)
+
+
 def test_a_clock_that_was_set_makes_no_time_played() -> None:
     meter = ShownMeter()
     meter.shown(PoseKind.RECEIVED, 100.0)
