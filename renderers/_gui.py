@@ -10,12 +10,15 @@ import asyncio
 import atexit
 import contextlib
 import logging
+import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from avatarkit_rtc.errors import DisplayError, MissingDependencyError
+from renderers._x11 import XNudge
 from renderers.display import DisplayWatch, display_available
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ GuiThread: TypeAlias = Literal["auto", "own", "main"]
 
 _STEP_S: Final = 0.015
 """Between two looks at windows and keys."""
+_NUDGES_S: Final = (0.2, 1.0)
+"""After opening a window, when to tell Qt again that it is there."""
 _CALL_TIMEOUT_S: Final = 15.0
 
 _log = logging.getLogger("avatarkit_rtc")
@@ -75,6 +80,8 @@ class Gui:
         self.lost = False
         """The display has gone away; nothing of OpenCV's windows may be called any more."""
         self._watch = DisplayWatch()
+        self._nudge: XNudge | None = None
+        self._nudges: list[tuple[float, int]] = []
         self._windows: list[OpenCVWindow] = []
         self._number = 0
         atexit.register(self.stop)
@@ -97,11 +104,17 @@ class Gui:
     def new_name(self) -> str:
         """A name no other window of this process has; OpenCV knows windows by their names."""
         self._number += 1
-        return f"avatarkit-rtc-{self._number}"
+        return f"avatarkit-rtc-{os.getpid()}-{self._number}"
 
     def add(self, window: OpenCVWindow) -> None:
-        """Serve ``window`` from now on. On the thread of the user interface."""
+        """Serve ``window``, just made and still titled by its name. On the thread of the user interface."""
         self._windows.append(window)
+        if self._nudge is None:
+            self._nudge = XNudge()
+        number = self._nudge.find(window.name)
+        self._nudge.tell(number)
+        later = [(time.monotonic() + delay, number) for delay in _NUDGES_S]
+        self._nudges = sorted(self._nudges + later)
 
     def remove(self, window: OpenCVWindow) -> None:
         """Close ``window`` on the screen. On the thread of the user interface."""
@@ -124,6 +137,8 @@ class Gui:
                 self._windows.remove(window)
                 window.ended("display-lost")
             return
+        while self._nudge is not None and self._nudges and self._nudges[0][0] <= time.monotonic():
+            self._nudge.tell(self._nudges.pop(0)[1])
         for window in list(self._windows):
             try:
                 window.put_picture()
@@ -145,6 +160,8 @@ class Gui:
             self.remove(window)
             window.ended("exit")
         self._watch.close()
+        if self._nudge is not None:
+            self._nudge.close()
 
 
 class OwnThreadGui(Gui):

@@ -171,12 +171,12 @@ class OpenCVWindow:
     def _open(self) -> None:
         cv2 = self._gui.cv2
         cv2.namedWindow(self.name, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        self._gui.add(self)
         cv2.setWindowTitle(self.name, self._title)
         cv2.resizeWindow(self.name, *self._face.size)
         if self._fullscreen:
             cv2.setWindowProperty(self.name, cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_FULLSCREEN)
         self.put_picture()
-        self._gui.add(self)
         cv2.pollKey()
 
     def put_picture(self) -> None:
