@@ -107,8 +107,11 @@ def print_results(
     console.print(trace_table(results, settings.policies))
     if goals:
         console.print(goal_table(goals))
+    failed: dict[tuple[str, str], list[str]] = {}
     for each in results:
         for policy, error in each.errors.items():
-            console.print(f"[red]{policy} failed on {each.trace}[/]: {error}")
+            failed.setdefault((policy, error), []).append(each.trace)
+    for (policy, error), traces in failed.items():
+        console.print(f"[red]{policy} failed on {', '.join(traces)}[/]: {error}")
     if any(each.clipped for each in results):
         console.print("~ delays beyond 16 s: the bound there is the cost of a good player, not the least.")
