@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from avatarkit_rtc.errors import DisplayError, MissingDependencyError
 from renderers._x11 import XNudge
+from renderers.canvas import opencv_hint
 from renderers.display import DisplayWatch, display_available
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ def get_gui(kind: GuiThread) -> Gui:
         raise kind_of(f"no window can be opened: {reason}; HeadlessSink and Recorder need no display")
     with _lock:
         if _gui is None:
-            _gui = OwnThreadGui() if wanted == "own" else MainThreadGui()
+            try:
+                _gui = OwnThreadGui() if wanted == "own" else MainThreadGui()
+            except ImportError as error:
+                raise MissingDependencyError(opencv_hint(error)) from error
         if _gui.kind != wanted:
             raise DisplayError(
                 f"this process opened its first window with gui={_gui.kind!r}; OpenCV serves one thread, "

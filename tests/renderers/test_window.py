@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import subprocess
 import sys
 import textwrap
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,15 +164,38 @@ def test_a_window_needs_a_face(display: Display) -> None:
         OpenCVWindow(face="null")
 
 
+@pytest.mark.parametrize("probed", [True, False])
+def test_without_opencv_one_line_says_what_to_install(display: Display, tmp_path: Path, probed: bool) -> None:
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    done = run(
+        f"""
+        import sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        sys.frozen = not {probed}  # Frozen programs cannot try the display in a child.
+        from avatarkit_rtc.errors import MissingDependencyError
+        from renderers import OpenCVWindow
+        from tests.renderers.test_recorder import Flash
+        try:
+            OpenCVWindow(face=Flash())
+        except MissingDependencyError as error:
+            print(error)
+        """,
+        display,
+        PYTHONPATH=os.pathsep.join([str(tmp_path), os.getcwd()]),
+    )
+    assert "libgl1 libglib2.0-0" in done.stdout, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
 def test_one_process_has_one_kind_of_gui_thread(display: Display, title: str) -> None:
     with OpenCVWindow(title, size=(64, 64)), pytest.raises(DisplayError, match="gui='own'"):
         OpenCVWindow(size=(64, 64), gui="main")
 
 
-def run(script: str, display: Display) -> subprocess.CompletedProcess[str]:
+def run(script: str, display: Display, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
-        env=display.environment,
+        env=display.environment | environment,
         capture_output=True,
         text=True,
         timeout=60,
