@@ -56,6 +56,8 @@ __all__ = [
 _START_ATTEMPTS: Final = 3
 # Below every platform's range for outgoing connections: one of those could take a port while we restart.
 _PORTS: Final = range(17000, 32000)
+_NOBODY: Final = 9
+"""The discard port, at which no STUN server answers."""
 
 # Runs as a process of its own and waits for its standard input to close, which happens when the process that
 # started the server is gone, however it went. PR_SET_PDEATHSIG would watch a thread, and on Linux only.
@@ -210,14 +212,6 @@ class LocalServer:
                 if time.monotonic() > deadline:
                     break
                 time.sleep(0.001)
-        process = self._process
-        if process is not None and sys.platform == "linux":
-            # Its threads stop one by one, after the signal was sent.
-            deadline = time.monotonic() + 2.0
-            while os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is None:
-                if time.monotonic() > deadline:
-                    break
-                time.sleep(0.001)
 
     def resume(self) -> None:
         """End a :meth:`pause`.
@@ -273,10 +267,12 @@ class LocalServer:
                 "node_ip": self._node_ip,
                 "use_external_ip": False,
                 # Clients would ask public STUN servers otherwise, and look up their names first: a connect
-                # where no DNS answers holds 30 threads for it.
-                "stun_servers": [f"{self._node_ip}:{self._udp_port}"],
+                # where no DNS answers holds 30 threads for it. Not the media port, though: a client takes
+                # whatever comes from its STUN server for an answer to STUN, and would be left with TCP.
+                "stun_servers": [f"{self._node_ip}:{_NOBODY}"],
                 "enable_loopback_candidate": self._node_ip.startswith("127."),
-                **({"tcp_port": self._tcp_port} if self._rtc_tcp else {}),
+                # Left out, it would be the server's default, 7881.
+                "tcp_port": self._tcp_port if self._rtc_tcp else 0,
             },
         }
         if self._node_ip.startswith("127."):
