@@ -47,6 +47,13 @@ CLOCK_PACE_S: Final = 0.080
 """Packets without a number tell of stalls while they come at least so often."""
 
 RESCALE_AT: Final = 1e6
+SETTLED_S: Final = 0.0005
+"""A shadow player that is so close to its own delay has reached it."""
+
+# A shadow player comes down by this share of what is too much, per frame, but not faster than the other.
+_COMING_DOWN: Final = FRAME_INTERVAL_S * GAIN
+_FASTEST: Final = FRAME_INTERVAL_S * (MAX_RATE - 1.0)
+_FAR_S: Final = _FASTEST / _COMING_DOWN
 _GROWTH: Final = math.exp(FRAME_INTERVAL_S / MEMORY_S)
 
 
@@ -120,16 +127,17 @@ class AdaptiveDelay:
         weight, delays, extra = self._weight, self._delays, self._extra
         for index, own in enumerate(self._candidates):
             delay = delays[index]
-            if jitter <= own == delay:
-                continue
-            pay = 0.0
             if jitter > delay:
                 late = jitter - delay
                 pay = late if late > UNSEEN_S else late * WARP_PRICE
                 delay = jitter
+            elif delay == own:
+                break  # and so are all longer ones: they were pushed up by less, and came down earlier
+            else:
+                pay = 0.0
             error = delay - own
-            step = min(error, FRAME_INTERVAL_S * min(GAIN * error, MAX_RATE - 1.0))
-            delays[index] = delay - step if error > 0.0005 else own
+            step = _COMING_DOWN * error if error < _FAR_S else _FASTEST
+            delays[index] = delay - step if error > SETTLED_S else own
             extra[index] += weight * (pay + WARP_PRICE * step + LATENCY_PRICE * FRAME_INTERVAL_S * error)
         self._weights += weight
         self._weight = weight * _GROWTH

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from avatarkit_rtc.motion.clock import forward
+from avatarkit_rtc.motion.clock import SET_BACK_S, forward
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
 from avatarkit_rtc.motion.sequence import JUMP_AHEAD, REORDER_WINDOW
 from avatarkit_rtc.playout.buffer import BufferedPose
@@ -63,6 +63,7 @@ class JitterBuffer:
         """
         self._estimator = estimator
         self._skips = on_backlog == "skip"
+        self._jump_from, self._jump_to = (FRAME_INTERVAL_S, 0.0) if self._skips else (JUMP_S, JUMP_TO_S)
         self._max_delay = max_delay_s
         self._meter = ShownMeter()
         self.counters = self._meter.counters
@@ -148,7 +149,8 @@ class JitterBuffer:
         self._slots[slot] = _Entry(frame, recovered, seq)
         self._accepted_at = now
         self._newest = max(self._newest, slot)
-        self._next = min(self._next_slot, slot)  # it may fall into a gap that is being glided over
+        if slot < self._next_slot:
+            self._next = slot  # it may fall into a gap that is being glided over
         if self._holding:
             self._resume(now, base)
         if len(self._slots) > CAPACITY:
@@ -166,8 +168,10 @@ class JitterBuffer:
         if self._next is None or self.drained or now < self._due:
             return None
         base = self._known_base
-        if self._slots:
-            self._jump_if_far_behind(now - (base + self._next * FRAME_INTERVAL_S), now)
+        aim = self._max_delay if self._skips else self.target_delay_s
+        behind = now - (base + self._next * FRAME_INTERVAL_S) - aim
+        if behind > self._jump_from and self._slots:
+            self._jump(math.ceil(self._next + (behind - self._jump_to) / FRAME_INTERVAL_S), now)
         entry = self._slots.pop(self._next, None)  # type: ignore[call-overload] # a fraction is in no slot
         if entry is not None:
             kind = PoseKind.RECOVERED if entry.recovered else PoseKind.RECEIVED
@@ -190,6 +194,9 @@ class JitterBuffer:
         return base
 
     def _advance_clock(self, now: float) -> float:
+        if 0.0 <= now - self._now < SET_BACK_S:  # as nearly always
+            self._now = now
+            return now
         last, self._now = self._now, forward(self._now, now)
         if self._now < last and self._next is not None:
             # The clock was set: go on as if no time had passed, at the delay that is aimed at.
@@ -234,8 +241,8 @@ class JitterBuffer:
         step = slot - self._last_slot
         self._before = self._last.frame if self._last is not None and step == 1 else None
         self._last, self._last_slot = pose, slot
-        self._floor = max(self._floor, math.floor(slot) + 1)
         self._next = self._following(base)
+        self._floor = max(self._floor, math.floor(slot) + 1)
         self._held = 0
         self._meter.shown(pose.kind, now, step)
         return pose
@@ -267,17 +274,6 @@ class JitterBuffer:
         self._holding = False
         self._due = now
         self._next = self._following(base)
-
-    def _jump_if_far_behind(self, delay: float, now: float) -> None:
-        if self._skips:
-            beyond, left = delay - self._max_delay, 0.0
-            if beyond <= FRAME_INTERVAL_S:
-                return
-        else:
-            beyond, left = delay - self.target_delay_s, JUMP_TO_S
-            if beyond <= JUMP_S:
-                return
-        self._jump(math.ceil(self._next_slot + (beyond - left) / FRAME_INTERVAL_S), now)
 
     def _jump(self, slot: int, now: float) -> int:
         """Go on at the first frame from ``slot`` on, or at the newest; returns the frames passed over."""
