@@ -7,7 +7,7 @@ from typing import Final
 
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S
 from avatarkit_rtc.playout.delay import INITIAL_TARGET_S, JITTER_SMOOTHING
-from avatarkit_rtc.playout.media_clock import GAIN, JUMP_S, MAX_RATE
+from avatarkit_rtc.playout.media_clock import GAIN, MAX_RATE
 from avatarkit_rtc.playout.periodic_stalls import STALL_S, PeriodicStalls
 
 CANDIDATES_S: Final[tuple[float, ...]] = tuple(
@@ -39,7 +39,7 @@ CHOOSE_EVERY: Final = 5
 MAX_CLOCK_GAP_S: Final = 2.0
 """A longer pause between packets is the service's, not the network's."""
 
-MAX_JITTER_S: Final = JUMP_S
+MAX_JITTER_S: Final = 1.0
 """Later than this counts as no later: the clock jumps then, and stragglers of another numbering look hours
 late."""
 

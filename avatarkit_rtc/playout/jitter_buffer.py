@@ -16,7 +16,7 @@ from avatarkit_rtc.motion.sequence import JUMP_AHEAD, REORDER_WINDOW
 from avatarkit_rtc.playout.buffer import BufferedPose
 from avatarkit_rtc.playout.delay import BASE_WINDOW_S, DelayEstimator, SlidingMinimum
 from avatarkit_rtc.playout.interpolation import blend, ease_out, hermite
-from avatarkit_rtc.playout.media_clock import JUMP_S, JUMP_TO_S, glide_step, playback_rate
+from avatarkit_rtc.playout.media_clock import GLIDE, HURRY_S, JUMP_S, JUMP_TO_S, glide_step, playback_rate
 from avatarkit_rtc.playout.pose import PoseKind
 from avatarkit_rtc.playout.stats import ShownMeter
 
@@ -251,13 +251,21 @@ class JitterBuffer:
         """The slot of the next pose: the next one, or a step on the way across a gap to the first frame
         beyond it, so that the way ends exactly there."""
         next_slot = math.floor(self._last_slot) + 1
-        if next_slot in self._slots or not self._slots:
+        if not self._slots:
             return next_slot
+        if next_slot in self._slots:
+            return self._hurrying(base) or next_slot
         beyond = min(self._slots)
         span = beyond - self._last_slot
         error = self._due - (base + (self._last_slot + 1) * FRAME_INTERVAL_S) - self.target_delay_s
         steps = math.ceil(span / glide_step(error) - 1e-9)
         return beyond if steps <= 1 else self._last_slot + span / steps
+
+    def _hurrying(self, base: float) -> float | None:
+        """The slot of the next pose when there is so much to catch up that steps of a frame will not do."""
+        following = self._last_slot + 0.995 * GLIDE  # the measures call a longer step a skip
+        behind = self._due - (base + following * FRAME_INTERVAL_S) - self.target_delay_s
+        return following if behind > HURRY_S and self._newest >= following else None
 
     def _hold(self, now: float) -> BufferedPose:
         """Nothing is there and the media clock stands still, until the next frame comes."""
@@ -292,10 +300,15 @@ class JitterBuffer:
     def _conceal(self) -> BufferedPose:
         """The pose for the next slot, from the last one shown and the first one that is there beyond it."""
         assert self._last is not None  # the first pose of a round is that of a frame
-        slot, beyond = self._next_slot, min(self._slots)
-        a, b = self._last.frame, self._slots[beyond]
-        span = beyond - self._last_slot
-        weight = (slot - self._last_slot) / span
+        slot = self._next_slot
+        a, a_slot, before = self._last.frame, self._last_slot, self._before
+        for passed in sorted(each for each in self._slots if each < slot):
+            a, a_slot, before = self._slots.pop(passed).frame, float(passed), None
+            self.counters.hurried += 1
+        beyond = min(self._slots)
+        b = self._slots[beyond]
+        span = beyond - a_slot
+        weight = (slot - a_slot) / span
         if span - 1 > HERMITE_GAP:
             frame = blend(a, b.frame, weight)
         else:
@@ -303,7 +316,7 @@ class JitterBuffer:
             frame = hermite(
                 a,
                 b.frame,
-                before=self._before,
+                before=before,
                 after=after.frame if after is not None else None,
                 span=span,
                 weight=weight,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 DEAD_BAND_S: Final = 0.003
@@ -19,14 +20,22 @@ CATCH_UP_RATE: Final = 1.25
 """Highest speed when more than :data:`CATCH_UP_S` behind."""
 
 CATCH_UP_S: Final = 0.3
-JUMP_S: Final = 1.0
+HURRY_S: Final = 0.7
+"""Further behind than this every pose goes on by one and a half frames, on top of the highest speed: nothing
+that was received is left out, it is played at almost twice the speed."""
+
+JUMP_S: Final = 3.0
 """Further behind than this the clock jumps: catching up would take longer than anyone likes to watch."""
 
 JUMP_TO_S: Final = 0.3
 """So far behind the target a jump ends: what is left is caught up, so that fewer frames are passed over."""
 
 GLIDE: Final = 1.5
-"""Frames per step across a gap of lost frames, while there is delay to be won back."""
+"""Frames per step across a gap of lost frames, while there is delay to be won back; and across frames that
+are there, when in a hurry."""
+
+LOST_S: Final = 1.0
+"""Further behind than this a gap of lost frames is left out and not crossed: nothing of it ever came."""
 
 GLIDE_FROM_S: Final = 0.020
 """Less delay than this is not worth hurrying for."""
@@ -42,5 +51,7 @@ def playback_rate(error_s: float) -> float:
 
 
 def glide_step(error_s: float) -> float:
-    """Frames to go on by per pose across a gap, for a delay ``error_s`` above the target: 1 … 1.5."""
+    """Frames to go on by per pose across a gap, for a delay ``error_s`` above the target: 1 … 1.5, or all."""
+    if error_s > LOST_S:
+        return math.inf
     return GLIDE if error_s > GLIDE_FROM_S else 1.0

@@ -30,6 +30,8 @@ class PlayoutCounters:
     """Times the last pose had to stay for another 40 ms."""
     late: int = 0
     """Frames that came after their place had been passed, or a second time, dropped."""
+    hurried: int = 0
+    """Frames that came in time and, far behind, were played at almost twice the speed, between two poses."""
     skipped: int = 0
     """Frames that came in time and were jumped over all the same."""
     overflowed: int = 0
@@ -57,6 +59,7 @@ class PlayoutCounters:
         self.interpolated += other.interpolated
         self.held += other.held
         self.late += other.late
+        self.hurried += other.hurried
         self.skipped += other.skipped
         self.overflowed += other.overflowed
         self.freezes += other.freezes

@@ -51,7 +51,7 @@ def assert_nothing_lost_that_came_in_time(
     pop_until(60.0)
     assert_positions_rise(shown)  # type: ignore[arg-type]
     from_frames = {int(pose.position) for pose in shown if pose.kind in FROM_FRAMES}  # type: ignore[attr-defined]
-    assert len(in_time - from_frames) == made.counters.skipped
+    assert len(in_time - from_frames) == made.counters.skipped + made.counters.hurried
     return made
 
 
@@ -73,7 +73,7 @@ def test_every_frame_that_came_before_its_place_was_passed_is_shown(
     fates[0] = 0.0  # the start
     estimator = AdaptiveDelay() if target_s is None else FixedDelay(target_s)
     made = assert_nothing_lost_that_came_in_time(estimator, 0.4, fates)
-    assert made.counters.skipped == 0, "nothing was a second late"
+    assert made.counters.skipped == 0, "nothing was that late"
 
 
 @settings(deadline=None, max_examples=60)
@@ -82,13 +82,13 @@ def test_every_frame_that_came_before_its_place_was_passed_is_shown(
     length=st.floats(0.0, 2.2),
     lost=st.sets(st.integers(1, COUNT - 1), max_size=20),
 )
-def test_after_an_outage_only_the_jump_passes_frames_over(begin: int, length: float, lost: set[int]) -> None:
+def test_after_an_outage_nothing_is_left_out(begin: int, length: float, lost: set[int]) -> None:
     fates: list[float | None] = []
     for number in range(COUNT):
         since = 0.04 * (number - begin)
         fates.append(None if number in lost else max(0.0, length - since) if since >= 0 else 0.0)
     made = assert_nothing_lost_that_came_in_time(FixedDelay(0.02), 0.08, fates)
-    assert made.counters.skipped == 0 or length > 0.9
+    assert made.counters.skipped == 0
 
 
 @pytest.mark.parametrize("every", [3, 4, 7])
