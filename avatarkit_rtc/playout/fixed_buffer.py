@@ -6,6 +6,7 @@ For comparison. It neither warps time nor makes poses up; every missing frame is
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from avatarkit_rtc.motion.clock import forward
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
@@ -14,6 +15,8 @@ from avatarkit_rtc.playout.delay import BASE_WINDOW_S, DelayEstimator, SlidingMi
 from avatarkit_rtc.playout.jitter_buffer import CAPACITY
 from avatarkit_rtc.playout.pose import PoseKind
 from avatarkit_rtc.playout.stats import ShownMeter
+
+_TIMER_SLACK_S: Final = 1e-9
 
 
 class FixedBuffer:
@@ -70,6 +73,9 @@ class FixedBuffer:
         arrival = now - seq * FRAME_INTERVAL_S
         base = self._base.update(now, arrival)
         self._estimator.observe(arrival - base, now)
+        if arrival - base > self._delay + _TIMER_SLACK_S:
+            self.counters.late += 1
+            return
         self._frames[seq] = (frame, recovered)
         if len(self._frames) > self._capacity:
             del self._frames[min(self._frames)]
