@@ -18,7 +18,7 @@ from avatarkit_rtc.playout.pose import Pose
 from avatarkit_rtc.playout.render_clock import RenderClock
 from avatarkit_rtc.playout.rounds import PlayState
 from avatarkit_rtc.playout.stall import StallDetector
-from avatarkit_rtc.views import View
+from avatarkit_rtc.views import MotionArrival, View
 
 _log = logging.getLogger("avatarkit_rtc.motion")
 
@@ -44,6 +44,7 @@ class MotionLoop:
         self.worst_lateness_s = 0.0
         """Longest time a pose was shown after it was due."""
         self._view = view
+        self._view_hears_arrivals = callable(getattr(view, "motion_arrived", None))
         rate = options.render_rate_hz
         if rate == "auto":
             rate = getattr(view, "render_rate_hz", None)
@@ -98,6 +99,9 @@ class MotionLoop:
             return False
         self.stall.activity(now)
         self.stall.round_open(stream.open_round is not None)
+        assert stream.last_kind is not None
+        if self._view_hears_arrivals:
+            self.tell_view("motion_arrived", MotionArrival(now, stream.last_kind, tuple(events)))
         if stream.last_kind is not PacketKind.FRAME:
             self.playout.clock_packet(now)
         if events:

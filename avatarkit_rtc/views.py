@@ -3,12 +3,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
     from avatarkit_rtc.events import RoundEnded, RoundStarted
+    from avatarkit_rtc.motion.events import StreamEvent
+    from avatarkit_rtc.motion.packet import PacketKind
     from avatarkit_rtc.playout.pose import Pose
+
+
+class MotionArrival(NamedTuple):
+    """A motion packet, as it came."""
+
+    t: float
+    """Monotonic seconds, on the event loop's clock."""
+    kind: PacketKind
+    events: tuple[StreamEvent, ...]
+    """What it meant: rounds that open and close, frames that are new. Empty for a packet with no news."""
 
 
 @runtime_checkable
@@ -42,6 +54,9 @@ class FullView(View, Protocol):
 
     def round_ended(self, event: RoundEnded) -> None:
         """The avatar has ended a turn."""
+
+    def motion_arrived(self, arrival: MotionArrival) -> None:
+        """A motion packet arrived, long before its pose is shown: for measurements."""
 
     def connection_state(self, state: str) -> None:
         """The connection changed; the states are those of :class:`avatarkit_rtc.events.ConnectionState`."""

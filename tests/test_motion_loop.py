@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from avatarkit_rtc.motion.events import RoundEndReason
-from avatarkit_rtc.motion.packet import encode_idle
+from avatarkit_rtc.motion.events import FrameArrived, RoundEndReason
+from avatarkit_rtc.motion.packet import PacketKind, encode_idle
 from avatarkit_rtc.motion_loop import MotionLoop
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.playout.pose import PoseKind
+from avatarkit_rtc.views import MotionArrival
 from tests.support.livekit import until
 from tests.support.playing import NotingView, end_packet, frame_packet
 
@@ -174,3 +175,30 @@ async def test_refused_packets_are_counted_and_logged_at_a_limited_rate(
     assert sum(bench.loop.stream.counters.malformed.values()) == 500
     assert len([r for r in caplog.records if "refused" in r.message]) == 1
     assert bench.loop.receive(encode_idle())
+
+
+async def test_a_view_that_wants_to_hears_of_every_packet_as_it_comes() -> None:
+    class Listening(NotingView):
+        def __init__(self) -> None:
+            super().__init__()
+            self.arrivals: list[MotionArrival] = []
+
+        def motion_arrived(self, arrival: MotionArrival) -> None:
+            self.arrivals.append(arrival)
+
+    view = Listening()
+    loop = MotionLoop(AvatarPlayerOptions(), view, lambda *_: None)
+    loop.start()
+    since = asyncio.get_running_loop().time()
+    for packet in (encode_idle(), frame_packet(0, start=True), frame_packet(0), b"rubbish"):
+        loop.receive(packet)
+    loop.stop()
+    assert [arrival.kind for arrival in view.arrivals] == [
+        PacketKind.IDLE,
+        PacketKind.FRAME,
+        PacketKind.FRAME,
+    ]
+    idle, first, again = (arrival.events for arrival in view.arrivals)
+    assert (idle, again) == ((), ())
+    assert isinstance(first[-1], FrameArrived)
+    assert since <= view.arrivals[0].t <= view.arrivals[2].t <= asyncio.get_running_loop().time()

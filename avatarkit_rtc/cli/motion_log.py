@@ -1,4 +1,4 @@
-"""One JSON line per shown pose, written by a thread of its own."""
+"""Lines written by a thread of its own: a JSON line per shown pose, for one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from avatarkit_rtc.playout.pose import Pose
 _QUEUED: Final = 2500
 
 
+class _Text(str):
+    """A line that is written as it is."""
+
+
 class LineWriter:
-    """Writes objects as JSON lines without holding up who hands them over."""
+    """Writes objects as JSON lines, and plain lines, without holding up who hands them over."""
 
     def __init__(self, path: str) -> None:
         """
@@ -33,11 +37,16 @@ class LineWriter:
         self._thread.start()
 
     def put(self, line: object) -> None:
-        """Write ``line`` soon; drops it when too many wait."""
+        """Write ``line`` soon, as JSON (of what it returns, if it can be called); drops it when too many
+        wait."""
         try:
             self._queue.put_nowait(line)
         except queue.Full:
             self.dropped += 1
+
+    def put_text(self, line: str) -> None:
+        """Write ``line`` soon as it is; drops it when too many wait."""
+        self.put(_Text(line))
 
     def close(self) -> None:
         """Write what waits and close the file. More than once is fine."""
@@ -50,7 +59,8 @@ class LineWriter:
         while (line := self._queue.get()) is not None:
             try:
                 made = line() if callable(line) else line
-                file.write(json.dumps(made, separators=(",", ":")) + "\n")
+                text = made if isinstance(made, _Text) else json.dumps(made, separators=(",", ":"))
+                file.write(text + "\n")
                 if self._queue.empty():  # somebody may be watching the file grow
                     file.flush()
             except OSError:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.cli.arrival_log import ArrivalLog
 from avatarkit_rtc.cli.motion_log import MotionLog
 from avatarkit_rtc.cli.options import Duration, Face, Key, Room, Secret, Token, Url, access
 from avatarkit_rtc.cli.running import (
@@ -67,6 +68,9 @@ def play(
     motion_log: Annotated[
         Path | None, typer.Option("--motion-log", help="Write a JSON line per shown pose here.")
     ] = None,
+    arrival_log: Annotated[
+        Path | None, typer.Option("--arrival-log", help="Write a CSV line per frame that arrives here.")
+    ] = None,
     face: Face = "cartoon",
     fullscreen: Annotated[bool, typer.Option("--fullscreen", help="Fill the screen.")] = False,
     mute: Annotated[bool, typer.Option("--mute", help="Do not play the voice.")] = False,
@@ -90,7 +94,7 @@ def play(
     }
     if stats is not None and (stats.is_dir() or not os.access(stats.parent, os.W_OK)):
         raise ConfigurationError(f"cannot write {stats}; give --stats a file in a folder that can be written")
-    log: MotionLog | None = None
+    logs: list[tuple[Path, MotionLog | ArrivalLog]] = []
     with contextlib.ExitStack() as close:
         views: list[View] = []
         if headless:
@@ -99,18 +103,22 @@ def play(
             window = open_window(face, fullscreen)
             close.callback(window.close)
             views.append(window)
-        if motion_log is not None:
-            log = MotionLog(str(motion_log))
-            close.callback(log.close)
-            views.append(log)
+        kinds = ((motion_log, MotionLog), (arrival_log, ArrivalLog))
+        for path, kind in kinds:
+            if path is not None:
+                log = kind(str(path))
+                close.callback(log.close)
+                logs.append((path, log))
+                views.append(log)
         view = stacked(views)
         final = run(
             lambda stop: play_until(
                 stop, way.viewer(identity), view, avatar, options, duration, microphone=microphone
             )
         )
-    if log is not None and log.dropped:
-        say(f"{log.dropped} poses could not be written to {motion_log}")
+    for path, log in logs:
+        if log.dropped:
+            say(f"{log.dropped} lines could not be written to {path}")
     if stats is not None:
         stats.write_text(json.dumps(final, indent=2, default=str) + "\n", encoding="utf-8")
 

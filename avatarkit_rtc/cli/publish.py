@@ -69,6 +69,9 @@ def publish(
     ] = None,
     noise: Annotated[bool, typer.Option("--noise", help="Mix in packets that are none.")] = False,
     redundancy: Annotated[bool, typer.Option(help="Carry the two frames before in each packet.")] = True,
+    reliable: Annotated[
+        bool, typer.Option("--reliable", help="Send motion as reliable packets instead of lossy ones.")
+    ] = False,
     transition: Annotated[bool, typer.Option(help="Announce each round by transition packets.")] = True,
     idle_packets: Annotated[bool, typer.Option(help="Send idle packets between rounds.")] = True,
     send_end: Annotated[bool, typer.Option("--send-end", help="Flag the last frame of each round.")] = False,
@@ -109,7 +112,11 @@ def publish(
 
         async def main(stop: asyncio.Event) -> None:
             transport = RoomTransport(
-                way.url, way.avatar_token, sample_rate=parts[0].sample_rate, reconnect=True
+                way.url,
+                way.avatar_token,
+                sample_rate=parts[0].sample_rate,
+                reliable=reliable,
+                reconnect=True,
             )
             async with contextlib.AsyncExitStack() as leave:
                 await unless(stop, leave.enter_async_context(transport))

@@ -96,8 +96,9 @@ class RoomTransport:
         async with RoomTransport(url, avatar_token(key, secret, "my-room")) as transport:
             await StandInAvatar(transport, [perform(1, 5.0)]).run()
 
-    It publishes the voice, the video track that is no picture, and motion as lossy data packets. While the
-    connection is down, packets and sound are dropped and counted, and their timing goes on.
+    It publishes the voice, the video track that is no picture, and motion as data packets: lossy ones, unless
+    told otherwise. While the connection is down, packets and sound are dropped and counted, and their timing
+    goes on.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class RoomTransport:
         sample_rate: int = 24000,
         topic: str = MOTION_TOPIC,
         pseudo_video: bool = True,
+        reliable: bool = False,
         reconnect: bool = False,
         connect_timeout_s: float = 20.0,
     ) -> None:
@@ -118,12 +120,14 @@ class RoomTransport:
             sample_rate: of the sound that will be sent.
             topic: topic of the motion packets.
             pseudo_video: publish the video track that is no picture.
+            reliable: send motion so that nothing is lost, and late where something was.
             reconnect: when the session is over and :meth:`aclose` was not called (server gone for long,
                 room deleted, removed from it), join again, and keep trying.
             connect_timeout_s: longest time one join may take.
         """
         self._url, self._token, self._topic = url, token, topic
         self._sample_rate, self._pseudo_video = sample_rate, pseudo_video
+        self._reliable = reliable
         self._reconnect, self._connect_timeout_s = reconnect, connect_timeout_s
         self._session: _Session | None = None
         self._joining: asyncio.Task[_Session] | None = None
@@ -187,7 +191,8 @@ class RoomTransport:
         await self._closed.wait()
 
     async def send_packet(self, data: bytes, *, topic: str | None = None) -> None:
-        """Send one packet, lossy. Dropped and counted while the room is not connected."""
+        """Send one packet, lossy unless ``reliable`` was asked for. Dropped and counted while the room is not
+        connected."""
         session = self._session
         if session is None or not session.connected:
             self.dropped_packets += 1
@@ -198,7 +203,7 @@ class RoomTransport:
         try:
             async with asyncio.timeout(_SEND_TIMEOUT_S):
                 await session.room.local_participant.publish_data(
-                    data, reliable=False, topic=self._topic if topic is None else topic
+                    data, reliable=self._reliable, topic=self._topic if topic is None else topic
                 )
         except Exception as exc:  # livekit does not export what it raises here
             self.failed_packets += 1

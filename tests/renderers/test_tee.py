@@ -38,6 +38,9 @@ class Full(Plain):
     def round_ended(self, event: Any) -> None:
         self.told.append(("round_ended", event))
 
+    def motion_arrived(self, arrival: Any) -> None:
+        self.told.append(("motion_arrived", arrival))
+
     def connection_state(self, state: str) -> None:
         self.told.append(("connection_state", state))
 
@@ -72,11 +75,13 @@ def test_optional_methods_reach_those_that_have_them() -> None:
     tee.sound(block)
     tee.round_started("started")
     tee.round_ended("ended")
+    tee.motion_arrived("arrival")
     tee.connection_state("connected")
     assert full.told == [
         ("sound", block),
         ("round_started", "started"),
         ("round_ended", "ended"),
+        ("motion_arrived", "arrival"),
         ("connection_state", "connected"),
     ]
 

@@ -24,8 +24,8 @@ class LinkCounters:
     delivered: int = 0
     """Packets that come out of it, once or twice."""
     duplicated: int = 0
-    overtaken: int = 0
-    """Packets that come out after one that was sent later."""
+    out_of_order: int = 0
+    """Packets that come out before one that was sent earlier."""
     lost_random: int = 0
     lost_burst: int = 0
     lost_queue: int = 0
@@ -178,7 +178,7 @@ class Link:
             due += self._impairment.reorder_extra_s
         else:
             due = self._last_due = max(due, self._last_due)
-        self.counters.overtaken += due < self._furthest
+        self.counters.out_of_order += due < self._furthest
         self._furthest = max(self._furthest, due)
         return [due, max(due, base + chances.jitter_again_s)] if chances.twice else [due]
 
