@@ -133,7 +133,7 @@ def _default_goals(results: Sequence[TraceResult], settings: Settings) -> list[G
         Goal(f"default: cost {against}", ours.to_reference, cost, 0.48 if settings.rounds else None),
         Goal(f"default: freeze {against}", _share(ours.freeze_pct, theirs.freeze_pct), freeze),
         Goal(f"default: skipped {against}", _share(ours.skipped_pct, theirs.skipped_pct), skipped),
-        Goal("default: mean latency, the reference's as goal", ours.latency_ms, theirs.latency_ms, unit="ms"),
+        _latency_goal(ours.latency_ms, theirs.latency_ms, settings),
     ]
     worst, name = max((_best_ratio(each), each.trace) for each in both)
     lines.append(
@@ -142,6 +142,14 @@ def _default_goals(results: Sequence[TraceResult], settings: Settings) -> list[G
         )
     )
     return lines
+
+
+def _latency_goal(ours_ms: float, reference_ms: float, settings: Settings) -> Goal:
+    if not settings.rounds:
+        return Goal("default: mean latency, the reference's as goal", ours_ms, reference_ms, unit="ms")
+    # The reference begins each round with one frame of delay, and loses what comes later.
+    text = "default: mean latency, 1.2 times the reference's as goal, the reference's as aim"
+    return Goal(text, ours_ms, 1.2 * reference_ms, reference_ms, unit="ms")
 
 
 def _smooth_goals(results: Sequence[TraceResult], settings: Settings) -> list[Goal]:
