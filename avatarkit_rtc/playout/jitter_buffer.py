@@ -24,7 +24,12 @@ CAPACITY: Final = 250
 """Frames held at most (10 s); the clock jumps long before, unless nobody pops."""
 
 RESTART_S: Final = 0.5
-"""When only frames from behind have come for so long, two of them in order are a new numbering."""
+"""When only frames from behind have come for so long, they may be a new numbering."""
+
+RESTART_FRAMES: Final = 5
+"""So many of them in order make one, if they come one by one; stragglers come all at once."""
+
+ONE_BY_ONE_S: Final = 0.010
 
 HERMITE_GAP: Final = 2
 """Up to so many missing frames in a row a cubic beats a straight line."""
@@ -33,6 +38,14 @@ LOST_FRAMES_OBSERVED: Final = 3
 """A lost frame can be shown once a later one is there: the estimator is told of so many of a gap."""
 
 OnBacklog: TypeAlias = Literal["catch_up", "skip"]
+
+
+class _Behind(NamedTuple):
+    """The last frame from behind."""
+
+    seq: int
+    in_order: int  # so many so far
+    at: float
 
 
 class _Entry(NamedTuple):
@@ -47,8 +60,8 @@ class JitterBuffer:
 
     Inside, frames lie on a gapless timeline (*slots*); a slot differs from the sequence number by a shift
     that changes only when the numbering jumps: as the caller says, by more than 250 ahead, or, with two
-    frames in order, by more than 64 back (less, when nothing else has come for half a second). A stream makes
-    a new round, and so a new buffer, of the last.
+    frames in order, by more than 64 back (five for less, when nothing else has come for half a second). A
+    stream makes a new round, and so a new buffer, of the last.
     """
 
     def __init__(
@@ -77,7 +90,7 @@ class JitterBuffer:
         self._numbered_from = -math.inf
         self._due = 0.0
         self._base = SlidingMinimum(BASE_WINDOW_S)
-        self._far_behind: int | None = None
+        self._behind: _Behind | None = None
         self._accepted_at = float("-inf")
         self._last: BufferedPose | None = None
         self._last_slot = 0.0
@@ -139,7 +152,7 @@ class JitterBuffer:
             del self._arrived[next(iter(self._arrived))]
         base = self._observe(slot, now)
         overtaken = (
-            self._next is not None and self._numbered_from <= slot < self._next and self._far_behind is None
+            self._next is not None and self._numbered_from <= slot < self._next and self._behind is None
         )
         if self._next is None or (self._last is None and overtaken):
             self._start(slot, now, base)
@@ -209,12 +222,16 @@ class JitterBuffer:
     def _jumped(self, seq: int, now: float) -> bool:
         """Whether the numbering has become another, so that ``seq`` just follows the newest frame."""
         slot = seq - self._shift
+        far = slot - self._newest < -REORDER_WINDOW
         stuck = slot < self._next_slot and now - self._accepted_at > RESTART_S
-        behind = stuck or slot - self._newest < -REORDER_WINDOW
-        before, self._far_behind = self._far_behind, seq if behind else None
-        if not behind:
+        if not (far or stuck):
+            self._behind = None
             return slot - self._newest > JUMP_AHEAD
-        return before is not None and 0 < seq - before <= REORDER_WINDOW
+        before, count = self._behind, 1
+        if before is not None and 0 < seq - before.seq <= REORDER_WINDOW and now - before.at <= RESTART_S:
+            count = before.in_order + (far or now - before.at >= ONE_BY_ONE_S)
+        self._behind = _Behind(seq, count, now)
+        return count >= (2 if far else RESTART_FRAMES)
 
     def _observe(self, slot: int, now: float) -> float:
         """Tell the estimator of an arrival; returns the arrival that slot 0 would have without jitter."""

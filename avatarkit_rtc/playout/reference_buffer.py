@@ -64,7 +64,7 @@ class ReferenceBuffer:
         self, seq: int, frame: MotionFrame, now: float, *, recovered: bool = False, rebased: bool = False
     ) -> None:
         """A frame arrived; see :meth:`~avatarkit_rtc.playout.jitter_buffer.JitterBuffer.push`."""
-        self._now = now = forward(self._now, now)
+        now = self._advance_clock(now)
         if seq in self._frames or (self._next is not None and seq < self._next and not rebased):
             self.counters.late += 1
             return
@@ -84,7 +84,7 @@ class ReferenceBuffer:
 
     def pop(self, now: float) -> BufferedPose | None:
         """The frame that this tick shows, the last pose again while it waits, or None."""
-        self._now = now = forward(self._now, now)
+        now = self._advance_clock(now)
         if self._tick is None or now < self._tick or self.drained:
             return None
         on_time = now - self._tick < FRAME_INTERVAL_S / 2
@@ -104,6 +104,14 @@ class ReferenceBuffer:
         self._next += 1
         self._meter.shown(kind, now)
         return self._last
+
+    def _advance_clock(self, now: float) -> float:
+        last, self._now = self._now, forward(self._now, now)
+        if self._now < last:  # the clock was set; wall clocks are the reference client's, not ours
+            step = self._now - last
+            self._tick = None if self._tick is None else self._tick + step
+            self._frames = {seq: (*entry[:2], entry[2] + step) for seq, entry in self._frames.items()}
+        return self._now
 
     def _hold(self, now: float) -> BufferedPose | None:
         if self._last is None:

@@ -199,3 +199,14 @@ def test_a_straggler_of_a_jump_before_the_first_pose_does_not_move_the_start() -
     for seq in (0, 10**6, 10**6 - 2):
         made.push(seq, ramp(seq), 10.0, rebased=seq == 10**6)
     assert positions(pose for _, pose in play(made, [], 10.1)) == [0, 10**6]
+
+
+def test_stragglers_that_come_all_at_once_after_an_outage_do_not_turn_the_face_back() -> None:
+    made = buffer()
+    arrivals = [(10 + 0.04 * n, n, ramp(n)) for n in range(50) if not 30 <= n < 40]
+    arrivals += [(13.0 + 0.0001 * n, n, ramp(n)) for n in range(30, 40)]
+    arrivals += [(13.05 + 0.04 * n, 50 + n, ramp(50 + n)) for n in range(20)]
+    poses = [pose for _, pose in play(made, arrivals, 14.0)]
+    assert_positions_rise(poses)
+    assert made.counters.late == 10
+    assert positions(poses)[-20:] == list(range(50, 70))
