@@ -61,7 +61,7 @@ class FixedBuffer:
         self, seq: int, frame: MotionFrame, now: float, *, recovered: bool = False, rebased: bool = False
     ) -> None:
         """A frame arrived; see :meth:`~avatarkit_rtc.playout.jitter_buffer.JitterBuffer.push`."""
-        self._now = now = forward(self._now, now)
+        now = self._advance_clock(now)
         if rebased:
             self._base = SlidingMinimum(BASE_WINDOW_S)
             self.counters.skipped += len(self._frames)
@@ -91,7 +91,7 @@ class FixedBuffer:
 
     def pop(self, now: float) -> BufferedPose | None:
         """The frame that is due, or None. Frames whose time has passed are dropped for a newer one."""
-        self._now = now = forward(self._now, now)
+        now = self._advance_clock(now)
         due = self.next_deadline()
         if due is None or now < due:
             return None
@@ -108,3 +108,11 @@ class FixedBuffer:
         kind = PoseKind.RECOVERED if recovered else PoseKind.RECEIVED
         self._meter.shown(kind, now)
         return BufferedPose(kind, frame, float(seq))
+
+    def _advance_clock(self, now: float) -> float:
+        last, self._now = self._now, forward(self._now, now)
+        base = self._base.value
+        if self._now < last and base is not None:  # the clock was set
+            self._base = SlidingMinimum(BASE_WINDOW_S)
+            self._base.update(self._now, base + self._now - last)
+        return self._now
