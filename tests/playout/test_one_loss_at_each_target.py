@@ -16,8 +16,8 @@ from tests.support.frames import Shown, face
 LOST = 100
 COUNT = 200
 ROUNDING_S = 1e-6
-"""Arrivals and the clock's deadlines are sums of different terms: a frame that is due when it comes may be one
-of both."""
+"""Arrivals and deadlines are sums of different terms: what comes just when it is due must not depend on how
+they are rounded."""
 
 
 def played(made: JitterBuffer, *, copies: int) -> list[Shown]:

@@ -8,8 +8,8 @@ from typing import Any
 
 
 def containers(thing: Any, seen: set[int] | None = None) -> Iterator[tuple[str, int]]:
-    """Every list, dict, set and deque within ``thing`` and the package's objects it refers to: where it is, and
-    its length."""
+    """Place and length of every list, dict, set and deque within ``thing`` and the package's objects that it
+    refers to."""
     seen = set() if seen is None else seen
     if id(thing) in seen:
         return
