@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -67,16 +67,17 @@ def _say(line: str) -> None:
 class Program:
     """A Python program in a process of its own; a context manager that ends it."""
 
-    def __init__(self, *arguments: str, environment: dict[str, str]) -> None:
+    def __init__(self, *arguments: str, environment: dict[str, str], within: Sequence[str] = ()) -> None:
         """
         Args:
             arguments: to the Python interpreter, which runs in the checkout.
             environment: on top of this process's own.
+            within: a command that runs the interpreter in its own place, by replacing itself with it.
         """
         self.name = arguments[1] if len(arguments) > 1 else arguments[0]
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the program
         self._process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [*within, sys.executable, *arguments],
             cwd=_ROOT,
             env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
