@@ -1,7 +1,7 @@
 """``play`` behind a bad network: what it showed, and what the simulation makes of the same arrivals.
 
 A stand-in avatar publishes into a real LiveKit server; the player runs in a network namespace of its own, and
-all its media passes a relay that loses, delays and reorders packets. Needs Linux, root and the program ``ip``.
+all its media passes a relay that loses, delays and reorders packets. Needs Linux, root and the program `ip`.
 """
 
 from __future__ import annotations
