@@ -90,7 +90,7 @@ class Namespace:
             return
         reason = unavailable()
         if reason is not None:
-            if shutil.which("ip") is None and sys.platform == "linux":
+            if "iproute2" in reason:
                 raise MissingDependencyError(reason)
             raise ServerError(f"{reason}: run it as root on Linux, or test without an impaired network")
         self._ip = shutil.which("ip") or "ip"
