@@ -133,9 +133,46 @@ class ReconnectFailed:
 
 @dataclass(frozen=True, slots=True)
 class AudioNotice:
-    """Payload of ``audio-unavailable``: what does not work with sound, and what to do about it."""
+    """Payload of ``audio-unavailable``, ``microphone-lost`` and ``microphone-back``: what does not work with
+    sound and what to do about it, or what works again."""
 
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneLevel:
+    """Payload of ``microphone-level``: loudness at the microphone over the last 0.1 s, echo cancelled."""
+
+    rms_dbfs: float
+    """-96 … 0, relative to full scale."""
+    peak_dbfs: float
+    """-96 … 0, relative to full scale."""
+    muted: bool
+    """It is muted: this is what others do not hear."""
+
+
+class AudioDeviceChange(StrEnum):
+    """What has happened to the device that the avatar is heard on."""
+
+    LOST = "lost"
+    """It is gone. It is looked for, and sound is dropped meanwhile."""
+    BACK = "back"
+    """It plays again."""
+    MOVED = "moved"
+    """It did not come back; the default device plays in its place."""
+    DEFAULT_CHANGED = "default-changed"
+    """The default device was lost, and another is the default now."""
+    UNAVAILABLE = "unavailable"
+    """It has been gone for some seconds; it is looked for all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioDeviceChanged:
+    """Payload of ``audio-device-changed``."""
+
+    change: AudioDeviceChange
+    message: str
+    """One line for people, with the names of the devices."""
 
 
 EVENTS: Final[dict[str, type | None]] = {
@@ -153,8 +190,12 @@ EVENTS: Final[dict[str, type | None]] = {
     "reconnect-failed": ReconnectFailed,
     "token-refreshed": None,
     "audio-unavailable": AudioNotice,
+    "audio-device-changed": AudioDeviceChanged,
     "audio-published": str,
     "audio-ended": str,
+    "microphone-level": MicrophoneLevel,
+    "microphone-lost": AudioNotice,
+    "microphone-back": AudioNotice,
     "view-closed": None,
 }
 """Every event by name, with the type of its payload."""

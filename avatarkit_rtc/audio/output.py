@@ -26,8 +26,12 @@ class SpeakerStats:
     """Sound is being heard: the ring has reached its target and has not run empty since."""
     depth_ms: float
     """Sound that waits in the ring, in milliseconds."""
+    average_depth_ms: float | None
+    """The same on average over some seconds; None while nothing is played."""
     target_ms: float
-    """Depth at which playing begins, in milliseconds."""
+    """Depth at which playing begins and which is kept from then on, in milliseconds."""
+    correction_ppm: float
+    """By how much sound is lengthened now to keep that depth, in millionths; negative: shortened."""
     device_latency_ms: float
     """Delay behind the ring as the device states it, in milliseconds (5-15 off)."""
     written_ms: float
@@ -41,11 +45,19 @@ class SpeakerStats:
     dropped_ms: float
     """Sound dropped by those overruns, in milliseconds."""
     trimmed_ms: float
-    """Sound passed over to get back to the target delay after a stall, in milliseconds."""
+    """Sound passed over to get back to the target depth: after a stall, or cut out of a silence."""
+    stretched_ms: float
+    """Silence put into a silence to get back to the target depth, in milliseconds."""
+    concealed_ms: float
+    """Silence heard in the middle of sound for want of sound, in milliseconds."""
+    unheard_ms: float
+    """Sound dropped while there was no device, in milliseconds."""
     flushed_ms: float
     """Sound dropped by ``flush()``, in milliseconds."""
     callbacks: int
     """Blocks the device asked for."""
+    reopened: int
+    """Times the device was opened again after it was lost."""
 
 
 @runtime_checkable
@@ -74,8 +86,25 @@ class AudioOutput(Protocol):
             MissingDependencyError: the sound library is not installed.
         """
 
-    def write(self, block: AudioBlock) -> None:
-        """Take ``block`` of any rate and channel count. Never blocks."""
+    @property
+    def write_position(self) -> int | None:
+        """Position of the next sample to be written, counted in samples of the device; None without a
+        device."""
+
+    @property
+    def queue_s(self) -> float:
+        """Seconds until a sample that is written now is heard: the ring and the device."""
+
+    def write(self, block: AudioBlock) -> int | None:
+        """Take ``block`` of any rate and channel count. Never blocks.
+
+        Returns:
+            Position of the block's first sample, for :meth:`audible_at`; None where it is not played.
+        """
+
+    def audible_at(self, position: int) -> float | None:
+        """The monotonic moment at which sample ``position`` is heard, or was a moment ago; None while nothing
+        is played."""
 
     def flush(self) -> None:
         """Drop all sound that is not yet with the device."""
@@ -140,9 +169,19 @@ class NullSpeaker:
     def start(self) -> None:
         """Nothing to open."""
 
-    def write(self, block: AudioBlock) -> None:
+    write_position: int | None = None
+    """There are no positions."""
+    queue_s = 0.0
+    """Nothing waits."""
+
+    def write(self, block: AudioBlock) -> int | None:
         """Count ``block`` and drop it."""
         self._written_s += block.duration
+        return None
+
+    def audible_at(self, position: int) -> float | None:
+        """Nothing is heard."""
+        return None
 
     def flush(self) -> None:
         """Nothing is held."""
@@ -154,14 +193,16 @@ class NullSpeaker:
         """Nothing to release."""
 
     def stats(self) -> SpeakerStats:
-        """All zero but ``written_ms``."""
+        """All zero but ``written_ms`` and ``unheard_ms``, which are the same."""
         return SpeakerStats(
             device=None,
             sample_rate=0,
             active=False,
             playing=False,
             depth_ms=0.0,
+            average_depth_ms=None,
             target_ms=0.0,
+            correction_ppm=0.0,
             device_latency_ms=0.0,
             written_ms=self._written_s * 1000.0,
             played_ms=0.0,
@@ -169,6 +210,10 @@ class NullSpeaker:
             overruns=0,
             dropped_ms=0.0,
             trimmed_ms=0.0,
+            stretched_ms=0.0,
+            concealed_ms=0.0,
+            unheard_ms=self._written_s * 1000.0,
             flushed_ms=0.0,
             callbacks=0,
+            reopened=0,
         )

@@ -22,8 +22,8 @@ class SampleRing:
     number from the write to the read.
     """
 
-    def __init__(self, capacity: int, channels: int = 1) -> None:
-        """``capacity`` in samples per channel, at least 1."""
+    def __init__(self, capacity: int, channels: int = 1, *, start: int = 0) -> None:
+        """``capacity`` in samples per channel, at least 1; ``start`` is the first sample's number."""
         if capacity < 1 or channels < 1:
             raise ValueError(
                 f"a ring needs capacity and channels of at least 1, not {capacity} and {channels}"
@@ -32,10 +32,10 @@ class SampleRing:
         self.channels = channels
         self._size = 2 * capacity
         self._data: Samples = np.zeros((self._size, channels), np.int16)
-        self._written = 0
-        self._reserved = 0
-        self._floor = 0
-        self._read = 0
+        self._written = start
+        self._reserved = start
+        self._floor = start
+        self._read = start
         self._dropped = 0
         self._overruns = 0
         self._underruns = 0

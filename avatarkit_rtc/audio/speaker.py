@@ -1,10 +1,8 @@
-"""Playing the avatar's sound.
+"""Playing the avatar's sound on a sound card.
 
-The event loop writes blocks into a ring; PortAudio's callback copies out of it and does nothing else.
-Playing begins when the ring has reached its target depth. Two things are trimmed: while the card does not
-take sound (sound servers do not call back for a second or two after a stream starts) the ring keeps its
-newest part only, and when callbacks come back what is above the target is passed over, so that a stall never
-leaves a lasting delay.
+The event loop writes blocks (:mod:`~avatarkit_rtc.audio.intake`: form, rate, drift) into a ring; PortAudio's
+callback copies out of it (:mod:`~avatarkit_rtc.audio.playback`); a thread opens the device again when it has
+gone (:mod:`~avatarkit_rtc.audio.keeper`). Each stream has a ring of its own, and positions go on counting.
 """
 
 from __future__ import annotations
@@ -13,23 +11,25 @@ import asyncio
 import contextlib
 import threading
 import time
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 
 from avatarkit_rtc.audio.block import AudioBlock
-from avatarkit_rtc.audio.convert import Converter, Samples
+from avatarkit_rtc.audio.intake import Intake, Totals
+from avatarkit_rtc.audio.keeper import DeviceKeeper, OnEvent
 from avatarkit_rtc.audio.output import AudioOutput, Gain, NullSpeaker, SpeakerStats
-from avatarkit_rtc.audio.ring import SampleRing
+from avatarkit_rtc.audio.playback import Playback
 from avatarkit_rtc.audio.streams import OpenedStream, close_stream, open_stream, start_stream
+from avatarkit_rtc.audio.watchdog import Beat
 from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError, MissingDependencyError
-
-_STALL_S: Final = 0.15
-"""A pause between callbacks that is longer than this was a stall of the card."""
-_PAUSE_S: Final = 0.5
-"""Sound that comes again after a gap longer than this had ended; a shorter gap was an underrun."""
+from avatarkit_rtc.events import AudioDeviceChange
 
 
 class Speaker:
-    """Plays on one sound device through one PortAudio stream."""
+    """Plays on one sound device, and again on it when it has gone and come back.
+
+    While the device is away, sound is dropped and counted, as by a :class:`NullSpeaker`.
+    """
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class Speaker:
         target_ms: float = 60.0,
         max_ms: float = 200.0,
         latency: str | float = "high",
+        on_event: OnEvent | None = None,
     ) -> None:
         """Make a speaker; :meth:`start` opens its device.
 
@@ -52,6 +53,8 @@ class Speaker:
             max_ms: depth at which the ring is cut back to the target, in milliseconds.
             latency: PortAudio's own: ``low``, ``high`` or seconds. ``low`` loses sound when another thread
                 keeps the interpreter busy for 20 ms.
+            on_event: gets what happens to the device, and one line about it; called on a thread of the
+                speaker's.
 
         Raises:
             ConfigurationError: a value is out of range.
@@ -64,38 +67,20 @@ class Speaker:
             raise ConfigurationError(
                 f"a speaker plays 1 or 2 channels at 8000 Hz or more, not {channels} at {sample_rate} Hz"
             )
-        self._spec = device
         self._wanted = (sample_rate, channels)
         self._target_ms = target_ms
         self._max_ms = max_ms
         self._latency = latency
-        self._lock = threading.Lock()  # start against close, never in a callback
-        self._opened: OpenedStream | None = None
-        self._closed = False
-        self._gone = False
         self._gain = Gain()
         self._muted = False
-        self._set_format(sample_rate, channels)
-        # Written by the callback only
-        self._playing = False
-        self._starved = False
-        self._flushing = False  # set by the writer, taken back by the callback
-        self._last_callback = 0.0
-        self._callbacks = 0
-        self._played = 0
-        self._trimmed = 0
-        # Written by the writer only
-        self._last_write = 0.0
-        self._underruns = 0
-        self._overruns = 0
-        self._dropped = 0
-        self._flushed = 0
-
-    def _set_format(self, sample_rate: int, channels: int) -> None:
+        self._keeper = DeviceKeeper("output", device, self, on_event)
+        self._intake: Intake | None = None  # None while there is no device
+        self._playback: Playback | None = None  # of the last stream, also when it is closed
+        self._lock = threading.Lock()  # for the counters of streams that have ended
+        self._past = Totals()
+        self._end = 0  # position after everything that was written to them
         self._rate = sample_rate
-        self._target = round(sample_rate * self._target_ms / 1000)
-        self._ring = SampleRing(round(sample_rate * self._max_ms / 1000), channels)
-        self._converter = Converter(sample_rate, channels)
+        self._unheard_s = 0.0
 
     @property
     def volume(self) -> float:
@@ -114,6 +99,25 @@ class Speaker:
     @muted.setter
     def muted(self, value: bool) -> None:
         self._muted = bool(value)
+        if self._playback is not None:
+            self._playback.muted = self._muted
+
+    @property
+    def write_position(self) -> int | None:
+        """Position of the next sample to be written, in samples of the device; None while there is none."""
+        intake = self._intake
+        return None if intake is None else intake.playback.ring.write_position
+
+    @property
+    def queue_s(self) -> float:
+        """Seconds until a sample that is written now is heard: the ring and the device. 0 without one."""
+        intake, opened = self._intake, self._keeper.opened
+        if intake is None or opened is None:
+            return 0.0
+        heard = self.audible_at(intake.playback.ring.write_position)
+        if heard is not None:
+            return max(0.0, heard - time.monotonic())
+        return float(intake.playback.ring.depth / self._rate + opened.stream.latency)
 
     def start(self) -> None:
         """Open the device; blocks while it opens, so prefer :func:`open_speaker` on an event loop.
@@ -123,59 +127,36 @@ class Speaker:
                 closed.
             MissingDependencyError: the PortAudio library is not installed.
         """
-        with self._lock:
-            if self._closed:
-                raise AudioDeviceError("this speaker has been closed; make a new one")
-            if self._opened is not None:
-                return
-            sample_rate, channels = self._wanted
-            opened = open_stream(
-                "output",
-                self._spec,
-                sample_rate=sample_rate,
-                channels=channels,
-                latency=self._latency,
-                callback=self._callback,
-                finished=self._on_finished,
-            )
-            if (opened.sample_rate, opened.channels) != (self._rate, self._ring.channels):
-                self._set_format(opened.sample_rate, opened.channels)
-            start_stream(opened, "output")
-            self._opened = opened
+        self._keeper.start()
 
-    def write(self, block: AudioBlock) -> None:
-        """Take ``block`` of any rate and channel count; before ``start()`` and after ``close()`` it is
-        dropped."""
-        if self._opened is None:
-            return
-        now = time.monotonic()
-        if self._starved:
-            self._starved = False
-            if now - self._last_write < _PAUSE_S:
-                self._underruns += 1
-        self._last_write = now
-        samples = self._gain.apply(self._converter.convert(block.samples, block.sample_rate))
-        ring = self._ring
-        if ring.depth + len(samples) > ring.capacity:
-            # All the way back to the target in one cut: dropping a little at each write would crackle.
-            self._overruns += 1
-            self._dropped += ring.keep_newest(max(0, self._target - len(samples)))
-        self._dropped += ring.write(samples)
+    def write(self, block: AudioBlock) -> int | None:
+        """Take ``block`` of any rate and channel count. Before ``start()``, after ``close()`` and while the
+        device is away it is dropped and counted.
+
+        Returns:
+            Position of the block's first sample, for :meth:`audible_at`; None where it was dropped.
+        """
+        intake = self._intake
+        if intake is None:
+            self._unheard_s += block.duration
+            return None
+        return intake.write(block, time.monotonic())
+
+    def audible_at(self, position: int) -> float | None:
+        """The monotonic moment at which sample ``position`` is heard, or was a moment ago, to about 1 ms and
+        up to a constant that belongs to the device; None while nothing is played."""
+        intake = self._intake
+        return None if intake is None else intake.playback.audible.at(position, time.monotonic())
 
     def flush(self) -> None:
         """Drop all sound that is not yet with the device; the next sound waits for the target depth again."""
-        self._flushed += self._ring.clear()
-        self._converter.reset()
-        self._flushing = True
-        self._last_write = 0.0  # the ring runs empty on purpose: no underrun
+        intake = self._intake
+        if intake is not None:
+            intake.flush()
 
     def close(self) -> None:
         """Stop and release the device. Never raises; more than once is fine. Blocks: see :meth:`aclose`."""
-        with self._lock:
-            self._closed = True
-            opened, self._opened = self._opened, None
-            if opened is not None:
-                close_stream(opened.stream)
+        self._keeper.close()
 
     async def aclose(self) -> None:
         """:meth:`close` in a worker thread."""
@@ -183,54 +164,98 @@ class Speaker:
 
     def stats(self) -> SpeakerStats:
         """A snapshot of the counters."""
-        opened = self._opened
-        ms = 1000.0 / self._rate
+        with self._lock:
+            intake, totals = self._intake, self._past
+            if intake is not None:
+                totals += intake.totals()
+        opened = self._keeper.opened if intake is not None else None
+        playing = intake is not None and intake.playback.playing
+        drift = intake.drift if intake is not None and playing else None
+        average = drift.average_s if drift is not None else None
         return SpeakerStats(
             device=opened.device.name if opened is not None else None,
             sample_rate=self._rate,
-            active=opened is not None and not self._gone,
-            playing=self._playing and opened is not None,
-            depth_ms=self._ring.depth * ms,
+            active=opened is not None and intake is not None and not intake.playback.finished,
+            playing=playing,
+            depth_ms=intake.playback.ring.depth * 1000.0 / self._rate if intake is not None else 0.0,
+            average_depth_ms=average * 1000.0 if average is not None else None,
             target_ms=self._target_ms,
+            correction_ppm=(drift.ratio - 1.0) * 1e6 if drift is not None else 0.0,
             device_latency_ms=opened.stream.latency * 1000.0 if opened is not None else 0.0,
-            written_ms=self._ring.write_position * ms,
-            played_ms=self._played * ms,
-            underruns=self._underruns,
-            overruns=self._overruns,
-            dropped_ms=self._dropped * ms,
-            trimmed_ms=self._trimmed * ms,
-            flushed_ms=self._flushed * ms,
-            callbacks=self._callbacks,
+            written_ms=totals.written * 1000.0,
+            played_ms=totals.played * 1000.0,
+            underruns=totals.underruns,
+            overruns=totals.overruns,
+            dropped_ms=totals.dropped * 1000.0,
+            trimmed_ms=totals.trimmed * 1000.0,
+            stretched_ms=totals.stretched * 1000.0,
+            concealed_ms=totals.concealed * 1000.0,
+            flushed_ms=totals.flushed * 1000.0,
+            unheard_ms=self._unheard_s * 1000.0,
+            callbacks=totals.callbacks,
+            reopened=self._keeper.reopened,
         )
 
-    def _callback(self, out: Samples, frames: int, _time: Any, _status: Any) -> None:
-        """PortAudio's thread: copy, count, return."""
-        now = time.monotonic()
-        stalled = now - self._last_callback > _STALL_S
-        self._last_callback = now
-        self._callbacks += 1
-        ring = self._ring
-        if self._flushing:
-            self._flushing = self._playing = False
-        if not self._playing:
-            if ring.depth < self._target:
-                out.fill(0)
-                return
-            self._playing = stalled = True
-        if stalled:
-            self._trimmed += ring.skip_to_newest(self._target)
-        got = ring.read_into(out)
-        self._played += got
-        if got < frames:
-            self._playing = False
-            self._starved = True
-        if self._muted:
-            out.fill(0)
+    # For the keeper, on its thread
 
-    def _on_finished(self) -> None:
-        """PortAudio's thread: the stream has ended, by ``close`` or because the device is gone."""
-        self._gone = True
-        self._playing = False
+    def open_device(self, spec: int | str | None) -> OpenedStream:
+        """See :class:`~avatarkit_rtc.audio.keeper.DeviceUser`."""
+        sample_rate, channels = self._wanted
+        playback: list[Playback] = []  # made when the rate is known, and that is when the stream is open
+
+        def callback(*block: Any) -> None:
+            playback[0].callback(*block)
+
+        def finished() -> None:
+            playback[0].on_finished()
+
+        opened = open_stream(
+            "output",
+            spec,
+            sample_rate=sample_rate,
+            channels=channels,
+            latency=self._latency,
+            callback=callback,
+            finished=finished,
+        )
+        try:
+            playback.append(self._make_playback(opened))
+            intake = Intake(playback[0], self._gain)
+            start_stream(opened, "output")
+        except BaseException:
+            close_stream(opened.stream)
+            raise
+        self._playback = playback[0]
+        self._playback.muted = self._muted
+        self._rate = opened.sample_rate
+        self._intake = intake
+        return opened
+
+    def _make_playback(self, opened: OpenedStream) -> Playback:
+        playback = Playback(
+            opened.sample_rate,
+            opened.channels,
+            target_s=self._target_ms / 1000.0,
+            max_s=self._max_ms / 1000.0,
+            start=self._end,
+            ended=self._keeper.wake,
+        )
+        playback.audible.latency_s = opened.stream.latency
+        return playback
+
+    def beat(self) -> Beat:
+        """See :class:`~avatarkit_rtc.audio.keeper.DeviceUser`."""
+        playback = self._playback
+        assert playback is not None  # there is one as soon as a device has been opened
+        return Beat(playback.last_callback, playback.finished)
+
+    def device_lost(self) -> None:
+        """See :class:`~avatarkit_rtc.audio.keeper.DeviceUser`."""
+        with self._lock:
+            intake, self._intake = self._intake, None
+            if intake is not None:
+                self._past += intake.totals() + Totals(dropped=intake.playback.ring.depth / self._rate)
+                self._end = intake.playback.ring.write_position + intake.playback.ring.capacity
 
 
 async def open_speaker(
@@ -239,15 +264,23 @@ async def open_speaker(
     sample_rate: int = 48000,
     channels: int = 1,
     target_ms: float = 60.0,
+    on_event: OnEvent | None = None,
 ) -> tuple[AudioOutput, str | None]:
     """A started speaker, or where there can be none a :class:`NullSpeaker` and one line that says why.
 
     The device opens in a worker thread. When the call is cancelled meanwhile, it is closed again.
+    ``on_event`` is called on the event loop.
 
     Raises:
         ConfigurationError: a value is out of range.
     """
-    speaker = Speaker(device, sample_rate=sample_rate, channels=channels, target_ms=target_ms)
+    speaker = Speaker(
+        device,
+        sample_rate=sample_rate,
+        channels=channels,
+        target_ms=target_ms,
+        on_event=_on_loop(on_event),
+    )
     try:
         await asyncio.to_thread(speaker.start)
     except (AudioDeviceError, MissingDependencyError) as error:
@@ -258,3 +291,16 @@ async def open_speaker(
             asyncio.get_running_loop().run_in_executor(None, speaker.close)
         raise
     return speaker, None
+
+
+def _on_loop(on_event: OnEvent | None) -> OnEvent | None:
+    if on_event is None:
+        return None
+    call_soon: Callable[..., object] = asyncio.get_running_loop().call_soon_threadsafe
+    handler = on_event
+
+    def tell(change: AudioDeviceChange, message: str) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            call_soon(handler, change, message)
+
+    return tell

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from avatarkit_rtc.audio.devices import (
@@ -98,6 +101,38 @@ def close_stream(stream: Any) -> None:
     with PORTAUDIO_LOCK:
         stream.abort(ignore_errors=True)
         stream.close(ignore_errors=True)
+
+
+def refresh_devices() -> bool:
+    """Make PortAudio look for devices anew: it does so only when it starts, and its list stays as it was.
+
+    That would end every open stream, so nothing happens while there is one in this process, of this package
+    or of anybody else. May block for seconds: call it from a worker thread.
+
+    Returns:
+        Whether it looked.
+
+    Raises:
+        AudioDeviceError: PortAudio cannot start any more.
+        MissingDependencyError: sounddevice or the PortAudio library is not installed.
+    """
+    with PORTAUDIO_LOCK:
+        sd = load_sounddevice()
+        if _any_stream_open(sd):
+            return False
+        with suppress(sd.PortAudioError):  # it did not start last time either
+            sd._terminate()
+        try:
+            sd._initialize()
+        except sd.PortAudioError as error:
+            raise AudioDeviceError(f"no sound: PortAudio cannot start ({_reason(error)})") from error
+        return True
+
+
+def _any_stream_open(sd: ModuleType) -> bool:
+    # PortAudio does not tell, and a caller's own streams must live as well. A few ms for each 100,000
+    # objects. By type(), because isinstance() runs code of proxies.
+    return any(issubclass(type(each), sd._StreamBase) and not each.closed for each in gc.get_objects())
 
 
 def _code(error: Exception) -> int | None:

@@ -73,7 +73,7 @@ assert not speaker.stats().active
     assert stats["device"] == "pulse"
     assert stats["active"]
     assert not stats["playing"]
-    assert stats["written_ms"] == 1000.0
+    assert stats["written_ms"] == pytest.approx(1000.0)
     assert stats["underruns"] == 0  # the end of the sound is none
 
 
@@ -203,7 +203,8 @@ speaker.close()
     assert after["played_ms"] > during["played_ms"] + 500
     assert after["depth_ms"] <= 100
     lost = after["dropped_ms"] + after["trimmed_ms"]
-    assert after["played_ms"] + after["depth_ms"] + lost == pytest.approx(3000)
+    lost += after["unheard_ms"] - after["stretched_ms"]
+    assert after["played_ms"] + after["depth_ms"] + lost == pytest.approx(3000, abs=10)  # at +-0.3 %
 
 
 def test_a_device_that_goes_is_seen(portaudio: None) -> None:
@@ -273,10 +274,11 @@ def test_cancelled_while_it_opens_it_is_closed_again(pulse: PulseServer) -> None
     out = pulse.run(
         """
 import asyncio, threading, time
+import avatarkit_rtc.audio.keeper as keeper
 import avatarkit_rtc.audio.speaker as module
 closed = threading.Event()
 opening = threading.Event()
-real_open, real_close = module.open_stream, module.close_stream
+real_open, real_close = module.open_stream, keeper.close_stream
 def slow_open(*args, **options):
     opening.set()
     time.sleep(0.3)
@@ -284,7 +286,7 @@ def slow_open(*args, **options):
 def noted_close(stream):
     real_close(stream)
     closed.set()
-module.open_stream, module.close_stream = slow_open, noted_close
+module.open_stream, keeper.close_stream = slow_open, noted_close
 async def main():
     task = asyncio.create_task(module.open_speaker("pulse"))
     await asyncio.to_thread(opening.wait)
