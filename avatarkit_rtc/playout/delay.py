@@ -59,6 +59,16 @@ class SlidingMinimum:
         return self._queue[0][1] if self._queue else None
 
 
+class SyncDelay:
+    """Delay that the face needs so that it moves when its voice is heard; set from the sound's side."""
+
+    __slots__ = ("delay_s",)
+
+    def __init__(self) -> None:
+        self.delay_s: float | None = None
+        """Seconds behind the fastest motion packet; None while no sound is played or its delay is unknown."""
+
+
 class DelayEstimator(Protocol):
     """Learns from the jitter of arrivals what delay covers it. One per session; it outlives the rounds."""
 

@@ -14,7 +14,7 @@ from avatarkit_rtc.motion.clock import SET_BACK_S, forward
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
 from avatarkit_rtc.motion.sequence import JUMP_AHEAD, REORDER_WINDOW
 from avatarkit_rtc.playout.buffer import BufferedPose
-from avatarkit_rtc.playout.delay import BASE_WINDOW_S, DelayEstimator, SlidingMinimum
+from avatarkit_rtc.playout.delay import BASE_WINDOW_S, DelayEstimator, SlidingMinimum, SyncDelay
 from avatarkit_rtc.playout.interpolation import blend, ease_out, hermite
 from avatarkit_rtc.playout.media_clock import GLIDE, HURRY_S, JUMP_S, JUMP_TO_S, glide_step, playback_rate
 from avatarkit_rtc.playout.pose import PoseKind
@@ -36,6 +36,9 @@ HERMITE_GAP: Final = 2
 
 LOST_FRAMES_OBSERVED: Final = 3
 """A lost frame can be shown once a later one is there: the estimator is told of so many of a gap."""
+
+BEHIND_VOICE_S: Final = 0.080
+"""A face further behind its voice than this skips."""
 
 OnBacklog: TypeAlias = Literal["catch_up", "skip"]
 
@@ -65,7 +68,12 @@ class JitterBuffer:
     """
 
     def __init__(
-        self, estimator: DelayEstimator, *, max_delay_s: float = 0.080, on_backlog: OnBacklog = "catch_up"
+        self,
+        estimator: DelayEstimator,
+        *,
+        max_delay_s: float = 0.080,
+        on_backlog: OnBacklog = "catch_up",
+        sync: SyncDelay | None = None,
     ) -> None:
         """
         Args:
@@ -73,11 +81,13 @@ class JitterBuffer:
             max_delay_s: cap of the target delay, in seconds.
             on_backlog: what to do when frames held up by the network come all at once: ``"catch_up"`` plays
                 them faster, ``"skip"`` drops what is older than the cap allows.
+            sync: the delay that the voice asks for, beyond the cap if need be.
         """
         self._estimator = estimator
         self._skips = on_backlog == "skip"
         self._jump_from, self._jump_to = (FRAME_INTERVAL_S, 0.0) if self._skips else (JUMP_S, JUMP_TO_S)
         self._max_delay = max_delay_s
+        self._sync = sync or SyncDelay()
         self._meter = ShownMeter()
         self.counters = self._meter.counters
         """Live counters of this round."""
@@ -102,8 +112,9 @@ class JitterBuffer:
 
     @property
     def target_delay_s(self) -> float:
-        """Delay aimed at, capped, in seconds."""
-        return min(self._estimator.target_s, self._max_delay)
+        """Delay aimed at, in seconds: the jitter's, capped, or the voice's, whichever is longer."""
+        jitter, voice = min(self._estimator.target_s, self._max_delay), self._sync.delay_s
+        return jitter if voice is None or voice < jitter else voice
 
     @property
     def current_delay_s(self) -> float | None:
@@ -181,10 +192,13 @@ class JitterBuffer:
         if self._next is None or self.drained or now < self._due:
             return None
         base = self._known_base
-        aim = self._max_delay if self._skips else self.target_delay_s
+        aim = max(self._max_delay, self.target_delay_s) if self._skips else self.target_delay_s
         behind = now - (base + self._next * FRAME_INTERVAL_S) - aim
-        if behind > self._jump_from and self._slots:
-            self._jump(math.ceil(self._next + (behind - self._jump_to) / FRAME_INTERVAL_S), now)
+        jump_from, jump_to = self._jump_from, self._jump_to
+        if self._sync.delay_s is not None:
+            jump_from, jump_to = BEHIND_VOICE_S, 0.0
+        if behind > jump_from and self._slots:
+            self._jump(math.ceil(self._next + (behind - jump_to) / FRAME_INTERVAL_S), now)
         entry = self._slots.pop(self._next, None)  # type: ignore[call-overload] # a fraction is in no slot
         if entry is not None:
             kind = PoseKind.RECOVERED if entry.recovered else PoseKind.RECEIVED

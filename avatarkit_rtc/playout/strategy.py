@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from avatarkit_rtc.playout.adaptive_delay import AdaptiveDelay
 from avatarkit_rtc.playout.buffer import FrameBuffer
-from avatarkit_rtc.playout.delay import DelayEstimator, FixedDelay, QuantileDelay
+from avatarkit_rtc.playout.delay import DelayEstimator, FixedDelay, QuantileDelay, SyncDelay
 from avatarkit_rtc.playout.direct_buffer import DirectBuffer
 from avatarkit_rtc.playout.fixed_buffer import FixedBuffer
 from avatarkit_rtc.playout.jitter_buffer import JitterBuffer, OnBacklog
@@ -33,18 +33,26 @@ class Strategy:
         estimator: DelayEstimator,
         make: Callable[[DelayEstimator], FrameBuffer],
         max_delay_s: float,
+        sync: SyncDelay | None = None,
     ) -> None:
         """Use :func:`make_strategy`."""
         self.name = name
         """One of :data:`STRATEGIES`."""
         self.estimator = estimator
         """What was learnt about the network."""
+        self.sync = sync or SyncDelay()
+        """Set its delay to hold the face back for its voice; strategies that cannot warp time ignore it."""
         self._make = make
         self._max_delay = max_delay_s
 
     @property
     def target_delay_s(self) -> float:
         """Delay behind the fastest packet that is aimed at, in seconds."""
+        return max(self.jitter_delay_s, self.sync.delay_s or 0.0)
+
+    @property
+    def jitter_delay_s(self) -> float:
+        """The part of it that is there for the sake of jitter, capped."""
         return min(self.estimator.target_s, self._max_delay)
 
     @property
@@ -82,13 +90,15 @@ def make_strategy(
     if on_backlog not in get_args(OnBacklog):
         raise ValueError(f"on_backlog must be one of {', '.join(get_args(OnBacklog))}")
 
+    sync = SyncDelay()
+
     def jitter_buffer(estimator: DelayEstimator) -> FrameBuffer:
-        return JitterBuffer(estimator, max_delay_s=max_delay_s, on_backlog=on_backlog)
+        return JitterBuffer(estimator, max_delay_s=max_delay_s, on_backlog=on_backlog, sync=sync)
 
     if name == "adaptive":
-        return Strategy(name, AdaptiveDelay(), jitter_buffer, max_delay_s)
+        return Strategy(name, AdaptiveDelay(), jitter_buffer, max_delay_s, sync)
     if name == "quantile":
-        return Strategy(name, QuantileDelay(), jitter_buffer, max_delay_s)
+        return Strategy(name, QuantileDelay(), jitter_buffer, max_delay_s, sync)
     if name == "fixed":
         return Strategy(
             name, FixedDelay(max_delay_s), lambda e: FixedBuffer(e, delay_s=max_delay_s), max_delay_s

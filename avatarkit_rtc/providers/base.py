@@ -48,6 +48,10 @@ class AudioFeed(Protocol):
     def dropped(self) -> int:
         """Blocks dropped because the reader was too slow."""
 
+    async def path_delay_s(self) -> float:
+        """Seconds from a sample's sending to its handing out here, beyond what a motion packet takes: the
+        codec and the network library's own jitter buffer, as they were of late."""
+
 
 class PublishedTrack(Protocol):
     """Something of the user's that is published."""
@@ -64,6 +68,9 @@ class AudioUplink(PublishedTrack, Protocol):
 
     def clear(self) -> None:
         """Drop what is queued and not yet sent."""
+
+    async def drain(self) -> None:
+        """Wait until what is queued has been sent, or the track is closed."""
 
 
 class ProviderListener(Protocol):

@@ -24,11 +24,18 @@ FEED_BLOCKS: Final = 100
 """Blocks of 10 ms a feed keeps for a slow reader: 1 s. The oldest are dropped, and counted."""
 UPLINK_QUEUE_MS: Final = 100
 """Sound queued in an uplink before ``write`` waits."""
+CODEC_S: Final = 0.020
+"""From a sample's sending to the receiver's jitter buffer, beyond what a motion packet takes: the encoder's
+packet and the decoder's ticks. Measured on a local server."""
+TYPICAL_NETEQ_S: Final = 0.030
+"""What WebRTC's jitter buffer holds on a quiet network; taken until it says itself."""
 _BLOCK_MS: Final = 10
 _READ_MS: Final = 20
 """What is read from LiveKit at a time: as long as an Opus packet. Each read wakes the process several times,
 so single blocks would cost twice as much."""
 _CLOSE_TIMEOUT_S: Final = 3.0
+_ENCODER_S: Final = 0.04
+"""Two Opus packets."""
 
 
 class TrackFeed:
@@ -41,6 +48,8 @@ class TrackFeed:
         self._wake = asyncio.Event()
         self._ended = False
         self._pump: asyncio.Task[None] | None = None
+        self._neteq = TYPICAL_NETEQ_S
+        self._buffered = (0.0, 0)
 
     @property
     def dropped(self) -> int:
@@ -59,6 +68,20 @@ class TrackFeed:
             self._wake.clear()
             await self._wake.wait()
         return self._blocks.popleft()
+
+    async def path_delay_s(self) -> float:
+        """Seconds from a sample's sending to its handing out, beyond what a motion packet takes."""
+        buffered, emitted = 0.0, 0
+        for stats in await self._track.get_stats():
+            if stats.HasField("inbound_rtp"):
+                inbound = stats.inbound_rtp.inbound
+                buffered, emitted = inbound.jitter_buffer_delay, inbound.jitter_buffer_emitted_count
+        # Since the last call: the figures are sums since the beginning, whose ratio says nothing of now.
+        new_buffered, new_emitted = buffered - self._buffered[0], emitted - self._buffered[1]
+        if new_emitted > 0 and new_buffered >= 0.0:
+            self._neteq = new_buffered / new_emitted
+        self._buffered = (buffered, emitted)
+        return self._neteq + CODEC_S
 
     def end(self) -> None:
         """No more sound will come: the reader gets what is there and then stops."""
@@ -111,7 +134,9 @@ class TrackFeed:
         now = time.monotonic()
         for start in range(0, len(samples), size):
             self._dropped += len(self._blocks) == self._blocks.maxlen
-            self._blocks.append(AudioBlock(samples[start : start + size], frame.sample_rate, now))
+            # The first half was decoded earlier, and only waited for the second.
+            t = now - max(0, len(samples) - start - size) / frame.sample_rate
+            self._blocks.append(AudioBlock(samples[start : start + size], frame.sample_rate, t))
         self._wake.set()
 
 
@@ -190,6 +215,13 @@ class SourceUplink(RoomTrack):
         """Drop what is queued and not yet sent."""
         if not self.closed:
             self._source.clear_queue()
+
+    async def drain(self) -> None:
+        """Wait until what is queued has been sent, or the uplink is closed."""
+        if not self.closed:
+            await self._source.wait_for_playout()
+            # The encoder still holds the last packet when the queue is empty.
+            await asyncio.sleep(_ENCODER_S)
 
     def mark_closed(self) -> None:
         """The room is gone."""

@@ -42,6 +42,10 @@ class BoundedAudioFeed:
         """Blocks dropped because the reader was too slow."""
         return self._dropped
 
+    async def path_delay_s(self) -> float:
+        """Nothing lies between sending and handing out."""
+        return 0.0
+
     @property
     def ended(self) -> bool:
         """No more sound will come."""
@@ -159,6 +163,10 @@ class _Uplink:
         if self._queued_until > now:
             self._heard.take_back(now)
             self._queued_until = now
+
+    async def drain(self) -> None:
+        while not self._closed and (queued := self._queued_until - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(min(queued, 0.02))
 
     def close(self) -> None:
         self._closed = True

@@ -30,6 +30,8 @@ class MockUplink:
         """What was written, newest 10 000 blocks."""
         self.cleared = 0
         """How often :meth:`clear` was called."""
+        self.drained = 0
+        """How often :meth:`drain` was called."""
         self.closed = False
 
     async def write(self, block: AudioBlock) -> None:
@@ -40,6 +42,10 @@ class MockUplink:
     def clear(self) -> None:
         """Count the call; what was written stays."""
         self.cleared += 1
+
+    async def drain(self) -> None:
+        """Count the call; nothing is queued here."""
+        self.drained += 1
 
     async def aclose(self) -> None:
         """Mark as closed."""

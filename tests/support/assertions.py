@@ -92,7 +92,8 @@ def assert_positions_rise(poses: Iterable[Pose | BufferedPose]) -> None:
         number = pose.round if isinstance(pose, Pose) else None
         before = last.get(number)
         if before is not None:
-            assert pose.position > before if pose.kind in NEW else pose.position == before
+            rises = pose.position > before if pose.kind in NEW else pose.position == before
+            assert rises, f"{pose.kind} at {pose.position} after {before} in round {number}"
         last[number] = pose.position
 
 
