@@ -12,7 +12,7 @@ from typing import Any, Final
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats
 from avatarkit_rtc.errors import PublishError
-from avatarkit_rtc.events import AudioNotice, ConnectionState
+from avatarkit_rtc.events import AudioDeviceChange, AudioDeviceChanged, AudioNotice, ConnectionState
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.providers.base import AudioFeed, Provider, PublishedTrack
 
@@ -162,11 +162,16 @@ class PlayerSound:
     async def _open_speaker(self) -> AudioOutput:
         from avatarkit_rtc.audio.speaker import open_speaker
 
-        speaker, problem = await open_speaker(self._options.audio_device)
+        speaker, problem = await open_speaker(self._options.audio_device, on_event=self._device_changed)
         if problem is not None:
             _log.warning("the avatar cannot be heard: %s", problem)
             self._emit("audio-unavailable", AudioNotice(problem))
         return speaker
+
+    def _device_changed(self, change: AudioDeviceChange, message: str) -> None:
+        good = change in (AudioDeviceChange.BACK, AudioDeviceChange.MOVED, AudioDeviceChange.DEFAULT_CHANGED)
+        _log.log(logging.INFO if good else logging.WARNING, "%s", message)
+        self._emit("audio-device-changed", AudioDeviceChanged(change, message))
 
     # -- the user's sound ------------------------------------------------------------------------------------
 

@@ -152,7 +152,7 @@ class NotedSpeaker(NullSpeaker):
 async def test_one_speaker_serves_all_feeds_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[NotedSpeaker] = []
 
-    async def open_speaker(device: object) -> tuple[AudioOutput, str | None]:
+    async def open_speaker(device: object, on_event: object) -> tuple[AudioOutput, str | None]:
         await asyncio.sleep(0.02)
         opened.append(NotedSpeaker())
         return opened[-1], "no sound card; plug one in"
