@@ -73,6 +73,10 @@ class EventHub:
             if not wrappers:
                 del self._wrappers[event, handler]
 
+    def listened(self, event: str) -> bool:
+        """Whether ``event`` has handlers, so that what is costly to find out can be left out."""
+        return bool(self._emitter.listeners(event))
+
     def emit(self, event: str, payload: Any = _NO_PAYLOAD) -> None:
         """Call the handlers of ``event``. Never raises on their behalf; must run on the event loop."""
         self._check(event)

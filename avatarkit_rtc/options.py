@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
+from avatarkit_rtc.audio.echo import VoiceProcessing
 from avatarkit_rtc.errors import ConfigurationError, RoomNotOwned
 from avatarkit_rtc.playout.idle import IdleMotion, IdleSpec
 from avatarkit_rtc.playout.jitter_buffer import OnBacklog
@@ -23,6 +24,18 @@ LogLevel: TypeAlias = Literal["info", "warning", "error", "none"]
 
 LOG_LEVELS: Final = {"info": 20, "warning": 30, "error": 40, "none": 100}
 """Our level names to those of :mod:`logging`."""
+
+_SWITCHES: Final = (
+    "enable_jitter_buffer",
+    "watch_idle",
+    "play_audio",
+    "lip_sync",
+    "echo_cancellation",
+    "noise_suppression",
+    "auto_gain_control",
+    "high_pass_filter",
+    "half_duplex",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +119,24 @@ class AvatarPlayerOptions:
     """Play the avatar's voice. False: nothing is heard, and no sound library is touched."""
     audio_device: int | str | None = None
     """Output device by index or name; None for the default."""
+    lip_sync: bool = True
+    """While the voice is played, hold the face back until it is heard."""
+    audio_delay_ms: float = 40.0
+    """How much later than its frame the service sends its sound: 40 as the services do; more for a sender with
+    a queue of its own."""
+    lip_sync_correction_ms: float = 0.0
+    """Added to the face's delay, for loudspeakers that are heard later (+) than the system says."""
+    echo_cancellation: bool = True
+    """Take the avatar's voice out of the microphone's sound."""
+    noise_suppression: bool = True
+    """Take steady noise out of the microphone's sound."""
+    auto_gain_control: bool = True
+    """Bring quiet and loud voices at the microphone to the same loudness."""
+    high_pass_filter: bool = True
+    """Take rumble and hum out of the microphone's sound."""
+    half_duplex: bool = False
+    """Silence the microphone while the avatar is heard: for rooms in which the echo canceller does not get
+    on top of the echo. The user cannot interrupt by voice then."""
     auto_reconnect: bool | ReconnectPolicy = False
     """Rejoin by itself after a stall or a lost connection."""
 
@@ -118,7 +149,7 @@ class AvatarPlayerOptions:
             raise ConfigurationError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
         if not isinstance(self.auto_reconnect, bool | ReconnectPolicy):
             raise ConfigurationError("auto_reconnect must be True, False or a ReconnectPolicy")
-        for name in ("enable_jitter_buffer", "watch_idle", "play_audio"):
+        for name in _SWITCHES:
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name} must be True or False")
         try:
@@ -126,6 +157,9 @@ class AvatarPlayerOptions:
                 raise ConfigurationError(
                     "stall_timeout_s must be more than 0 (math.inf for no stall detection)"
                 )
+            for name in ("audio_delay_ms", "lip_sync_correction_ms"):
+                if not -2000 <= getattr(self, name) <= 2000:
+                    raise ConfigurationError(f"{name} must lie between -2000 and 2000")
             if self.render_rate_hz not in ("auto", None):
                 RenderClock(float(self.render_rate_hz))
             self.playout()
@@ -139,6 +173,11 @@ class AvatarPlayerOptions:
         """The part of it that the playout needs."""
         fields = (field.name for field in dataclasses.fields(PlayoutOptions))
         return PlayoutOptions(**{name: getattr(self, name) for name in fields})
+
+    def voice_processing(self) -> VoiceProcessing:
+        """The part of it that is done to the microphone's sound."""
+        fields = (field.name for field in dataclasses.fields(VoiceProcessing))
+        return VoiceProcessing(**{name: getattr(self, name) for name in fields})
 
     def reconnect_policy(self) -> ReconnectPolicy | None:
         """The policy of ``auto_reconnect``; None when it is off."""

@@ -117,6 +117,8 @@ class AvatarPlayer:
             hear=self._hear if callable(getattr(view, "sound", None)) else None,
             is_muted=self._is_muted,
             emit=self._emit,
+            listened=self._hub.listened,
+            face=self._motion.playout.strategy.sync,
         )
         self._connection = Connection(
             provider,
@@ -231,21 +233,35 @@ class AvatarPlayer:
 
     # -- the user's sound ------------------------------------------------------------------------------------
 
-    async def start_publishing(self, device: int | str | None = None) -> None:
+    async def start_publishing(self, device: int | str | None = None, *, or_silence: bool = False) -> None:
         """Publish the microphone ``device`` (index or name; None for the default) until stop or disconnect.
+        While another one is published, change to this one under the same track.
+
+        Args:
+            or_silence: where there is no microphone, publish silence until there is one, and say so by
+                ``audio-unavailable``, instead of raising.
 
         Raises:
             NotConnectedError: not connected.
-            AudioDeviceError: the device is missing or busy.
+            AudioDeviceError: the device is missing or busy; what was published before goes on.
             MissingDependencyError: the sound library is missing; the message says what to install.
-            PublishError: it is published already, or the room refused the track.
+            PublishError: this one is published already, or the room refused the track.
         """
         self._require_connection("start_publishing()")
-        await self._sound.start_microphone(device)
+        await self._sound.start_microphone(device, or_silence=or_silence)
 
     async def stop_publishing(self) -> None:
         """Stop publishing the microphone and release it."""
         await self._sound.stop_microphone()
+
+    @property
+    def microphone_muted(self) -> bool:
+        """Send silence for the microphone; may be set at any time, and survives reconnects."""
+        return self._sound.microphone.muted
+
+    @microphone_muted.setter
+    def microphone_muted(self, muted: bool) -> None:
+        self._sound.microphone.muted = bool(muted)
 
     async def publish_audio(
         self, source: Any, *, sample_rate: int | None = None, channels: int | None = None

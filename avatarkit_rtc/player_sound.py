@@ -14,6 +14,9 @@ from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats
 from avatarkit_rtc.errors import PublishError
 from avatarkit_rtc.events import AudioDeviceChange, AudioDeviceChanged, AudioNotice, ConnectionState
 from avatarkit_rtc.options import AvatarPlayerOptions
+from avatarkit_rtc.player_microphone import MicrophoneStats, PlayerMicrophone
+from avatarkit_rtc.player_sync import VoiceFollower
+from avatarkit_rtc.playout.delay import SyncDelay
 from avatarkit_rtc.providers.base import AudioFeed, Provider, PublishedTrack
 
 _log = logging.getLogger("avatarkit_rtc.audio")
@@ -41,6 +44,8 @@ class AudioStats:
     """Blocks of 10 ms sent from the microphone; None while it is not published."""
     custom_blocks_sent: int | None
     """Blocks of 10 ms sent from ``publish_audio``; None while nothing is, or for a ready track."""
+    microphone: MicrophoneStats | None = None
+    """The microphone; None while it is not published."""
 
 
 class _NativePublication:
@@ -81,24 +86,30 @@ class PlayerSound:
         hear: Callable[[AudioBlock], None] | None,
         is_muted: Callable[[], bool],
         emit: Callable[..., None],
+        listened: Callable[[str], bool] = lambda event: True,
+        face: SyncDelay | None = None,
     ) -> None:
         """
         Args:
             hear: the view's taker of sound, if it has one.
             is_muted: whether the round on show was flushed, so that its sound is dropped.
             emit: the player's events.
+            listened: whether one of them has handlers.
+            face: the delay of the face, which follows the voice while that is heard.
         """
         self._provider = provider
         self._options = options
         self._hear = hear
         self._is_muted = is_muted
         self._emit = emit
+        self._face = face if options.lip_sync else None
         self._speaker: AudioOutput | None = None
         self._reader: asyncio.Task[None] | None = None
         self._feed: AudioFeed | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._received = self._dropped_before = self._muted_blocks = 0
-        self._microphone: Any = None
+        self.microphone = PlayerMicrophone(options, emit, listened)
+        """What is published by :meth:`start_microphone`."""
         self._published: dict[str, Any] = {}
         self._starting: set[str] = set()
 
@@ -123,8 +134,10 @@ class PlayerSound:
         """Drop the avatar's sound that is queued here."""
         if self._speaker is not None:
             self._speaker.flush()
+            self.microphone.flushed()
 
     async def _read(self, feed: AudioFeed) -> None:
+        follower: VoiceFollower | None = None
         try:
             if not self._options.play_audio and self._hear is None:
                 return  # nobody listens: the stream is never started and costs nothing
@@ -133,23 +146,33 @@ class PlayerSound:
             if self._options.play_audio and self._speaker is None:
                 self._speaker = await self._open_speaker()
             speaker, hear = self._speaker, self._hear
+            if speaker is not None and self._face is not None:
+                follower = VoiceFollower(feed, speaker, self._face, self._options)
             async for block in feed:
                 self._received += 1
                 if self._is_muted():
                     self._muted_blocks += 1
                     continue
                 if speaker is not None:
-                    speaker.write(block)
+                    self._play(block, speaker, follower)
                 if hear is not None:
                     hear(block)
         except Exception as error:
             _log.exception("reading the avatar's sound failed")
             self._emit("error", error)
         finally:
+            if follower is not None:
+                follower.stop()
             self._dropped_before += feed.dropped
             if self._feed is feed:
                 self._feed = None
             await feed.aclose()
+
+    def _play(self, block: AudioBlock, speaker: AudioOutput, follower: VoiceFollower | None) -> None:
+        position = speaker.write(block)
+        if follower is not None:
+            follower.played(block, position)
+        self.microphone.played(block, speaker)
 
     @staticmethod
     async def _end(reader: asyncio.Task[None], feed: AudioFeed | None) -> None:
@@ -175,36 +198,36 @@ class PlayerSound:
 
     # -- the user's sound ------------------------------------------------------------------------------------
 
-    async def start_microphone(self, device: int | str | None) -> None:
-        """Publish the microphone.
+    async def start_microphone(self, device: int | str | None, *, or_silence: bool = False) -> None:
+        """Publish the microphone, or where another is published change to this one under the same track.
 
         Raises:
-            AudioDeviceError: the device is missing or busy.
+            AudioDeviceError: the device is missing or busy; what was published before goes on.
             MissingDependencyError: the sound library is not installed.
             NotConnectedError: not connected.
-            PublishError: it is published already, or the room refused the track.
+            PublishError: this one is published already, or the room refused the track.
         """
-        from avatarkit_rtc.audio.microphone import open_microphone
-
         if await self._forget_finished(MICROPHONE_TRACK):
             await self.stop_microphone()
+        current = self.microphone.source
+        if current is not None and MICROPHONE_TRACK in self._published and current.spec != device:
+            await current.swap(device)
+            return
         with self._claim(MICROPHONE_TRACK, "the microphone", "stop_publishing()"):
-            microphone = await open_microphone(device)
+            source = await self.microphone.open(device, or_silence=or_silence)
             try:
-                await self._publish(MICROPHONE_TRACK, microphone)
+                await self._publish(MICROPHONE_TRACK, source, process=self.microphone.process)
             except BaseException:
-                await microphone.aclose()
+                await self.microphone.aclose()
                 raise
-            self._microphone = microphone
 
     async def stop_microphone(self) -> None:
         """Unpublish the microphone and release it. Nothing happens when it is not published."""
-        microphone, self._microphone = self._microphone, None
         try:
             await self._unpublish(MICROPHONE_TRACK)
         finally:
-            if microphone is not None:
-                await microphone.aclose()
+            if MICROPHONE_TRACK not in self._starting:  # else start_microphone() still owns it
+                await self.microphone.aclose()
 
     async def publish(self, source: Any, *, sample_rate: int | None, channels: int | None) -> None:
         """Publish the caller's own sound.
@@ -299,6 +322,7 @@ class PlayerSound:
             speaker=self._speaker.stats() if playing and self._speaker is not None else None,
             microphone_blocks_sent=sent(MICROPHONE_TRACK),
             custom_blocks_sent=sent(CUSTOM_TRACK),
+            microphone=self.microphone.stats(),
         )
 
     async def stop_hearing(self) -> None:

@@ -22,17 +22,21 @@ from tests.support.livekit import until
 
 
 class Sounding:
-    def __init__(self, *, play_audio: bool = False, hears: bool = True) -> None:
+    def __init__(
+        self, *, play_audio: bool = False, hears: bool = True, listened: bool = False, **options: Any
+    ) -> None:
+        self.listened = listened
         self.provider = MockProvider()
         self.heard: list[AudioBlock] = []
         self.events: list[tuple[str, Any]] = []
         self.muted = False
         self.sound = PlayerSound(
             self.provider,
-            AvatarPlayerOptions(play_audio=play_audio),
+            AvatarPlayerOptions(play_audio=play_audio, **options),
             hear=self.heard.append if hears else None,
             is_muted=lambda: self.muted,
             emit=lambda name, payload=None: self.events.append((name, payload)),
+            listened=lambda name: self.listened,
         )
 
     def names(self) -> list[str]:
@@ -283,11 +287,18 @@ async def test_a_source_that_cannot_be_closed_keeps_nothing_else_open() -> None:
 class FakeMicrophone:
     """10 ms of sound each 10 ms, until closed; raises when the device goes."""
 
+    device = "fake"
+    active = True
+    stalled_s = 0.0
+
     def __init__(self) -> None:
         self.closed = self.gone = False
 
     def __aiter__(self) -> AsyncIterator[AudioBlock]:
         return self
+
+    def discard(self) -> None:
+        pass
 
     async def __anext__(self) -> AudioBlock:
         await asyncio.sleep(0.01)
@@ -348,15 +359,134 @@ async def test_a_microphone_that_cannot_be_published_is_released(microphones: li
     await sounding.sound.aclose()
 
 
-async def test_a_microphone_that_goes_is_reported_and_may_be_started_again(
+async def test_a_microphone_that_goes_is_reported_and_comes_back_under_the_same_track(
     microphones: list[FakeMicrophone],
 ) -> None:
     sounding = Sounding()
     await sounding.provider.connect(ConnectionConfig())
-    await sounding.sound.start_microphone(None)
+    await sounding.sound.start_microphone("desk")
     microphones[0].gone = True
-    await until(lambda: "error" in sounding.names(), "the error")
-    await sounding.sound.start_microphone(None)
+    await until(lambda: "microphone-back" in sounding.names(), "the microphone's return")
+    assert sounding.names().count("microphone-lost") == 1
+    assert "plug it in" in dict(sounding.events)["microphone-lost"].message
+    assert "fake" in dict(sounding.events)["microphone-back"].message
     assert microphones[0].closed
     assert not microphones[1].closed
+    stats = sounding.sound.stats().microphone
+    assert stats is not None
+    assert (stats.device, stats.losses) == ("fake", 1)
+    assert len(sounding.provider.uplinks) == 1
     await sounding.sound.aclose()
+    await until(lambda: len(asyncio.all_tasks()) == 1, "all tasks to end")
+
+
+async def test_another_device_takes_over_under_the_same_track(microphones: list[FakeMicrophone]) -> None:
+    sounding = Sounding()
+    sound, provider = sounding.sound, sounding.provider
+    await provider.connect(ConnectionConfig())
+    await sound.start_microphone("desk")
+    await sound.start_microphone("head")
+    assert [microphone.closed for microphone in microphones] == [True, False]
+    with pytest.raises(AudioDeviceError):
+        await sound.start_microphone("missing")  # and the one before goes on
+    with pytest.raises(PublishError, match=r"stop_publishing\(\)"):
+        await sound.start_microphone("head")
+    sent = sound.stats().microphone_blocks_sent or 0
+    await until(lambda: (sound.stats().microphone_blocks_sent or 0) > sent + 3, "sound")
+    assert [(uplink.name, uplink.closed) for uplink in provider.uplinks] == [(MICROPHONE_TRACK, False)]
+    assert not {"microphone-lost", "audio-ended", "error"} & set(sounding.names())
+    await sound.aclose()
+    assert microphones[1].closed
+
+
+async def test_silence_is_published_without_a_microphone_only_when_asked_for(
+    microphones: list[FakeMicrophone],
+) -> None:
+    sounding = Sounding()
+    sound, provider = sounding.sound, sounding.provider
+    await provider.connect(ConnectionConfig())
+    with pytest.raises(AudioDeviceError):
+        await sound.start_microphone("missing")
+    assert sound.stats().microphone is None
+    await sound.start_microphone("missing", or_silence=True)
+    assert sounding.names()[0] == "audio-unavailable"
+    # The fake's default device exists, so it is what is found in the end.
+    await until(lambda: "microphone-back" in sounding.names(), "a microphone")
+    await until(lambda: (sound.stats().microphone_blocks_sent or 0) > 3, "sound")
+    await sound.aclose()
+
+
+AS_IT_IS = {
+    "echo_cancellation": False,
+    "noise_suppression": False,
+    "auto_gain_control": False,
+    "high_pass_filter": False,
+}
+
+
+async def test_muting_survives_stop_start_and_reconnect(microphones: list[FakeMicrophone]) -> None:
+    sounding = Sounding(**AS_IT_IS)
+    sound, provider = sounding.sound, sounding.provider
+    await provider.connect(ConnectionConfig())
+    sound.microphone.muted = True
+    await sound.start_microphone(None)
+    await until(lambda: (sound.stats().microphone_blocks_sent or 0) > 3, "sound")
+    await provider.disconnect()
+    await provider.connect(ConnectionConfig())
+    await sound.republish()
+    await until(lambda: len(provider.uplinks[1].blocks) > 3, "sound through the new track")
+    await sound.stop_microphone()
+    await sound.start_microphone(None)
+    await until(lambda: len(provider.uplinks[2].blocks) > 3, "sound of the next microphone")
+    assert len(provider.uplinks) == 3
+    assert not any(block.samples.any() for uplink in provider.uplinks for block in uplink.blocks)
+    sound.microphone.muted = False
+    await until(lambda: bool(provider.uplinks[2].blocks[-1].samples.any()), "sound")
+    await sound.aclose()
+
+
+async def test_levels_come_ten_times_a_second_and_only_to_listeners(
+    microphones: list[FakeMicrophone],
+) -> None:
+    sounding = Sounding(listened=False)
+    await sounding.provider.connect(ConnectionConfig())
+    await sounding.sound.start_microphone(None)
+    sounding.sound.microphone.muted = True
+    await until(lambda: (sounding.sound.stats().microphone_blocks_sent or 0) > 20, "sound")
+    assert "microphone-level" not in sounding.names()
+    sounding.listened = True
+    before = sounding.sound.stats().microphone_blocks_sent or 0
+    await until(lambda: (sounding.sound.stats().microphone_blocks_sent or 0) > before + 50, "sound")
+    levels = [payload for name, payload in sounding.events if name == "microphone-level"]
+    assert 2 <= len(levels) <= 6
+    assert all(level.muted and -96.0 <= level.rms_dbfs <= level.peak_dbfs <= 0.0 for level in levels)
+    await sounding.sound.aclose()
+
+
+async def test_half_duplex_silences_the_microphone_while_the_avatar_is_heard(
+    microphones: list[FakeMicrophone],
+) -> None:
+    sounding = Sounding(half_duplex=True, **AS_IT_IS)
+    sound, provider = sounding.sound, sounding.provider
+    await provider.connect(ConnectionConfig())
+    await sound.start_microphone(None)
+    uplink = provider.uplinks[0]
+    await until(lambda: uplink.blocks and uplink.blocks[-1].samples.any(), "sound")
+
+    class Loud(NotedSpeaker):
+        pass
+
+    class Real:
+        """A speaker that is no NullSpeaker."""
+
+        def stats(self) -> Any:
+            return NullSpeaker().stats()
+
+    loud = AudioBlock(np.full((480, 1), 5000, np.int16), 48000, 0.0)
+    sound.microphone.played(loud, Loud())
+    await asyncio.sleep(0.05)
+    assert uplink.blocks[-1].samples.any(), "what plays nowhere is not heard"
+    sound.microphone.played(loud, Real())  # type: ignore[arg-type]
+    await until(lambda: not uplink.blocks[-1].samples.any(), "silence")
+    await until(lambda: bool(uplink.blocks[-1].samples.any()), "sound after the hang-over")
+    await sound.aclose()

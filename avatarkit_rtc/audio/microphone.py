@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from avatarkit_rtc.audio.convert import Samples
 from avatarkit_rtc.audio.ring import SampleRing
 from avatarkit_rtc.audio.streams import OpenedStream, close_stream, open_stream, start_stream
 from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError
+
+_FIRST_CALLBACK_S: Final = 2.0
+"""Sound servers take this long to bring the first sound of a stream."""
 
 
 class Microphone:
@@ -67,6 +70,8 @@ class Microphone:
         self._wake = asyncio.Event()
         # End position and monotonic time of the last block the device brought, set in one go by the callback.
         self._anchor = (0, 0.0)
+        self._failure = "is gone; connect it and start again"
+        self._overflows = 0
 
     def _set_format(self, sample_rate: int, channels: int) -> None:
         self._rate = sample_rate
@@ -97,6 +102,19 @@ class Microphone:
     def dropped(self) -> int:
         """Blocks of 10 ms lost because the reader was late (rounded up)."""
         return -(-self._ring.dropped // self._block)
+
+    @property
+    def overflows(self) -> int:
+        """Times the system lost sound before it came here."""
+        return self._overflows
+
+    @property
+    def stalled_s(self) -> float:
+        """Seconds since the device last brought sound, while it is open; 2 s less before its first."""
+        if not self.active:
+            return 0.0
+        end, t = self._anchor
+        return time.monotonic() - t - (0.0 if end else _FIRST_CALLBACK_S)
 
     @property
     def muted(self) -> bool:
@@ -131,9 +149,15 @@ class Microphone:
             )
             if (opened.sample_rate, opened.channels) != (self._rate, self._ring.channels):
                 self._set_format(opened.sample_rate, opened.channels)
+            self._anchor = (0, time.monotonic())
             start_stream(opened, "input")
             self._name = opened.device.name
             self._opened = opened
+
+    def fail(self, reason: str) -> None:
+        """Take the device for gone, because it ``reason``: who reads gets an error."""
+        self._failure = reason
+        self._on_finished()
 
     def discard(self) -> None:
         """Pass over what waits to be read, for a reader that was away and wants only what is said from now
@@ -171,7 +195,7 @@ class Microphone:
             if self._ring.depth >= self._block:
                 return self._take()
             if self._finished:
-                raise AudioDeviceError(f"the microphone {self._name!r} is gone; connect it and start again")
+                raise AudioDeviceError(f"the microphone {self._name!r} {self._failure}")
             if self._opened is None:
                 raise AudioDeviceError("the microphone is not open; call start() first")
             await self._wake.wait()
@@ -185,8 +209,10 @@ class Microphone:
             samples.fill(0)
         return AudioBlock(samples, self._rate, t)
 
-    def _callback(self, data: Samples, _frames: int, _time: Any, _status: Any) -> None:
+    def _callback(self, data: Samples, _frames: int, _time: Any, status: Any) -> None:
         """PortAudio's thread: copy, wake the reader, return."""
+        if status and status.input_overflow:
+            self._overflows += 1
         self._ring.write(data)
         self._anchor = (self._ring.write_position, time.monotonic())
         self._notify()

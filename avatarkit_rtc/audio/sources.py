@@ -21,6 +21,7 @@ import numpy.typing as npt
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Converter, Samples, from_bytes, to_int16
 from avatarkit_rtc.audio.files import Pieces, open_file
+from avatarkit_rtc.audio.live_microphone import LiveMicrophone
 from avatarkit_rtc.audio.microphone import Microphone
 from avatarkit_rtc.audio.push_source import PushSource
 from avatarkit_rtc.errors import ConfigurationError
@@ -60,7 +61,11 @@ class SourceReader:
     nothing: the next one goes on."""
 
     def __init__(
-        self, chunks: _Chunks, sample_rate: int, channels: int, live: Microphone | None = None
+        self,
+        chunks: _Chunks,
+        sample_rate: int,
+        channels: int,
+        live: Microphone | LiveMicrophone | None = None,
     ) -> None:
         """Use :func:`open_source`."""
         self.sample_rate = sample_rate
@@ -150,7 +155,7 @@ def open_source(
     if (sample_rate is not None and sample_rate < 1) or (channels is not None and channels < 1):
         raise ConfigurationError("sample_rate and channels must be positive")
     chunks: _Chunks
-    live: Microphone | None = None
+    live: Microphone | LiveMicrophone | None = None
     if isinstance(source, str | os.PathLike):
         chunks = _BlockingChunks(open_file(source))
     elif isinstance(source, np.ndarray | bytes | bytearray | memoryview):
@@ -160,7 +165,7 @@ def open_source(
         to_int16(samples[:0])  # what it cannot be is said now, not while it plays
         chunks = _BlockingChunks(_slices(samples, sample_rate))
     elif hasattr(source, "__aiter__"):
-        if isinstance(source, Microphone):
+        if isinstance(source, Microphone | LiveMicrophone):
             live = source
         chunks = _AsyncChunks(source, sample_rate, channels)
     else:
@@ -266,7 +271,7 @@ class _AsyncChunks:
         task, self._task = self._task, None
         if task is None:
             return
-        if isinstance(self._source, Microphone):
+        if isinstance(self._source, Microphone | LiveMicrophone):
             task.cancel()  # what it brings would be old news, and its __anext__ can be cancelled
         elif isinstance(self._source, PushSource) and not task.done():
             task.cancel()  # loses nothing, and leaves no task that waits for ever

@@ -39,6 +39,10 @@ class Uplink:
     def clear(self) -> None:
         pass
 
+    async def drain(self) -> None:
+        while not self.closed and time.monotonic() < self._empty_at:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
     async def aclose(self) -> None:
         self.closed = True
 

@@ -1,0 +1,273 @@
+"""The microphone that is published: its device may be swapped, go and come back, under the same track."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+import numpy as np
+
+from avatarkit_rtc.audio import microphone as _microphone
+from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.microphone import Microphone
+from avatarkit_rtc.errors import AudioDeviceError, AvatarKitError, MissingDependencyError
+
+_log = logging.getLogger("avatarkit_rtc.audio")
+
+_WATCH_S: Final = 0.25
+_STALLED_S: Final = 0.5
+"""A device that brings nothing for this long, seen at two looks in a row, is gone."""
+_FIRST_DELAY_S: Final = 0.1
+_LONGEST_DELAY_S: Final = 1.0
+_FIRST_SOUND_S: Final = 3.0
+"""Longest wait for the first sound of a device that has come back (sound servers take a second or two)."""
+
+
+class NullMicrophone:
+    """Silence in real time: what stands in for a :class:`Microphone` where there is none."""
+
+    device: str | None = None
+    active = False
+    stalled_s = 0.0
+
+    def __init__(self) -> None:
+        self._due: float | None = None
+        self._closed = False
+
+    def __aiter__(self) -> AsyncIterator[AudioBlock]:
+        return self
+
+    async def __anext__(self) -> AudioBlock:
+        """The next 10 ms of silence, mono at 48 kHz."""
+        now = time.monotonic()
+        if self._due is None or now - self._due > 0.5:
+            self._due = now  # after a pause there is no silence to catch up on
+        await asyncio.sleep(max(0.0, self._due - now))
+        if self._closed:
+            raise StopAsyncIteration
+        self._due += 0.01
+        return AudioBlock(np.zeros((480, 1), np.int16), 48000, self._due - 0.01)
+
+    def discard(self) -> None:
+        """Nothing is held."""
+
+    def fail(self, reason: str) -> None:
+        """It cannot."""
+
+    async def aclose(self) -> None:
+        """End the iteration."""
+        self._closed = True
+
+
+class LiveMicrophone:
+    """An async iterator of 10 ms blocks that outlives its device.
+
+    A device that is lost (unplugged, or silent for half a second because its sound server has gone) is
+    replaced by silence, and opened again as soon as that works: by name, and where that does not exist any
+    more the default device. It stays with the device that it found until that one is lost too or
+    :meth:`swap` is called.
+    """
+
+    def __init__(
+        self,
+        device: int | str | None = None,
+        *,
+        on_lost: Callable[[str], None] | None = None,
+        on_back: Callable[[str], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            device: index, name or unique part of a name; None for the default.
+            on_lost: called on the event loop with the reason when the device is lost.
+            on_back: called on the event loop with the device's name once sound comes again.
+        """
+        self._spec = device
+        self._on_lost = on_lost
+        self._on_back = on_back
+        self._microphone: Microphone | NullMicrophone = NullMicrophone()
+        self._name: str | None = None
+        self._started = self._closed = False
+        self._switching = asyncio.Lock()
+        self._watcher: asyncio.Task[None] | None = None
+        self._reopener: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Future[None]] = set()
+        self._losses = 0
+
+    @property
+    def device(self) -> str | None:
+        """Name of the open device; None while there is none."""
+        return self._microphone.device
+
+    @property
+    def spec(self) -> int | str | None:
+        """The device that was asked for."""
+        return self._spec
+
+    @property
+    def active(self) -> bool:
+        """A device is open and brings sound."""
+        return self._microphone.active
+
+    @property
+    def losses(self) -> int:
+        """Times the device was lost."""
+        return self._losses
+
+    async def start(self, *, or_silence: bool = False) -> str | None:
+        """Open the device. Once only.
+
+        Args:
+            or_silence: where it cannot be opened, begin with silence and go on trying.
+
+        Returns:
+            Why there is silence; None when the device is open.
+
+        Raises:
+            AudioDeviceError: the device is missing or busy, and ``or_silence`` is False.
+            MissingDependencyError: the PortAudio library is not installed, and ``or_silence`` is False.
+        """
+        problem: str | None = None
+        try:
+            opened = await _microphone.open_microphone(self._spec)
+        except (AudioDeviceError, MissingDependencyError) as error:
+            if not or_silence:
+                raise
+            problem = str(error)
+            if isinstance(error, AudioDeviceError):  # a library does not come by itself
+                self._reopener = asyncio.create_task(self._reopen(None), name="microphone back")
+        else:
+            self._take(opened)
+        self._started = True
+        self._watcher = asyncio.create_task(self._watch(), name="microphone watchdog")
+        return problem
+
+    async def swap(self, device: int | str | None) -> None:
+        """Record from ``device`` from now on. If that fails, the device before goes on.
+
+        Raises:
+            AudioDeviceError: the device is missing or busy, or this was closed.
+            MissingDependencyError: the PortAudio library is not installed.
+        """
+        async with self._switching:
+            if self._closed or not self._started:
+                raise AudioDeviceError("this microphone is not running; start it first")
+            opened = await _microphone.open_microphone(device)
+            if self._closed:  # while it opened
+                await opened.aclose()
+                raise AudioDeviceError("this microphone was closed while it changed its device")
+            await _end(self._reopener)
+            self._spec = device
+            before = self._microphone
+            self._take(opened)
+            await before.aclose()
+
+    def discard(self) -> None:
+        """Pass over what waits to be read."""
+        self._microphone.discard()
+
+    async def aclose(self) -> None:
+        """Release the device; the iteration ends. Never raises; more than once is fine."""
+        self._closed = True
+        await _end(self._watcher)
+        await _end(self._reopener)
+        await self._microphone.aclose()
+        if self._closing:
+            await asyncio.wait(set(self._closing))
+
+    def __aiter__(self) -> AsyncIterator[AudioBlock]:
+        return self
+
+    async def __anext__(self) -> AudioBlock:
+        """The next 10 ms: of the device, or of silence while there is none.
+
+        Raises:
+            StopAsyncIteration: closed.
+        """
+        while not self._closed:
+            microphone = self._microphone
+            try:
+                return await anext(microphone)
+            except StopAsyncIteration:
+                if microphone is self._microphone:
+                    break
+            except AudioDeviceError as error:
+                if microphone is self._microphone:
+                    self._lost(str(error))
+        raise StopAsyncIteration
+
+    def _take(self, opened: Microphone) -> None:
+        self._microphone = opened
+        self._name = opened.device
+
+    def _lost(self, reason: str) -> None:
+        gone, self._microphone = self._microphone, NullMicrophone()
+        self._losses += 1
+        self._reopener = asyncio.create_task(self._reopen(gone), name="microphone back")
+        self._call(self._on_lost, reason)
+
+    async def _watch(self) -> None:
+        looks = 0
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            microphone = self._microphone
+            looks = looks + 1 if microphone.stalled_s > _STALLED_S else 0
+            if looks >= 2:
+                looks = 0
+                microphone.fail(f"has brought no sound for {_STALLED_S:g} s")
+
+    async def _reopen(self, gone: Microphone | NullMicrophone | None) -> None:
+        if gone is not None:
+            await gone.aclose()
+        delay = _FIRST_DELAY_S
+        while True:
+            for spec in self._candidates():
+                opened = await self._try(spec)
+                if opened is not None:
+                    self._take(opened)
+                    self._call(self._on_back, opened.device or "the default microphone")
+                    return
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, _LONGEST_DELAY_S)
+
+    def _candidates(self) -> list[int | str | None]:
+        # An index means another device after devices have come and gone; the name stays.
+        wanted = self._name if isinstance(self._spec, int) and self._name else self._spec
+        return [wanted] if wanted is None else [wanted, None]
+
+    async def _try(self, spec: int | str | None) -> Microphone | None:
+        """The device, once it really brings sound."""
+        try:
+            opened = await _microphone.open_microphone(spec)
+        except AvatarKitError as error:
+            _log.debug("the microphone %r does not open yet: %s", spec, error)
+            return None
+        try:
+            async with asyncio.timeout(_FIRST_SOUND_S):
+                await anext(opened)
+        except (TimeoutError, AudioDeviceError, StopAsyncIteration):
+            await opened.aclose()
+            return None
+        except asyncio.CancelledError:
+            closing = asyncio.ensure_future(opened.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            raise
+        return opened
+
+    def _call(self, callback: Callable[[str], None] | None, argument: str) -> None:
+        if callback is not None:
+            try:
+                callback(argument)
+            except Exception:
+                _log.exception("a callback of the microphone failed")
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
