@@ -56,7 +56,8 @@ class DriftController:
     def update(self, now: float, depth_s: float) -> float:
         """Take the depth at ``now`` (monotonic seconds) and return the ratio to use from now on."""
         if self._average is None:
-            self._average, self._last = depth_s, now
+            # Playing begins at the target, and one depth alone is off by up to a block.
+            self._average, self._last = self.target_s, now
             return self._ratio
         elapsed, self._last = max(0.0, now - self._last), max(now, self._last)
         # By elapsed time, so that a late burst of blocks does not count as often as it has blocks.
