@@ -122,7 +122,7 @@ class AvatarPlayerOptions:
     lip_sync: bool = True
     """While the voice is played, hold the face back until it is heard."""
     audio_delay_ms: float = 40.0
-    """How much later than its frame the service sends its sound: 40 as the services do; more for a sender with
+    """How much later than its frame the service sends its sound: 40 as services do; more for a sender with
     a queue of its own."""
     lip_sync_correction_ms: float = 0.0
     """Added to the face's delay, for loudspeakers that are heard later (+) than the system says."""
