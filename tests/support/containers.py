@@ -20,14 +20,14 @@ def containers(thing: Any, seen: set[int] | None = None) -> Iterator[tuple[str, 
         for each in within:
             yield from containers(each, seen)
         return
+    if isinstance(thing, tuple):
+        for each in thing:
+            yield from containers(each, seen)
     if not type(thing).__module__.startswith("avatarkit_rtc."):
         return
     names = [*vars(thing)] if hasattr(thing, "__dict__") else []
     for kind in type(thing).__mro__:
         names += getattr(kind, "__slots__", ())
-    if isinstance(thing, tuple):
-        for each in thing:
-            yield from containers(each, seen)
     for name in names:
         for where, length in containers(getattr(thing, name, None), seen):
             yield f"{type(thing).__name__}.{name}: {where}", length
