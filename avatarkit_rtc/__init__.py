@@ -28,7 +28,8 @@ from avatarkit_rtc.events import ConnectionState, DisconnectReason
 from avatarkit_rtc.motion.events import RoundEndReason
 from avatarkit_rtc.motion.frame import MotionFrame
 from avatarkit_rtc.options import AvatarPlayerOptions, LiveKitConnectionConfig, ReconnectPolicy
-from avatarkit_rtc.player import AvatarPlayer, PlayerStats
+from avatarkit_rtc.player import AvatarPlayer
+from avatarkit_rtc.player_stats import PlayerStats
 from avatarkit_rtc.playout.pose import Pose, PoseKind
 from avatarkit_rtc.providers.base import Provider
 from avatarkit_rtc.providers.livekit import LiveKitProvider

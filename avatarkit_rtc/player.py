@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from dataclasses import dataclass
 from typing import Any, Self
 
 from avatarkit_rtc.audio.block import AudioBlock
-from avatarkit_rtc.connection import Connection, ConnectionStats
+from avatarkit_rtc.connection import Connection
 from avatarkit_rtc.emitter import EventHub, Handler
 from avatarkit_rtc.errors import AvatarTimeoutError, ConfigurationError, NotConnectedError
 from avatarkit_rtc.events import (
@@ -21,36 +20,12 @@ from avatarkit_rtc.events import (
     Stalled,
 )
 from avatarkit_rtc.motion.events import RoundEndReason
-from avatarkit_rtc.motion.stream import StreamCounters
 from avatarkit_rtc.motion_loop import MotionLoop
 from avatarkit_rtc.options import LOG_LEVELS, AvatarPlayerOptions
-from avatarkit_rtc.player_sound import AudioStats, PlayerSound
-from avatarkit_rtc.playout.stats import PlayoutStats
+from avatarkit_rtc.player_sound import PlayerSound
+from avatarkit_rtc.player_stats import PlayerStats
 from avatarkit_rtc.providers.base import AudioFeed, ConnectionConfig, Provider, TokenProvider
 from avatarkit_rtc.views import View
-
-
-@dataclass(frozen=True, slots=True)
-class PlayerStats:
-    """One snapshot of everything; see the parts."""
-
-    connection: ConnectionStats
-    motion: StreamCounters
-    """Packets and frames; a copy that no longer changes."""
-    playout: PlayoutStats
-    audio: AudioStats
-    avatar: str | None
-    """Identity of the avatar in the room."""
-    poses_shown: int
-    """Poses handed to the view, idle ones included."""
-    view_errors: int
-    """Times the view raised."""
-    worst_lateness_ms: float
-    """Longest time a pose was shown after its deadline: how well the event loop keeps time."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The snapshot as plain values, ready for JSON."""
-        return dataclasses.asdict(self)
 
 
 class AvatarPlayer:
@@ -323,6 +298,7 @@ class AvatarPlayer:
             poses_shown=motion.poses_shown,
             view_errors=motion.view_errors,
             worst_lateness_ms=motion.worst_lateness_s * 1000,
+            av_offset_ms=motion.av_offset_ms,
         )
 
     # -- hooks of the connection -----------------------------------------------------------------------------

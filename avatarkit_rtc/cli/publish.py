@@ -77,6 +77,9 @@ def publish(
     send_end: Annotated[bool, typer.Option("--send-end", help="Flag the last frame of each round.")] = False,
     lose_start: Annotated[bool, typer.Option("--lose-start", help="Lose each round's first packet.")] = False,
     one_frame: Annotated[bool, typer.Option("--one-frame", help="Rounds of one frame.")] = False,
+    audio_delay: Annotated[
+        int, typer.Option("--audio-delay", min=0, help="Send the sound so many ms after its frame.")
+    ] = 40,
     restart_at: Annotated[
         int | None, typer.Option("--restart-at", min=1, help="Restart the numbering at this frame.")
     ] = None,
@@ -97,6 +100,7 @@ def publish(
         lose_start=lose_start,
         one_frame_rounds=one_frame,
         restart_at=restart_at,
+        audio_delay_ms=audio_delay,
     )
     way = access(url, token, key, secret, room)
     parts = utterances(clip, pcm, pcm_rate, seed)

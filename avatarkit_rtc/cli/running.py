@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from avatarkit_rtc.player import AvatarPlayer, PlayerStats
+from avatarkit_rtc.player import AvatarPlayer
+from avatarkit_rtc.player_stats import PlayerStats
 
 T = TypeVar("T")
 
