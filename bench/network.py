@@ -95,7 +95,7 @@ class Row:
     condition: str
     sending: str
     lost_pct: float
-    """Frames that no packet brought."""
+    """Frames that never reached the buffer."""
     delay_ms: tuple[float, float]
     """From sending a frame to its first arrival: median and 95 %."""
     shown: Measures
