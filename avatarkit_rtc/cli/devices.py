@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from avatarkit_rtc.audio.devices import list_devices
+from avatarkit_rtc.cli.running import run
+from avatarkit_rtc.cli.sound_test import try_sound
 
 
-def devices() -> None:
-    """List the sound devices: what --audio-device can name."""
+def devices(
+    test: Annotated[
+        bool, typer.Option("--test", help="Play a tone and show the level at the microphone.")
+    ] = False,
+    output: Annotated[
+        str | None, typer.Option("--output", help="Output device of the test, by name.")
+    ] = None,
+    microphone: Annotated[
+        str | None, typer.Option("--input", help="Input device of the test, by name.")
+    ] = None,
+    duration: Annotated[float, typer.Option("--duration", min=0.1, help="Seconds of the test.")] = 30.0,
+) -> None:
+    """List the sound devices: what --audio-device can name. With --test, try them out."""
+    if test:
+        if run(lambda stop: try_sound(stop, output, microphone, duration)) is False:
+            raise typer.Exit(1)
+        return
     found = list_devices()
     if not found:
         typer.echo("no sound devices; players run silent here, and say so")

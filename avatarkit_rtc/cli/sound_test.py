@@ -1,0 +1,116 @@
+"""``avatarkit-rtc devices --test``: is anything heard, does the microphone hear anything?"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Final
+
+import numpy as np
+from rich.live import Live
+from rich.text import Text
+
+from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.level import FLOOR_DBFS, Level, LevelMeter
+from avatarkit_rtc.audio.microphone import Microphone, open_microphone
+from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker
+from avatarkit_rtc.audio.speaker import open_speaker
+from avatarkit_rtc.cli.running import console, say, wait_first
+from avatarkit_rtc.errors import AudioDeviceError, MissingDependencyError
+
+_RATE: Final = 48000
+_TONE_HZ: Final = 440.0
+_TONE_LEVEL: Final = 0.2
+_ON_S: Final = 0.6
+_PERIOD_S: Final = 1.0
+_FADE_S: Final = 0.01
+_LEAD_S: Final = 0.1
+_PLAIN_EVERY_S: Final = 1.0
+_BAR: Final = 40
+_LOWEST_DBFS: Final = -60.0
+_QUIET_DBFS: Final = -70.0
+"""Below this nothing but the noise of the device was there."""
+
+
+async def try_sound(
+    stop: asyncio.Event, output: int | str | None, microphone: int | str | None, seconds: float
+) -> bool:
+    """Play a tone on ``output`` and show the level of ``microphone`` until ``stop`` or for ``seconds``.
+
+    Returns:
+        Whether both devices could be opened.
+    """
+    speaker, problem = await open_speaker(output)
+    say(f"no tone: {problem}" if problem is not None else f"a tone each second on {speaker.stats().device}")
+    source: Microphone | None = None
+    try:
+        try:
+            source = await open_microphone(microphone)
+        except (AudioDeviceError, MissingDependencyError) as error:
+            say(f"no microphone: {error}")
+        if source is None and isinstance(speaker, NullSpeaker):
+            return False
+        works = [asyncio.sleep(seconds), stop.wait()]
+        if not isinstance(speaker, NullSpeaker):
+            works.append(_play(speaker))
+        if source is not None:
+            say(f"listening to {source.device}; Ctrl-C ends")
+            works.append(_meter(source))
+        await wait_first(works)
+    finally:
+        await speaker.aclose()
+        if source is not None:
+            await source.aclose()
+    return source is not None and problem is None
+
+
+async def _play(speaker: AudioOutput) -> None:
+    start = time.monotonic()
+    written = 0
+    while True:
+        while written / _RATE < time.monotonic() - start + _LEAD_S:
+            speaker.write(AudioBlock(tone(written), _RATE, time.monotonic()))
+            written += 480
+        await asyncio.sleep(0.01)
+
+
+def tone(position: int) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
+    """10 ms of the tone, shape (480, 1), from sample ``position`` on: 0.6 s of each second, no clicks."""
+    t = (position + np.arange(480)) / _RATE
+    within = t % _PERIOD_S
+    envelope = np.clip(np.minimum(within, _ON_S - within) / _FADE_S, 0.0, 1.0)
+    samples = _TONE_LEVEL * 32767 * envelope * np.sin(2 * np.pi * _TONE_HZ * t)
+    return np.rint(samples).astype(np.int16).reshape(-1, 1)
+
+
+async def _meter(source: Microphone) -> None:
+    meter = LevelMeter()
+    highest = FLOOR_DBFS
+    due = time.monotonic() + _PLAIN_EVERY_S
+    with contextlib.ExitStack() as close:
+        live = close.enter_context(Live(console=console, auto_refresh=False)) if console.is_terminal else None
+        async for block in source:
+            now = time.monotonic()
+            level = meter.add(block.samples, block.sample_rate, now)
+            if level is None:
+                continue
+            highest = max(highest, level.peak_dbfs)
+            if live is not None:
+                live.update(Text(level_line(level, highest)), refresh=True)
+            elif now >= due:
+                due = now + _PLAIN_EVERY_S
+                say(level_line(level, highest))
+                highest = FLOOR_DBFS
+
+
+def level_line(level: Level, highest_dbfs: float) -> str:
+    """A bar from -60 to 0 dB, and the figures."""
+    share = 1.0 - max(level.rms_dbfs, _LOWEST_DBFS) / _LOWEST_DBFS
+    bar = "#" * round(share * _BAR)
+    remark = ""
+    if highest_dbfs >= -0.1:
+        remark = "  too loud: turn the input down"
+    elif highest_dbfs < _QUIET_DBFS:
+        remark = "  nothing but silence: is the microphone muted?"
+    return f"[{bar:<{_BAR}}] {level.rms_dbfs:6.1f} dB, peak {highest_dbfs:6.1f} dB{remark}"

@@ -1,0 +1,80 @@
+"""``avatarkit-rtc devices --test`` on a real sound server, off a terminal."""
+
+from __future__ import annotations
+
+import ctypes.util
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avatarkit_rtc.audio.level import Level
+from avatarkit_rtc.cli.sound_test import level_line, tone
+from tests.support.command import Child, clean_environment, run_command, without_system_libraries
+from tests.support.pulse import PulseServer, audible, peak_frequency
+from tests.support.pulse import tone as sine
+from tests.support.system import missing
+
+
+@pytest.fixture
+def pulse() -> Iterator[PulseServer]:
+    if ctypes.util.find_library("portaudio") is None:
+        missing("needs the PortAudio library (libportaudio2)")
+    with PulseServer("speaker", "voice") as server:
+        yield server
+
+
+def environment(pulse: PulseServer) -> dict[str, str]:
+    return {**clean_environment(), **pulse.env(sink="speaker", source="voice.monitor")}
+
+
+def test_a_tone_is_played_the_level_is_shown_and_ctrl_c_ends_it(pulse: PulseServer) -> None:
+    command = [sys.executable, "-m", "avatarkit_rtc", "devices", "--test"]
+    with pulse.playing("voice", sine(500, 30.0, level=0.5)), pulse.recording("speaker") as recording:
+        with Child(command, env=environment(pulse)) as child:
+            child.wait_for("listening to ")
+            child.wait_for_count("dB, peak", 2)
+            child.signal(signal.SIGINT)
+            done = child.finish(20)
+        assert done.code == 0
+        assert "Traceback" not in done.err
+        assert "a tone each second on " in done.err
+        levels = [line for line in done.err_lines if "dB, peak" in line]
+        assert "peak   -6." in levels[-1], levels
+        heard = recording.samples
+        loud = np.flatnonzero(audible(heard))
+        assert len(loud) > 20, "a tone was played"
+        middle = heard[(loud[0] + 5) * 480 : (loud[0] + 25) * 480]
+        assert peak_frequency(middle) == pytest.approx(440, abs=6)
+
+
+def test_a_wrong_name_is_said_and_the_rest_is_tried(pulse: PulseServer) -> None:
+    done = run_command(
+        *("devices", "--test", "--duration", "1.5", "--input", "trumpet"), env=environment(pulse)
+    )
+    assert done.code == 1
+    assert "no microphone: no sound input device 'trumpet'" in done.err
+    assert "a tone each second on " in done.err
+
+
+def test_without_portaudio_it_says_what_to_install(tmp_path: Path) -> None:
+    done = run_command("devices", "--test", env=without_system_libraries(tmp_path))
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert done.err.count("libportaudio2") == 2, "for the tone and for the microphone"
+
+
+def test_the_tone_has_no_clicks_and_pauses() -> None:
+    played = np.concatenate([tone(position)[:, 0] for position in range(0, 96000, 480)]).astype(int)
+    assert np.abs(np.diff(played)).max() < 500
+    assert not played[int(0.61 * 48000) : 48000].any()
+    assert (played[:48000] == played[48000:]).all()
+
+
+def test_the_bar_and_its_remarks() -> None:
+    assert level_line(Level(-30.0, -20.0), -20.0) == f"[{'#' * 20}{' ' * 20}]  -30.0 dB, peak  -20.0 dB"
+    assert "too loud" in level_line(Level(-3.0, 0.0), 0.0)
+    assert "silence" in level_line(Level(-96.0, -96.0), -96.0)
