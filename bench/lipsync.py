@@ -1,8 +1,8 @@
 """Lip sync measured from outside: ``python -m bench.lipsync``.
 
-A stand-in avatar opens its mouth at the moment of a beep. Its voice is played into a PulseAudio null sink, whose monitor
-tells when each beep was audible; the view tells when the mouth opened. Beside it, in the same room, a program that plays
-the sound as it comes and draws each frame on arrival, as the SDK's examples would.
+A stand-in avatar opens its mouth at the moment of a beep. Its voice is played into a PulseAudio null sink, whose
+monitor tells when each beep was audible; the view tells when the mouth opened. Beside it, in the same room, a
+program that plays the sound as it comes and draws each frame on arrival, as the SDK's examples would.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Case:
     name: str
     goal_p95_ms: float
     silence_s: tuple[float, ...] = (0.04,)
-    """Silence at the start of each 8 s, in turn. At least a frame: the way to an open mouth begins before it."""
+    """Silence at the start of each 8 s, in turn; at least a frame: the way to an open mouth begins earlier."""
     audio_delay_ms: int = 40
     hold_every_s: float = 0.0
     """The server is stopped for 150 ms that often."""
@@ -156,8 +156,10 @@ def measure(case: Case, seconds: float, server: LocalServer, pulse: PulseServer)
         players = {}
         for way, sink in (("following", "one"), ("on-arrival", "two")):
             players[way] = subprocess.Popen(
-                [sys.executable, "-m", "bench.lipsync_player", way, place.room, str(seconds)]
-                + [str(case.audio_delay_ms)],
+                [
+                    *(sys.executable, "-m", "bench.lipsync_player", way, place.room),
+                    *(str(seconds), str(case.audio_delay_ms)),
+                ],
                 env=_environment(place, pulse.env(sink=sink)),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -168,7 +170,7 @@ def measure(case: Case, seconds: float, server: LocalServer, pulse: PulseServer)
         for way, player in players.items():
             out, _ = player.communicate(timeout=seconds + 60)
             seen = json.loads(out)
-            offsets = offsets_ms([t for t in seen["opened"]], ears[way].beeps())[3:]
+            offsets = offsets_ms(seen["opened"], ears[way].beeps())[3:]
             figures[way] = {
                 "beeps": len(offsets),
                 "median_ms": float(np.median(offsets)) if len(offsets) else None,
