@@ -4,9 +4,9 @@
     python3 start.py demo       installs the package, then runs "avatarkit-rtc demo"
     python3 start.py test       installs it with its test tools, then runs all tests
 
-Both use the virtual environment .venv beside this file, made if it is not there. What follows the first word goes to
-avatarkit-rtc or to pytest: "python3 start.py demo --livekit", "python3 start.py test -k stream". Any other command of
-avatarkit-rtc may stand in demo's place.
+Both use the virtual environment .venv beside this file, made if it is not there. What follows the first word
+goes to avatarkit-rtc or to pytest: "python3 start.py demo --livekit", "python3 start.py test -k stream". Any other
+command of avatarkit-rtc may stand in demo's place.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def main(arguments: list[str]) -> int:
         except (subprocess.CalledProcessError, OSError):
             sys.exit("no virtual environment can be made; on Debian and Ubuntu: apt install python3-venv")
     extra = "test" if what == "test" else "cli"
-    install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-e", f"{ROOT}[{extra}]"]
+    install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install += ["-e", f"{ROOT}[{extra}]"]
     print(f"installing avatarkit-rtc[{extra}] into {ENVIRONMENT}", file=sys.stderr, flush=True)
     if subprocess.run(install, check=False).returncode:
         sys.exit("the installation failed, see above")

@@ -1,7 +1,7 @@
 """Lip sync measured from outside: ``python -m bench.lipsync``.
 
-A stand-in avatar opens its mouth at the moment of a beep. Its voice is played into a PulseAudio null sink, whose
-monitor tells when each beep was audible; the view tells when the mouth opened. Beside it, in the same room, a
+A stand-in avatar opens its mouth at the moment of a beep. Its voice is played into a null sink of PulseAudio,
+whose monitor tells when each beep was audible; the view tells when the mouth opened. Beside it, in the same room, a
 program that plays the sound as it comes and draws each frame on arrival, as the SDK's examples would.
 """
 
@@ -46,7 +46,7 @@ class Case:
     name: str
     goal_p95_ms: float
     silence_s: tuple[float, ...] = (0.04,)
-    """Silence at the start of each 8 s, in turn; at least a frame: the way to an open mouth begins earlier."""
+    """Silence at the start of each 8 s; at least a frame, as the way to an open mouth begins earlier."""
     audio_delay_ms: int = 40
     hold_every_s: float = 0.0
     """The server is stopped for 150 ms that often."""
