@@ -25,6 +25,8 @@ MOST_HELD = 600
 """Longer than any container may ever become: the sliding minimum has up to 501 entries."""
 
 NEVER_STUCK_S = 1.0
+A_SECOND_AT_LEAST_S = 2.0
+"""The clock may be set back by nearly a second without anyone noticing."""
 STEPS_BACK = [-0.02, -0.4, -5.0, -1000.0]
 STEPS = [*STEPS_BACK, 0.3, 5.0, 1000.0]
 NO_TIMES = [math.nan, math.inf, -math.inf, 1e300]
@@ -266,8 +268,9 @@ class AnyCourseOfASession(Course):
 
     @rule(lead=st.integers(0, 3), count=st.integers(0, 2))
     def a_round_starts(self, lead: int, count: int) -> None:
-        # A start within a second of a round's first frame is that round's own, come late.
-        self.run_until(self.now + 1.1)
+        # A start within a second of a round's first frame, or of the flush of a round that has none yet, is
+        # that round's own.
+        self.run_until(self.now + A_SECOND_AT_LEAST_S)
         for _ in range(lead):
             self.hear(transition(self.FACES[0]))
             self.run_until(self.now + 0.04)
@@ -306,7 +309,7 @@ class AnyCourseOfASession(Course):
         if not hasattr(self, "playout"):
             return
         self.bad_time = None
-        self.run_until(self.now + 1.1)
+        self.run_until(self.now + A_SECOND_AT_LEAST_S)
         before = len(self.poses)
         self.hear(self.packet(0, start=True))
         for seq in range(1, 26):
