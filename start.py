@@ -4,9 +4,9 @@
     python3 start.py demo       installs the package, then runs "avatarkit-rtc demo"
     python3 start.py test       installs it with its test tools, then runs all tests
 
-Both use the virtual environment .venv beside this file, made if it is not there. What follows the first word
-goes to avatarkit-rtc or to pytest: "python3 start.py demo --livekit", "python3 start.py test -k stream". Any other
-command of avatarkit-rtc may stand in demo's place.
+Both use the virtual environment .venv beside this file, made if it is not there. What follows the first
+word goes to avatarkit-rtc or to pytest: "python3 start.py demo --livekit", "python3 start.py test -k
+stream". Any other command of avatarkit-rtc may stand in demo's place.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Lip sync measured from outside: ``python -m bench.lipsync``.
 
-A stand-in avatar opens its mouth at the moment of a beep. Its voice is played into a null sink of PulseAudio,
-whose monitor tells when each beep was audible; the view tells when the mouth opened. Beside it, in the same room, a
-program that plays the sound as it comes and draws each frame on arrival, as the SDK's examples would.
+A stand-in avatar opens its mouth at the moment of a beep. Its voice is played into a null sink of
+PulseAudio, whose monitor tells when each beep was audible; the view tells when the mouth opened. Beside it,
+in the same room, a program that plays the sound as it comes and draws each frame on arrival, as the SDK's
+examples would.
 """
 
 from __future__ import annotations
