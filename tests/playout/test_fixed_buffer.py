@@ -101,3 +101,21 @@ def test_a_clock_that_is_set_back_goes_on() -> None:
     play(made, [(1000 + 0.04 * n, n, face(n)) for n in range(10)], 1001.0)
     shown = play(made, [(10 + 0.04 * n, n, face(n)) for n in range(10, 20)], 11.5)
     assert positions(pose for _, pose in shown) == list(range(10, 20))
+
+
+def test_a_late_pop_shows_what_is_due_by_then_and_drops_the_rest() -> None:
+    made = buffer(0.1)
+    for n in range(6):
+        made.push(n, face(n), 10.0 + 0.04 * n)
+    pose = made.pop(10.1 + 0.04 * 3 + 0.001)
+    assert pose is not None
+    assert pose.position == 3
+    assert made.counters.late == 3
+    assert len(made) == 2
+
+
+def test_frames_that_wait_when_the_clock_is_set_back_are_shown_all_the_same() -> None:
+    made = buffer(0.1)
+    made.push(0, face(0), 1000.0)
+    assert made.pop(10.0) is None
+    assert made.next_deadline() == pytest.approx(10.1)

@@ -198,3 +198,13 @@ def test_only_the_reference_shows_its_start_transition_of_8_frames_whole(strateg
     steps = np.diff([float(pose.frame.values[0]) for pose in way])
     assert max(steps) < 0.25
     assert way[-1].frame.values[0] == pytest.approx(1.0, abs=0.06)
+
+
+def test_a_clock_that_is_set_back_goes_on() -> None:
+    made = buffer()
+    made.push(0, face(0), 1000.0)
+    assert made.pop(500.0) is None  # not started
+    made.push(1, face(1), 500.04)
+    assert made.pop(10.0) is not None
+    assert made.next_deadline() == pytest.approx(10.04)
+    assert positions(pose for _, pose in play(made, [(10.05, 2, face(2))], 10.2)) == [1, 2]

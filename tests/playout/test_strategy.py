@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from avatarkit_rtc.playout import Playout, PlayoutOptions
+from avatarkit_rtc.playout.adaptive_delay import AdaptiveDelay
 from avatarkit_rtc.playout.delay import QuantileDelay
 from avatarkit_rtc.playout.strategy import PRESETS, STRATEGIES, make_strategy
 from tests.support.frames import face, play
@@ -83,3 +84,14 @@ def test_unknown_names_are_refused_with_the_ones_there_are() -> None:
 def test_caps_out_of_range_are_refused(ms: float) -> None:
     with pytest.raises(ValueError, match="max_buffer_delay_ms"):
         PlayoutOptions(max_buffer_delay_ms=ms)
+
+
+def test_packets_between_the_rounds_tell_the_strategy_of_stalls() -> None:
+    playout, now = Playout(), 100.0
+    for _ in range(6):
+        for _ in range(240):
+            playout.clock_packet(now)
+            now += 0.04
+        now += 0.3
+    assert isinstance(playout.strategy.estimator, AdaptiveDelay)
+    assert playout.strategy.estimator.stall_period_s == pytest.approx(9.9, abs=0.1)
