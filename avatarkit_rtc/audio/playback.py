@@ -54,6 +54,7 @@ class Playback:
         self.sample_rate = sample_rate
         self.target = round(sample_rate * target_s)
         self._begin = self.target + sample_rate // 100
+        self._most = self._begin + sample_rate // 50  # blocks that are written may be as long as 20 ms
         self.ring = SampleRing(round(sample_rate * max_s), channels, start=start)
         self.audible = AudibleTime(sample_rate)
         self.muted = False
@@ -87,7 +88,7 @@ class Playback:
             self._count_gap()
         position: int | None = None
         if self.playing:
-            if stalled:
+            if stalled and ring.depth > self._most:
                 self.trimmed += ring.skip_to_newest(self._begin)
             position = ring.read_position
             got = ring.read_into(out)

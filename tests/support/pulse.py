@@ -82,6 +82,21 @@ class PulseServer:
         require("pulseaudio", "pactl", "parec", "pacat")
         # A socket's path must be short, which a test's own temporary folder is not.
         self._directory = Path(tempfile.mkdtemp(prefix="pulse-"))
+        self._launch()
+
+    def kill(self) -> None:
+        """End the daemon at once, as if it had crashed; :meth:`revive` starts another at the same place."""
+        if self._daemon is not None:
+            self._daemon.kill()
+            self._daemon.wait()
+            self._daemon = None
+
+    def revive(self) -> None:
+        """Start the daemon again after :meth:`kill`; programs find it where the one before was."""
+        (self.directory / "native").unlink(missing_ok=True)
+        self._launch()
+
+    def _launch(self) -> None:
         arguments = ["-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--disable-shm=yes"]
         arguments += ["--high-priority=no", "--realtime=no", "--log-target=stderr"]
         arguments += [
@@ -96,7 +111,11 @@ class PulseServer:
             )
         self._wait_until_ready()
         for sink in self.sinks:
-            self._spawn("pacat", "--raw", "--latency-msec=10", f"--device={sink}", "/dev/zero")
+            self.keep_busy(sink)
+
+    def keep_busy(self, sink: str) -> None:
+        """Play silence to ``sink``, so that it never falls asleep."""
+        self._spawn("pacat", "--raw", "--latency-msec=10", f"--device={sink}", "/dev/zero")
 
     def stop(self) -> None:
         """Stop the daemon and everything that was started with it. More than once is fine."""
@@ -118,6 +137,13 @@ class PulseServer:
     def load_sink(self, name: str) -> int:
         """Add a null sink; returns the number of its module, for :meth:`unload`."""
         return int(self.pactl("load-module", "module-null-sink", f"sink_name={name}", f"rate={RATE}"))
+
+    def module_of(self, sink: str) -> int:
+        """Number of the module that ``sink`` comes from."""
+        modules = [line.split("\t") for line in self.pactl("list", "short", "modules").splitlines()]
+        return next(
+            int(number) for number, _, arguments, *_ in modules if f"sink_name={sink} " in f"{arguments} "
+        )
 
     def unload(self, module: int) -> None:
         """Take a module away, as if a device were unplugged."""

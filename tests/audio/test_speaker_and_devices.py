@@ -1,0 +1,236 @@
+"""The speaker where simulated devices are busy, know one rate only, go, come back and change places."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from avatarkit_rtc.audio import AudioBlock, NullSpeaker, Speaker, open_speaker
+from avatarkit_rtc.audio import keeper as keeper_module
+from avatarkit_rtc.audio.streams import refresh_devices
+from avatarkit_rtc.events import AudioDeviceChange
+from tests.support.fake_sound import Card, FakeSound
+from tests.support.pulse import peak_frequency, tone
+
+LOST, BACK, MOVED = AudioDeviceChange.LOST, AudioDeviceChange.BACK, AudioDeviceChange.MOVED
+
+
+class Playing:
+    """A speaker and what is said about its device."""
+
+    def __init__(self, spec: str | None) -> None:
+        self.told: list[tuple[AudioDeviceChange, str]] = []
+        self.speaker = Speaker(spec, on_event=lambda change, message: self.told.append((change, message)))
+        self.speaker.start()
+
+    def changes(self) -> list[AudioDeviceChange]:
+        return [change for change, _ in self.told]
+
+
+@contextmanager
+def playing(spec: str | None = None) -> Iterator[Playing]:
+    made = Playing(spec)
+    try:
+        yield made
+    finally:
+        made.speaker.close()
+
+
+def wait(condition: Callable[[], object], what: str, timeout: float = 8.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"timed out: {what}"
+        time.sleep(0.01)
+
+
+def write(speaker: Speaker, seconds: float, rate: int = 48000) -> None:
+    """A tone in blocks of 20 ms, in real time."""
+    sound, step, due = tone(441, seconds, rate=rate)[:, np.newaxis], rate // 50, time.monotonic()
+    for at in range(0, len(sound), step):
+        speaker.write(AudioBlock(sound[at : at + step], rate, due))
+        due += 0.02
+        time.sleep(max(0.0, due - time.monotonic()))
+
+
+async def test_a_busy_device_gives_a_null_speaker_and_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    FakeSound([Card("USB", busy=True)]).install(monkeypatch)
+    speaker, problem = await open_speaker()
+    assert isinstance(speaker, NullSpeaker)
+    assert problem is not None
+    assert "'USB' (Fake) cannot be opened" in problem
+    assert "Device unavailable" in problem
+    assert "close the program that uses it" in problem
+
+
+async def test_no_device_at_all_gives_a_null_speaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeSound([]).install(monkeypatch)
+    speaker, problem = await open_speaker()
+    assert isinstance(speaker, NullSpeaker)
+    assert problem is not None
+    assert problem.startswith("no sound output device: connect a speaker")
+
+
+@pytest.mark.parametrize("rate", [48000, 16000])
+def test_a_device_of_another_rate_gets_its_own(monkeypatch: pytest.MonkeyPatch, rate: int) -> None:
+    sound = FakeSound([Card("CD only", rates=(44100,))]).install(monkeypatch)
+    with playing() as played:
+        write(played.speaker, 0.6, rate)
+        stats = played.speaker.stats()
+    assert stats.sample_rate == 44100
+    assert stats.underruns == 0
+    heard = np.concatenate(sound.streams[0].played)[:, 0]
+    loud = np.flatnonzero(np.abs(heard.astype(int)) > 1000)
+    assert peak_frequency(heard[loud[0] : loud[0] + 8820], 44100) == pytest.approx(441, abs=3)
+
+
+def test_it_comes_back_by_name_although_its_number_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    usb = Card("USB")
+    sound = FakeSound([Card("HDMI"), usb]).install(monkeypatch)
+    with playing("USB") as played:
+        write(played.speaker, 0.3)
+        before = played.speaker.write_position
+        usb.plugged = False
+        wait(lambda: played.changes() == [LOST], "the loss")
+        assert played.speaker.write(AudioBlock(np.zeros((480, 1), np.int16), 48000, 0.0)) is None
+        assert played.speaker.write_position is None
+        assert not played.speaker.stats().active
+        assert played.speaker.stats().unheard_ms == pytest.approx(10)
+        sound.cards = [usb, Card("HDMI")]
+        usb.plugged = True
+        wait(lambda: played.changes() == [LOST, BACK], "the return")
+        assert sound.open_streams()[0].card is usb
+        after = played.speaker.write_position
+        assert after is not None
+        assert before is not None
+        assert after >= before  # positions are never used twice
+        write(played.speaker, 0.3)
+        assert played.speaker.stats().playing
+        assert played.speaker.stats().reopened == 1
+        assert played.speaker.stats().played_ms > 300
+    assert sound.open_streams() == []
+
+
+def test_without_it_the_default_device_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper_module, "_DEFAULT_AFTER_S", 0.5)
+    usb = Card("USB")
+    sound = FakeSound([Card("HDMI"), usb]).install(monkeypatch)
+    with playing("usb") as played:
+        usb.plugged = False
+        wait(lambda: played.changes() == [LOST, MOVED], "the move")
+        assert sound.open_streams()[0].card.name == "HDMI"
+        assert "USB, Fake did not come back; HDMI, Fake" in played.told[1][1]
+
+
+def test_a_new_default_device_is_used_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    hdmi = Card("HDMI")
+    FakeSound([hdmi, Card("USB")]).install(monkeypatch)
+    with playing() as played:
+        hdmi.plugged = False
+        wait(lambda: len(played.told) == 2, "the change")
+        assert played.changes() == [LOST, AudioDeviceChange.DEFAULT_CHANGED]
+        assert played.speaker.stats().device == "USB"
+
+
+def test_one_that_stays_away_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper_module, "_SAY_AFTER_S", 0.3)
+    card = Card("USB")
+    sound = FakeSound([card]).install(monkeypatch)
+    with playing() as played:
+        card.plugged = False
+        wait(lambda: AudioDeviceChange.UNAVAILABLE in played.changes(), "the notice")
+        restarts = sound.restarts
+        wait(lambda: sound.restarts > restarts + 1, "more attempts")
+        assert played.changes() == [LOST, AudioDeviceChange.UNAVAILABLE]
+        assert "no sound output device" in played.told[1][1]
+        card.plugged = True
+        wait(lambda: played.changes()[-1] is BACK, "the return")
+
+
+def test_a_handler_may_close_the_speaker_and_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Card("USB")
+    sound = FakeSound([card]).install(monkeypatch)
+    told: list[str] = []
+
+    def handler(change: AudioDeviceChange, message: str) -> None:
+        told.append(message)
+        if change is BACK:
+            speaker.close()
+        raise RuntimeError("handler")
+
+    speaker = Speaker(on_event=handler)
+    speaker.start()
+    card.plugged = False
+    wait(lambda: len(told) == 1, "the loss")
+    card.plugged = True
+    wait(lambda: len(told) == 2, "the return")
+    wait(lambda: not sound.open_streams(), "the close")
+    speaker.close()
+
+
+def test_closing_while_the_device_is_away_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Card("USB")
+    sound = FakeSound([card]).install(monkeypatch)
+    with playing() as played:
+        card.plugged = False
+        wait(lambda: played.changes() == [LOST], "the loss")
+    restarts = sound.restarts
+    card.plugged = True
+    time.sleep(0.7)
+    assert sound.restarts == restarts
+    assert sound.open_streams() == []
+
+
+def test_no_open_stream_of_anybody_is_ended_by_looking_for_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeSound([Card("USB")]).install(monkeypatch)
+    assert refresh_devices()
+    with playing():
+        assert not refresh_devices()
+    assert refresh_devices()
+
+
+def test_mute_outlives_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Card("USB")
+    sound = FakeSound([card]).install(monkeypatch)
+    with playing() as played:
+        played.speaker.muted = True
+        card.plugged = False
+        wait(lambda: played.changes() == [LOST], "the loss")
+        card.plugged = True
+        wait(lambda: played.changes() == [LOST, BACK], "the return")
+        write(played.speaker, 0.3)
+        assert played.speaker.stats().playing
+    assert not any(block.any() for stream in sound.streams for block in stream.played)
+
+
+def test_it_tells_when_a_sample_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeSound([Card("USB")]).install(monkeypatch)
+    with playing() as played:
+        speaker = played.speaker
+        assert speaker.audible_at(0) is None
+        write(speaker, 0.4)
+        position = speaker.write_position
+        assert position is not None
+        written, now = speaker.write(AudioBlock(np.ones((960, 1), np.int16), 48000, 0.0)), time.monotonic()
+        assert written is not None
+        heard = speaker.audible_at(written)
+        assert heard is not None
+        assert written == pytest.approx(position + 20, abs=30)  # the resampler holds some samples back
+        # The ring and the card's own 20 ms.
+        assert 0.02 < heard - now < 0.25
+        assert speaker.queue_s == pytest.approx(heard - now + 0.02, abs=0.03)
+    assert speaker.audible_at(written) is None
+    assert speaker.queue_s == 0.0
+
+
+def test_nothing_is_known_of_a_null_speaker() -> None:
+    speaker = NullSpeaker()
+    assert speaker.write(AudioBlock(np.ones((960, 1), np.int16), 48000, 0.0)) is None
+    assert speaker.audible_at(0) is None
+    assert speaker.write_position is None
+    assert speaker.queue_s == 0.0

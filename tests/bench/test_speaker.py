@@ -1,0 +1,67 @@
+"""``bench.speaker``: short forms. What a busy machine decides is not judged; what is ours is."""
+
+from __future__ import annotations
+
+import ctypes.util
+
+import numpy as np
+import pytest
+
+from bench import speaker
+from bench.report import Figure
+from tests.support.pulse import tone
+from tests.support.system import missing
+
+
+@pytest.fixture(scope="module")
+def portaudio() -> None:
+    if ctypes.util.find_library("portaudio") is None:
+        missing("needs the PortAudio library (libportaudio2)")
+
+
+def by_name(figures: list[Figure]) -> dict[str, Figure]:
+    return {figure.name: figure for figure in figures}
+
+
+def test_playing_and_hogs(portaudio: None) -> None:
+    figures = by_name(speaker.steady(1.0))
+    assert figures["gaps heard"].goal == 0
+    assert figures["callback, processor time, 99 %"].value < 1.0
+    assert "gaps heard beside 20 ms hogs at 50 %" in figures
+
+
+def test_flush_is_silence_soon(portaudio: None) -> None:
+    figures = by_name(speaker.flushing(1))
+    assert figures["flush() to an empty ring, longest"].value < 50
+    assert figures["what the ring held then"].value == 0
+    assert figures["flush() to silence at the sink, longest"].value < 500
+
+
+def test_sound_is_back_after_the_device_was_gone(portaudio: None) -> None:
+    figures = by_name(speaker.hot_plug(2))
+    assert figures["longest"].value < 6
+    assert figures["returns without the events lost and back"].value == 0
+    assert figures["returns that the process did not live to see"].value == 0
+    assert figures["exit code of the process"].value == 0
+
+
+@pytest.mark.parametrize("ppm", [1000, -1000])
+def test_a_card_with_another_clock(ppm: float) -> None:
+    run = speaker.Simulated(ppm).run(120)
+    assert run.underruns == 0
+    assert run.worst_s < 0.010
+    assert 0 <= run.held_samples <= 200
+
+
+def test_no_memory_grows() -> None:
+    assert speaker.growth(0.5).value < 64
+
+
+def test_gaps_are_found_where_they_are() -> None:
+    sound = tone(440, 1.0, level=0.3)
+    assert speaker.gaps(sound) == []
+    sound[10000:10480] = 0
+    sound[30000:30960] = 0
+    assert speaker.gaps(np.concatenate([np.zeros(5000, np.int16), sound])) == pytest.approx(
+        [0.01, 0.02], abs=0.001
+    )

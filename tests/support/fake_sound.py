@@ -1,0 +1,147 @@
+"""Sound cards that exist only in this process: what PortAudio does, without a sound system.
+
+For what no sound server can be made to do at will: devices that are busy, know one rate only, change places.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+PERIOD_S = 0.01
+
+
+class PortAudioError(Exception):
+    """As sounddevice's: words and a number."""
+
+
+@dataclass
+class Card:
+    """One device. Plugging and pulling takes effect as with PortAudio: the list is made anew by a restart."""
+
+    name: str
+    rates: tuple[int, ...] = (48000,)
+    channels: int = 2
+    busy: bool = False
+    plugged: bool = True
+
+
+class Stream:
+    """An output stream; a thread calls back each 10 ms."""
+
+    closed = True
+
+    def __init__(
+        self,
+        *,
+        device: int,
+        samplerate: int,
+        channels: int,
+        blocksize: int,
+        callback: Callable[..., None],
+        finished_callback: Callable[[], None],
+        **_: Any,
+    ) -> None:
+        sound = FakeSound.now
+        self.card = sound.listed[device]
+        if self.card.busy or not self.card.plugged:
+            raise PortAudioError("Error opening OutputStream: Device unavailable", -9985)
+        if samplerate not in self.card.rates:
+            raise PortAudioError("Error opening OutputStream: Invalid sample rate", -9997)
+        if channels > self.card.channels:
+            raise PortAudioError("Error opening OutputStream: Invalid number of channels", -9998)
+        self.samplerate, self.channels, self.latency = samplerate, channels, 0.02
+        self._size, self._callback, self._finished = blocksize, callback, finished_callback
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.played: list[np.ndarray[Any, np.dtype[np.int16]]] = []
+        self.closed = False
+        sound.streams.append(self)
+
+    @property
+    def active(self) -> bool:
+        return self._thread.is_alive() and not self._stop.is_set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        when = SimpleNamespace(outputBufferDacTime=0.0, currentTime=0.0)
+        due = time.monotonic()
+        while not self._stop.wait(max(0.0, due - time.monotonic())) and self.card.plugged:
+            due += PERIOD_S
+            when.currentTime = time.monotonic()
+            when.outputBufferDacTime = when.currentTime + self.latency
+            out = np.full((self._size, self.channels), 99, np.int16)
+            self._callback(out, self._size, when, None)
+            self.played.append(out)
+        self._finished()
+
+    def abort(self, ignore_errors: bool = True) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def close(self, ignore_errors: bool = True) -> None:
+        self.abort()
+        self.closed = True
+
+
+@dataclass
+class FakeSound:
+    """The cards there are; the first one that is plugged in is the default."""
+
+    cards: list[Card]
+    listed: list[Card] = field(default_factory=list)
+    streams: list[Stream] = field(default_factory=list)
+    restarts: int = 0
+
+    now: Any = None  # the one in use
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> FakeSound:
+        """Put it in sounddevice's place until the test ends."""
+        module: Any = ModuleType("sounddevice")
+        module.PortAudioError, module.OutputStream, module._StreamBase = PortAudioError, Stream, Stream
+        module.query_hostapis = lambda: [{"name": "Fake"}]
+        module.query_devices = self._query
+        module._terminate = lambda: None
+        module._initialize = self._restart
+        monkeypatch.setitem(sys.modules, "sounddevice", module)
+        monkeypatch.setattr(FakeSound, "now", self)
+        self._restart()
+        return self
+
+    def _restart(self) -> None:
+        assert all(stream.closed for stream in self.streams), "a restart would have ended an open stream"
+        self.listed = [card for card in self.cards if card.plugged]
+        self.restarts += 1
+
+    def _query(self, kind: str | None = None) -> Any:
+        devices = [
+            {
+                "index": index,
+                "name": card.name,
+                "hostapi": 0,
+                "max_input_channels": 0,
+                "max_output_channels": card.channels,
+                "default_samplerate": float(card.rates[0]),
+            }
+            for index, card in enumerate(self.listed)
+        ]
+        if kind is None:
+            return devices
+        if not devices or kind == "input":
+            raise PortAudioError("no such device")
+        return devices[0]
+
+    def open_streams(self) -> list[Stream]:
+        """The streams that are open."""
+        return [stream for stream in self.streams if not stream.closed]
