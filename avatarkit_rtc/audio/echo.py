@@ -25,6 +25,8 @@ PROCESSING_RATE: Final = 48000
 _BLOCK: Final = PROCESSING_RATE // 100
 _SILENT_AFTER_S: Final = 0.1
 """Nothing played for this long: the speaker is silent. Shorter gaps are the event loop's jitter."""
+_MOST_LEAD: Final = 30
+"""Blocks played after the newest one of the microphone that the canceller is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class EchoCanceller:
         self._rest: Samples = np.empty((0, 1), np.int16)
         self._last_played = -1.0
         self._owed = 0
+        self._lead = _MOST_LEAD  # nothing is told before the microphone's first block
         self._silence: Samples = np.zeros((_BLOCK, 1), np.int16)
 
     def played(self, block: AudioBlock) -> None:
@@ -98,7 +101,10 @@ class EchoCanceller:
             samples = np.concatenate([self._rest, samples])
         whole = len(samples) - len(samples) % _BLOCK
         for start in range(0, whole, _BLOCK):
-            self._reverse(samples[start : start + _BLOCK])
+            # Told more and more while the microphone is stuck, the canceller would fall out of step.
+            if self._lead < _MOST_LEAD:
+                self._lead += 1
+                self._reverse(samples[start : start + _BLOCK])
         self._rest = samples[whole:].copy()
 
     def process(self, block: AudioBlock) -> AudioBlock:
@@ -114,6 +120,7 @@ class EchoCanceller:
                 f"not {block.samples.shape} at {block.sample_rate} Hz"
             )
         if self.processing.echo_cancellation:
+            self._lead = 0
             self._keep_in_step()
         frame = self._frame(bytearray(block.samples.tobytes()), PROCESSING_RATE, 1, _BLOCK)
         self._module.process_stream(frame)
