@@ -31,6 +31,12 @@ class MicrophoneStats:
     muted: bool
     losses: int
     """Times the device was lost since publishing began."""
+    blocks_recorded: int
+    """Blocks of 10 ms that the device brought, those of lost devices included."""
+    blocks_dropped: int
+    """Blocks dropped here because the event loop was late."""
+    overflows: int
+    """Times the system lost sound before it came here."""
 
 
 class PlayerMicrophone:
@@ -71,7 +77,16 @@ class PlayerMicrophone:
         """A snapshot; None while no microphone is open."""
         if self._source is None:
             return None
-        return MicrophoneStats(self._source.device, self.muted, self._source.losses)
+        source = self._source
+        counters = source.counters()
+        return MicrophoneStats(
+            device=source.device,
+            muted=self.muted,
+            losses=source.losses,
+            blocks_recorded=counters.recorded,
+            blocks_dropped=counters.dropped,
+            overflows=counters.overflows,
+        )
 
     async def open(self, device: int | str | None, *, or_silence: bool = False) -> LiveMicrophone:
         """Open ``device``, to be published.

@@ -288,6 +288,7 @@ class FakeMicrophone:
     """10 ms of sound each 10 ms, until closed; raises when the device goes."""
 
     device = "fake"
+    recorded = dropped = overflows = 0
     active = True
     stalled_s = 0.0
 

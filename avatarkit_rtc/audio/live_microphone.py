@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,17 @@ _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 1.0
 _FIRST_SOUND_S: Final = 3.0
 """Longest wait for the first sound of a device that has come back (sound servers take a second or two)."""
+
+
+class RecordingCounters(NamedTuple):
+    """What came of a recording."""
+
+    recorded: int = 0
+    """Blocks of 10 ms that the device brought."""
+    dropped: int = 0
+    """Blocks dropped because the reader was late."""
+    overflows: int = 0
+    """Times the system lost sound before it came here."""
 
 
 class NullMicrophone:
@@ -51,6 +62,8 @@ class NullMicrophone:
             raise StopAsyncIteration
         self._due += 0.01
         return AudioBlock(np.zeros((480, 1), np.int16), 48000, self._due - 0.01)
+
+    recorded = dropped = overflows = 0
 
     def discard(self) -> None:
         """Nothing is held."""
@@ -96,6 +109,7 @@ class LiveMicrophone:
         self._reopener: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Future[None]] = set()
         self._losses = 0
+        self._before = RecordingCounters()
 
     @property
     def device(self) -> str | None:
@@ -116,6 +130,13 @@ class LiveMicrophone:
     def losses(self) -> int:
         """Times the device was lost."""
         return self._losses
+
+    def counters(self) -> RecordingCounters:
+        """Since the start, of all devices together."""
+        now, before = self._microphone, self._before
+        return RecordingCounters(
+            before.recorded + now.recorded, before.dropped + now.dropped, before.overflows + now.overflows
+        )
 
     async def start(self, *, or_silence: bool = False) -> str | None:
         """Open the device. Once only.
@@ -200,10 +221,12 @@ class LiveMicrophone:
         raise StopAsyncIteration
 
     def _take(self, opened: Microphone) -> None:
+        self._before = self.counters()
         self._microphone = opened
         self._name = opened.device
 
     def _lost(self, reason: str) -> None:
+        self._before = self.counters()
         gone, self._microphone = self._microphone, NullMicrophone()
         self._losses += 1
         self._reopener = asyncio.create_task(self._reopen(gone), name="microphone back")

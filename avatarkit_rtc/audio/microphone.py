@@ -99,6 +99,11 @@ class Microphone:
         return self._opened is not None and not self._finished
 
     @property
+    def recorded(self) -> int:
+        """Blocks of 10 ms that the device brought."""
+        return self._ring.write_position // self._block
+
+    @property
     def dropped(self) -> int:
         """Blocks of 10 ms lost because the reader was late (rounded up)."""
         return -(-self._ring.dropped // self._block)

@@ -20,6 +20,7 @@ class Device:
     """One opening of a device; its blocks carry its number."""
 
     active = True
+    recorded, dropped, overflows = 10, 2, 1
 
     def __init__(self, name: str, number: int, *, mute: bool = False) -> None:
         self.device, self.number = name, number
@@ -132,6 +133,7 @@ async def test_a_lost_device_is_opened_again_by_name(devices: Devices) -> None:
     assert devices.opened[0].closed
     assert reader.events == ["lost: desk is gone", "back: desk"]
     assert (reader.microphone.device, reader.microphone.losses) == ("desk", 1)
+    assert reader.microphone.counters() == (20, 4, 2), "of both"
     await reader.end()
     assert devices.opened[1].closed
 
