@@ -1,8 +1,8 @@
 """Plays the avatar of a room and prints, as JSON, when its mouth opened: the side of ``bench.lipsync`` that
 looks.
 
-``following`` plays as the package does; ``on-arrival`` plays the sound as it comes and draws each frame when it
-comes, as the SDK's examples would.
+``following`` plays as the package does; ``on-arrival`` plays the sound as it comes and draws each frame when
+it comes, as the SDK's examples would.
 """
 
 from __future__ import annotations
