@@ -197,17 +197,17 @@ async def test_the_avatar_is_killed_in_the_middle_of_a_sentence(
             await asyncio.to_thread(avatar.kill)
             last = time.monotonic()
             await until(lambda: played.record.count("stalled") == 1, "the stall")
-            # The kill itself takes a moment, in which the last packets come.
-            assert 2.9 <= played.record.times("stalled")[0] - last <= 3.6
+            # Since the last packet: the kill itself takes a moment, and a busy machine another.
+            assert 3.0 <= played.record.payloads("stalled")[0].silence_s <= 3.5
             avatar.start()
             assert played.record.payloads("stalled")[0].round == 1
-            await until(lambda: player.is_connected and played.record.count("connected") == 2, "the rejoin")
+            await until(lambda: player.is_connected and played.record.count("connected") >= 2, "the rejoin")
             assert any(pose.kind == "idle" for pose in played.view.poses if pose.t > last)
             await until(lambda: len(played.shown_rounds) > 1, "the next round", 30)
             rounds = len(played.view.spoken)
             await until(lambda: len(played.view.spoken) > rounds + 25, "its frames")
-            # Should the new avatar have taken more than 3 s to start, there was one more rejoin.
-            assert played.record.count("stalled") <= 2
+            # For each 3 s that the new avatar takes to start there is one more rejoin.
+            assert played.record.count("stalled") <= 4
             assert played.record.count("error") == 0
 
 
