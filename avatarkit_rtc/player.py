@@ -246,7 +246,8 @@ class AvatarPlayer:
         Args:
             source: a path (WAV; other formats with the ``record`` extra); a numpy array, shape (n,) or (n,
                 channels), int16 or float; bytes of 16-bit PCM; an async iterator of any of these or of
-                AudioBlock; a ``PushSource``; or a ready ``livekit.rtc.LocalAudioTrack``.
+                AudioBlock; a ``PushSource``; an ``AudioDevice`` of ``list_devices()``, recorded as it is; or
+                a ready ``livekit.rtc.LocalAudioTrack``.
             sample_rate: samples per second of arrays and bytes.
             channels: channels of bytes.
 

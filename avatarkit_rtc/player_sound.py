@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats
-from avatarkit_rtc.errors import PublishError
+from avatarkit_rtc.errors import AudioDeviceError, PublishError
 from avatarkit_rtc.events import AudioDeviceChange, AudioDeviceChanged, AudioNotice, ConnectionState
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.player_microphone import MicrophoneStats, PlayerMicrophone
@@ -234,9 +234,12 @@ class PlayerSound:
 
         Raises:
             ConfigurationError: the source is none.
+            AudioDeviceError: the source is a device that does not open.
             NotConnectedError: not connected.
             PublishError: something is published already, or the room refused the track.
         """
+        from avatarkit_rtc.audio.devices import AudioDevice
+        from avatarkit_rtc.audio.live_microphone import LiveMicrophone
         from avatarkit_rtc.audio.sources import is_native_track
 
         await self._forget_finished(CUSTOM_TRACK)
@@ -246,8 +249,16 @@ class PlayerSound:
                 await publication.start()
                 self._published[CUSTOM_TRACK] = publication
             else:
-                await self._publish(CUSTOM_TRACK, source, sample_rate=sample_rate, channels=channels)
+                form: dict[str, Any] = {"sample_rate": sample_rate, "channels": channels}
+                if isinstance(source, AudioDevice):
+                    live = LiveMicrophone(source.index, on_lost=self._input_lost)
+                    await live.start()
+                    source, form = live, {"owns_source": True}
+                await self._publish(CUSTOM_TRACK, source, **form)
             self._emit("audio-published", CUSTOM_TRACK)
+
+    def _input_lost(self, reason: str) -> None:
+        self._emit("error", AudioDeviceError(f"{reason}; silence is published until it is back"))
 
     async def unpublish(self) -> None:
         """Take back what :meth:`publish` published; its source is not closed."""

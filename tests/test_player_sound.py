@@ -491,3 +491,24 @@ async def test_half_duplex_silences_the_microphone_while_the_avatar_is_heard(
     await until(lambda: not uplink.blocks[-1].samples.any(), "silence")
     await until(lambda: bool(uplink.blocks[-1].samples.any()), "sound after the hang-over")
     await sound.aclose()
+
+
+async def test_an_input_device_is_a_source_and_is_released_with_its_track(
+    microphones: list[FakeMicrophone],
+) -> None:
+    from avatarkit_rtc.audio.devices import AudioDevice
+
+    device = AudioDevice(3, "line", "ALSA", 2, 0, 48000.0, False, False)
+    sounding = Sounding()
+    sound, provider = sounding.sound, sounding.provider
+    with pytest.raises(NotConnectedError):
+        await sound.publish(device, sample_rate=None, channels=None)
+    assert microphones[0].closed
+    await provider.connect(ConnectionConfig())
+    await sound.publish(device, sample_rate=None, channels=None)
+    await until(lambda: provider.uplinks[0].blocks, "sound")
+    assert provider.uplinks[0].blocks[0].samples.all(), "it is not processed"
+    await sound.unpublish()
+    assert microphones[1].closed
+    await sound.aclose()
+    await until(lambda: len(asyncio.all_tasks()) == 1, "all tasks to end")

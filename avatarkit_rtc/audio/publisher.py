@@ -42,6 +42,7 @@ class AudioPublisher:
         sample_rate: int | None = None,
         channels: int | None = None,
         process: Process | None = None,
+        owns_source: bool = False,
         on_error: Callable[[Exception], None] | None = None,
         on_end: Callable[[], None] | None = None,
     ) -> None:
@@ -52,6 +53,7 @@ class AudioPublisher:
             sample_rate: samples per second of arrays and bytes.
             channels: channels of bytes.
             process: applied to each block of 10 ms, mono at 48 kHz, before it is sent; must keep its form.
+            owns_source: the source, which has an ``aclose``, is closed with the publisher.
             on_error: called, on the event loop, when the source or the uplink fails after ``start()``. After
                 an uplink's failure the publisher waits for :meth:`reopen`; after the source's it is finished.
             on_end: called when the source has ended by itself and its last sound has been sent.
@@ -62,6 +64,7 @@ class AudioPublisher:
         self._sample_rate = sample_rate
         self._channels = channels
         self._process = process
+        self._owns_source = owns_source
         self._on_error = on_error
         self._on_end = on_end
         self._reader: SourceReader | None = None
@@ -133,13 +136,16 @@ class AudioPublisher:
             await self._open_uplink(reader)
 
     async def aclose(self) -> None:
-        """Stop and unpublish; the source stays as it is. Never raises; more than once is fine."""
+        """Stop and unpublish; the source stays as it is, unless it is owned. Never raises; more than once is
+        fine."""
         self._closed = True
         async with self._switching:
             await self._stop_pump()
             await self._close_uplink()
             if self._reader is not None:
                 await self._reader.aclose()
+            if self._owns_source:
+                await self._source.aclose()
             self._finished.set()
 
     async def _open_uplink(self, reader: SourceReader) -> None:

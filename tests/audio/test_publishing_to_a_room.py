@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 from livekit import rtc
 
 from avatarkit_rtc.audio import AudioPublisher, PushSource
+from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.providers.base import ConnectionConfig
 from avatarkit_rtc.providers.livekit import LiveKitProvider
 from tests.support.livekit import LiveKitServer
-from tests.support.pulse import peak_frequency, tone
+from tests.support.pulse import audible, peak_frequency, tone
 
 
 class Listener:
@@ -21,18 +23,19 @@ class Listener:
 
     def __init__(self) -> None:
         self.room = rtc.Room()
+        self.heard = np.empty(0, np.int16)
         self._track: asyncio.Queue[rtc.Track] = asyncio.Queue()
         self.room.on("track_subscribed", lambda track, *_: self._track.put_nowait(track))
 
     async def hear(self, seconds: float) -> np.ndarray:
         """That much of what comes after the first loud sample of the next track, shape (n,), 48 kHz."""
         stream = rtc.AudioStream(await self._track.get(), sample_rate=48000, num_channels=1)
-        heard = np.empty(0, np.int16)
+        self.heard = heard = np.empty(0, np.int16)
         try:
             async for event in stream:
                 block = np.frombuffer(event.frame.data, np.int16)
                 if len(heard) or np.abs(block.astype(int)).max() > 3000:
-                    heard = np.concatenate([heard, block])
+                    self.heard = heard = np.concatenate([heard, block])
                 if len(heard) >= seconds * 48000:
                     break
         finally:
@@ -78,3 +81,35 @@ async def test_what_is_published_is_heard_and_heard_again_after_a_reconnect(
         await listener.room.disconnect()
     assert not source.ended
     assert len(errors) <= 1  # the connection that went down under it
+
+
+async def test_audio_ended_comes_after_the_last_sound_has_left(
+    livekit_server: LiveKitServer, join_token: Callable[..., str]
+) -> None:
+    listener = Listener()
+    await listener.room.connect(livekit_server.url, join_token("listener"))
+    player = AvatarPlayer(LiveKitProvider(), play_audio=False)
+    ended = asyncio.Event()
+    player.on("audio-ended", ended.set)
+    try:
+        await player.connect(url=livekit_server.url, token=join_token("user"))
+        silence = np.zeros(24000, np.int16)  # for the listener to subscribe
+        for _ in range(2):
+            ended.clear()
+            hearing = asyncio.create_task(listener.hear(1.2))
+            sound = np.concatenate([silence, tone(500, 0.8), tone(900, 0.2)])
+            await player.publish_audio(sound, sample_rate=48000)
+            await asyncio.wait_for(ended.wait(), 20)
+            await player.unpublish_audio()  # at once: what has not left by now is lost
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(hearing), 1.0)
+            hearing.cancel()
+            await asyncio.wait({hearing})
+            heard = listener.heard
+            last = np.flatnonzero(audible(heard))[-1] + 1
+            end = heard[(last - 12) * 480 : (last - 2) * 480]
+            assert peak_frequency(end) == pytest.approx(900, abs=15)
+            assert last * 480 > 0.93 * 48000
+    finally:
+        await player.disconnect()
+        await listener.room.disconnect()
