@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from avatarkit_rtc.audio.echo import VoiceProcessing
 from avatarkit_rtc.errors import ConfigurationError, ConnectError, RoomNotOwned
 from avatarkit_rtc.motion.frame import MotionFrame
 from avatarkit_rtc.options import AvatarPlayerOptions, LiveKitConnectionConfig, ReconnectPolicy
@@ -17,6 +18,10 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert options.enable_jitter_buffer
     assert options.play_audio
     assert not options.watch_idle
+    assert not options.half_duplex
+    assert options.voice_processing() == VoiceProcessing(True, True, True, True)
+    without = options.replaced({"noise_suppression": False, "echo_cancellation": False})
+    assert without.voice_processing() == VoiceProcessing(False, False, True, True)
     assert options.reconnect_policy() is None
 
 
@@ -38,6 +43,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
         ("idle", "sleepy", "idle"),
         ("auto_reconnect", "yes", "ReconnectPolicy"),
         ("play_audio", 1, "play_audio must be True or False"),
+        ("half_duplex", 1, "half_duplex must be True or False"),
+        ("echo_cancellation", "yes", "echo_cancellation must be True or False"),
         ("watch_idle", "no", "watch_idle must be True or False"),
         ("enable_jitter_buffer", None, "enable_jitter_buffer must be True or False"),
     ],

@@ -2,6 +2,10 @@
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.devices import AudioDevice, find_device, list_devices
+from avatarkit_rtc.audio.echo import EchoCanceller, VoiceProcessing
+from avatarkit_rtc.audio.half_duplex import HalfDuplex
+from avatarkit_rtc.audio.level import Level, LevelMeter
+from avatarkit_rtc.audio.live_microphone import LiveMicrophone, NullMicrophone
 from avatarkit_rtc.audio.microphone import Microphone, open_microphone
 from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats
 from avatarkit_rtc.audio.publisher import AudioPublisher
@@ -15,13 +19,20 @@ __all__ = [
     "AudioDevice",
     "AudioOutput",
     "AudioPublisher",
+    "EchoCanceller",
+    "HalfDuplex",
+    "Level",
+    "LevelMeter",
+    "LiveMicrophone",
     "Microphone",
+    "NullMicrophone",
     "NullSpeaker",
     "PushSource",
     "SampleRing",
     "SourceReader",
     "Speaker",
     "SpeakerStats",
+    "VoiceProcessing",
     "find_device",
     "is_native_track",
     "list_devices",

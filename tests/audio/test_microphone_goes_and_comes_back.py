@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes.util
+import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -77,3 +79,16 @@ def test_the_source_and_the_sound_server_go_and_come_back(pulse: PulseServer) ->
         child.wait_for_count("microphone-back", 2)
         child.wait_for_count("loud 1", 3)
         assert "error" not in child.out
+
+
+def test_a_sound_server_that_hangs_is_noticed(pulse: PulseServer) -> None:
+    env = {**clean_environment(), **pulse.env(source="room.monitor")}
+    with pulse.playing("room", VOICE), Child([sys.executable, "-c", PROGRAM], env=env) as child:
+        child.wait_for("loud 1")
+        os.kill(pulse.pid, signal.SIGSTOP)  # no callback comes, and no stream ends
+        try:
+            child.wait_for("no sound for 0.5 s")
+        finally:
+            os.kill(pulse.pid, signal.SIGCONT)
+        child.wait_for("microphone-back")
+        child.wait_for_count("loud 1", 2)
