@@ -39,7 +39,7 @@ class Speaker:
         channels: int = 1,
         target_ms: float = 60.0,
         max_ms: float = 200.0,
-        latency: str | float = "high",
+        latency: str | float = 0.08,
         on_event: OnEvent | None = None,
     ) -> None:
         """Make a speaker; :meth:`start` opens its device.
@@ -51,8 +51,9 @@ class Speaker:
             channels: 1 or 2; a device without mono gets stereo.
             target_ms: sound held in the ring against a late event loop, in milliseconds (10 … 1000).
             max_ms: depth at which the ring is cut back to the target, in milliseconds.
-            latency: PortAudio's own: ``low``, ``high`` or seconds. ``low`` loses sound when another thread
-                keeps the interpreter busy for 20 ms.
+            latency: PortAudio's own: ``low``, ``high`` or seconds. It is what another thread may keep the
+                interpreter busy for without a gap in the sound: with ``low`` 20 ms are too much, and with
+                ``high`` too on a busy machine.
             on_event: gets what happens to the device, and one line about it; called on a thread of the
                 speaker's.
 
