@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avatarkit_rtc.audio import live_microphone as live_module
 from avatarkit_rtc.audio import microphone as microphone_module
 from avatarkit_rtc.audio import speaker as speaker_module
 from avatarkit_rtc.audio.block import AudioBlock
@@ -323,6 +324,8 @@ def microphones(monkeypatch: pytest.MonkeyPatch) -> list[FakeMicrophone]:
         return opened[-1]
 
     monkeypatch.setattr(microphone_module, "open_microphone", open_microphone)
+    monkeypatch.setattr(live_module, "refresh_devices", lambda: True)
+    monkeypatch.setattr(live_module, "_DEFAULT_AFTER_S", 0.1)
     return opened
 
 

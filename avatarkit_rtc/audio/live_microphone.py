@@ -14,6 +14,7 @@ import numpy as np
 from avatarkit_rtc.audio import microphone as _microphone
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.microphone import Microphone
+from avatarkit_rtc.audio.streams import refresh_devices
 from avatarkit_rtc.errors import AudioDeviceError, AvatarKitError, MissingDependencyError
 
 _log = logging.getLogger("avatarkit_rtc.audio")
@@ -23,6 +24,9 @@ _STALLED_S: Final = 0.5
 """A device that brings nothing for this long, seen at two looks in a row, is gone."""
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 1.0
+_REFRESH_EVERY_S: Final = 3.0
+_DEFAULT_AFTER_S: Final = 2.0
+"""Time for a device to come back by itself, before the default one is taken in its place."""
 _FIRST_SOUND_S: Final = 3.0
 """Longest wait for the first sound of a device that has come back (sound servers take a second or two)."""
 
@@ -80,8 +84,8 @@ class LiveMicrophone:
     """An async iterator of 10 ms blocks that outlives its device.
 
     A device that is lost (unplugged, or silent for half a second because its sound server has gone) is
-    replaced by silence, and opened again as soon as that works: by name, and where that does not exist any
-    more the default device. It stays with the device that it found until that one is lost too or
+    replaced by silence, and opened again as soon as that works: by name, and where that has not come back
+    after 2 s the default device. It stays with the device that it found until that one is lost too or
     :meth:`swap` is called.
     """
 
@@ -245,9 +249,17 @@ class LiveMicrophone:
     async def _reopen(self, gone: Microphone | NullMicrophone | None) -> None:
         if gone is not None:
             await gone.aclose()
-        delay = _FIRST_DELAY_S
+        loop = asyncio.get_running_loop()
+        away_since, delay = loop.time(), _FIRST_DELAY_S
+        refresh_at = away_since + _REFRESH_EVERY_S
         while True:
-            for spec in self._candidates():
+            if loop.time() >= refresh_at:
+                # A device that was not there when PortAudio started is in no list before this. It takes
+                # seconds where a sound server does not answer.
+                with contextlib.suppress(AvatarKitError):
+                    await asyncio.to_thread(refresh_devices)
+                refresh_at = loop.time() + _REFRESH_EVERY_S
+            for spec in self._candidates(loop.time() - away_since):
                 opened = await self._try(spec)
                 if opened is not None:
                     self._take(opened)
@@ -256,10 +268,10 @@ class LiveMicrophone:
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY_S)
 
-    def _candidates(self) -> list[int | str | None]:
+    def _candidates(self, away_s: float) -> list[int | str | None]:
         # An index means another device after devices have come and gone; the name stays.
         wanted = self._name if isinstance(self._spec, int) and self._name else self._spec
-        return [wanted] if wanted is None else [wanted, None]
+        return [wanted] if wanted is None or away_s < _DEFAULT_AFTER_S else [wanted, None]
 
     async def _try(self, spec: int | str | None) -> Microphone | None:
         """The device, once it really brings sound."""

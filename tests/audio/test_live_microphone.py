@@ -86,7 +86,9 @@ class Devices:
 def devices(monkeypatch: pytest.MonkeyPatch) -> Devices:
     devices = Devices()
     monkeypatch.setattr(microphone_module, "open_microphone", devices.open)
+    monkeypatch.setattr(live_module, "refresh_devices", lambda: True)
     monkeypatch.setattr(live_module, "_FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr(live_module, "_DEFAULT_AFTER_S", 0.2)
     monkeypatch.setattr(live_module, "_LONGEST_DELAY_S", 0.05)
     monkeypatch.setattr(live_module, "_FIRST_SOUND_S", 0.1)
     monkeypatch.setattr(live_module, "_WATCH_S", 0.02)
