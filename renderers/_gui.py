@@ -195,7 +195,10 @@ class OwnThreadGui(Gui):
             self._pending.append((work, done, raised))
             self._wake.notify()
         if not done.wait(_CALL_TIMEOUT_S):
-            raise DisplayError("the window system does not answer; is another thread using OpenCV's windows?")
+            raise DisplayError(
+                "the window system does not answer; is another thread using OpenCV's windows, or was PyAV "
+                "(av) imported before OpenCV? Then import cv2 first"
+            )
         if raised:
             raise raised[0]
 

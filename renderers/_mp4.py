@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
+from avatarkit_rtc.pyav import load_av
 from renderers.face import Image
 
 SAMPLE_RATE: Final = 48000
@@ -36,7 +37,7 @@ class Mp4Writer:
     def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
         """Raises MissingDependencyError without PyAV, ConfigurationError if ``path`` cannot be written."""
         try:
-            import av
+            av = load_av()
         except ImportError as error:
             raise MissingDependencyError(
                 f"recording needs PyAV ({error}): pip install 'avatarkit-rtc[record]'"

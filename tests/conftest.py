@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,6 +13,10 @@ from avatarkit_rtc.errors import ServerError
 from avatarkit_rtc.testing.server import LocalServer, build_server, find_server
 from tests.support.livekit import LiveKitServer, external_server, mint_token
 from tests.support.system import missing
+
+# Some tests import PyAV or what imports it; see avatarkit_rtc/pyav.py for why OpenCV has to come first.
+with contextlib.suppress(ImportError):
+    import cv2  # noqa: F401
 
 SERVER_FIXTURES = {"livekit_server", "own_server"}
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from avatarkit_rtc.audio.convert import Samples
 from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
+from avatarkit_rtc.pyav import load_av
 
 _PIECE_S: Final = 0.5
 """Length of one piece of a WAV file, in seconds."""
@@ -86,7 +87,7 @@ def _pcm(data: bytes, width: int) -> Samples:
 
 def _read_av(path: Path, why: str) -> Generator[tuple[Samples, int] | None, None, None]:
     try:
-        import av
+        av = load_av()
     except ImportError as error:
         raise MissingDependencyError(
             f"{path} cannot be read without PyAV ({why}); "

@@ -14,6 +14,7 @@ import typer
 
 from avatarkit_rtc.cli.requirements import opencv_problem
 from avatarkit_rtc.errors import AvatarKitError
+from avatarkit_rtc.pyav import load_av
 
 PACKAGES: Final = ("livekit", "numpy", "protobuf", "pyee", "sounddevice", "opencv-python", "pillow", "av")
 LINUX_OPENCV: Final = "Debian, Ubuntu: apt-get install libgl1 libglib2.0-0"
@@ -109,7 +110,7 @@ def _window() -> tuple[bool, str]:
 
 def _codecs() -> tuple[bool, str]:
     try:
-        import av
+        av = load_av()
     except ImportError:
         return False, "PyAV is missing: pip install 'avatarkit-rtc[record]'"
     missing = []
