@@ -202,7 +202,10 @@ async def test_the_avatar_is_killed_in_the_middle_of_a_sentence(
             avatar.start()
             assert played.record.payloads("stalled")[0].round == 1
             await until(lambda: player.is_connected and played.record.count("connected") >= 2, "the rejoin")
-            assert any(pose.kind == "idle" for pose in played.view.poses if pose.t > last)
+            await until(
+                lambda: any(pose.kind == "idle" for pose in played.view.poses if pose.t > last),
+                "the idle face",
+            )
             await until(lambda: len(played.shown_rounds) > 1, "the next round", 30)
             rounds = len(played.view.spoken)
             await until(lambda: len(played.view.spoken) > rounds + 25, "its frames")
