@@ -7,6 +7,7 @@ import ctypes.util
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -92,3 +93,22 @@ def test_a_sound_server_that_hangs_is_noticed(pulse: PulseServer) -> None:
             os.kill(pulse.pid, signal.SIGCONT)
         child.wait_for("microphone-back")
         child.wait_for_count("loud 1", 2)
+
+
+@pytest.mark.long
+def test_twenty_times_in_a_row(pulse: PulseServer) -> None:
+    env = {**clean_environment(), **pulse.env(source="room.monitor")}
+    with Child([sys.executable, "-c", PROGRAM], env=env) as child:
+        child.wait_for("silent 1")
+        away = []
+        for times in range(1, 21):
+            pulse.unload(pulse.module_of("room"))
+            child.wait_for_count("microphone-lost", times)
+            time.sleep(0.2 * (times % 5))
+            pulse.load_sink("room")
+            pulse.keep_busy("room")
+            start = time.monotonic()
+            child.wait_for_count("microphone-back", times)
+            away.append(time.monotonic() - start)
+        assert "error" not in child.out
+        assert max(away) < 5.0  # a new null sink itself takes up to 2 s to bring its first sound
