@@ -341,6 +341,7 @@ async def test_the_microphone_is_published_until_it_is_stopped(microphones: list
     await until(lambda: (sound.stats().microphone_blocks_sent or 0) > 3, "sound")
     await sound.publish(PushSource(48000), sample_rate=None, channels=None)
     assert [uplink.name for uplink in provider.uplinks] == [MICROPHONE_TRACK, CUSTOM_TRACK]
+    assert [uplink.live for uplink in provider.uplinks] == [True, False]
     await sound.stop_microphone()
     await sound.stop_microphone()
     assert microphones[0].closed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -149,9 +149,10 @@ class AudioPublisher:
             self._finished.set()
 
     async def _open_uplink(self, reader: SourceReader) -> None:
-        uplink = await self._provider.open_uplink(
-            name=self.name, sample_rate=reader.sample_rate, channels=reader.channels
-        )
+        form: dict[str, Any] = {"sample_rate": reader.sample_rate, "channels": reader.channels}
+        if reader.live:
+            form["live"] = True
+        uplink = await self._provider.open_uplink(name=self.name, **form)
         self._uplink = uplink
         if self._closed:  # while the room was answering
             await self._close_uplink()

@@ -79,6 +79,11 @@ class SourceReader:
         self._held: Samples = np.empty((0, channels), np.int16)
         self._ended = False
 
+    @property
+    def live(self) -> bool:
+        """The source is a microphone, whose device is the clock."""
+        return self._live is not None
+
     def resync(self) -> bool:
         """After a pause: of a microphone drop what was said meanwhile; everything else goes on where it was.
 

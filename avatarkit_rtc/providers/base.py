@@ -129,8 +129,14 @@ class Provider(Protocol):
     def get_native_client(self) -> Any:
         """The object of the underlying library (``livekit.rtc.Room``), or None."""
 
-    async def open_uplink(self, *, name: str, sample_rate: int, channels: int) -> AudioUplink:
+    async def open_uplink(
+        self, *, name: str, sample_rate: int, channels: int, live: bool = False
+    ) -> AudioUplink:
         """Publish an audio track named ``name`` and return what takes its sound.
+
+        Args:
+            live: blocks of 10 ms come from a clock of their own (a microphone), so nothing is queued or
+                paced on the way.
 
         Raises:
             NotConnectedError: not connected.

@@ -317,7 +317,9 @@ class LoopbackProvider:
         self._end_audio()
         self._set_state(ConnectionState.DISCONNECTED, DisconnectReason.CLIENT_INITIATED)
 
-    async def open_uplink(self, *, name: str, sample_rate: int, channels: int) -> AudioUplink:
+    async def open_uplink(
+        self, *, name: str, sample_rate: int, channels: int, live: bool = False
+    ) -> AudioUplink:
         """A track whose sound ends up in ``avatar.heard``, in real time.
 
         Raises:

@@ -24,8 +24,8 @@ _KEPT_BLOCKS = 10_000
 class MockUplink:
     """A published track of the user's, as :class:`MockProvider` hands it out."""
 
-    def __init__(self, name: str, sample_rate: int, channels: int) -> None:
-        self.name, self.sample_rate, self.channels = name, sample_rate, channels
+    def __init__(self, name: str, sample_rate: int, channels: int, live: bool = False) -> None:
+        self.name, self.sample_rate, self.channels, self.live = name, sample_rate, channels, live
         self.blocks: deque[AudioBlock] = deque(maxlen=_KEPT_BLOCKS)
         """What was written, newest 10 000 blocks."""
         self.cleared = 0
@@ -217,11 +217,13 @@ class MockProvider:
         """As given, while connected."""
         return self._native_client if self._state is ConnectionState.CONNECTED else None
 
-    async def open_uplink(self, *, name: str, sample_rate: int, channels: int) -> AudioUplink:
+    async def open_uplink(
+        self, *, name: str, sample_rate: int, channels: int, live: bool = False
+    ) -> AudioUplink:
         """A :class:`MockUplink`, also in :attr:`uplinks`."""
         self.calls.append("open_uplink")
         self._check_publish()
-        uplink = MockUplink(name, sample_rate, channels)
+        uplink = MockUplink(name, sample_rate, channels, live)
         self.uplinks.append(uplink)
         return uplink
 
