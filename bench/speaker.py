@@ -277,6 +277,8 @@ class Simulated:
     """Largest distance of the average depth from its target."""
     held_samples: float = 0.0
     """What the resamplers hold back, by their position in the ring."""
+    watch_memory: bool = False
+    grown_bytes: int = 0
 
     def run(self, seconds: float, *, settle_s: float = 10.0) -> Self:
         """Play for so long: blocks of 20 ms, each up to 5 ms late."""
@@ -288,6 +290,9 @@ class Simulated:
         voice = (5000 * np.sin(np.arange(960) * 2 * np.pi / 96)).astype(np.int16)[:, np.newaxis]
         step, written, taken_at = 0.01 / (1 + self.ppm * 1e-6), 0, 0.0
         while (now := written * 0.02 + late.random() * 0.005) < seconds:
+            if self.watch_memory and now > seconds / 2 and not tracemalloc.is_tracing():
+                gc.collect()
+                tracemalloc.start()
             while taken_at < now:
                 playback.callback(out, 480, when, None)
                 taken_at += step
@@ -296,6 +301,12 @@ class Simulated:
             if now > settle_s and intake.drift.average_s is not None:
                 self.worst_s = max(self.worst_s, abs(intake.drift.average_s - TARGET_S))
             self.held_samples = position + len(voice) - playback.ring.write_position
+        if tracemalloc.is_tracing():
+            gc.collect()
+            self.grown_bytes = tracemalloc.get_traced_memory()[
+                0
+            ]  # what came after the half and is still there
+            tracemalloc.stop()
         self.underruns = intake.totals().underruns
         return self
 
@@ -313,19 +324,9 @@ def virtual_clock(minutes: float) -> list[Figure]:
 
 
 def growth(minutes: float) -> Figure:
-    """Memory that is held in the end and was not after the first half."""
-    run = Simulated(100)
-    run.run(minutes * 30)
-    gc.collect()
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        Simulated(100).run(minutes * 30)
-        gc.collect()
-        after = tracemalloc.get_traced_memory()[0]
-    finally:
-        tracemalloc.stop()
-    return Figure(f"memory grown over {minutes:g} min of blocks", (after - before) / 1024, "KiB", 64)
+    """Memory that one ring, resampler and controller hold in the end and did not after half the time."""
+    run = Simulated(100, watch_memory=True).run(minutes * 60)
+    return Figure(f"memory grown over {minutes:g} min of blocks", run.grown_bytes / 1024, "KiB", 64)
 
 
 def measure(*, quick: bool) -> Report:
