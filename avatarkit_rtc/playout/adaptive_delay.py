@@ -6,7 +6,7 @@ import math
 from typing import Final
 
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S
-from avatarkit_rtc.playout.delay import INITIAL_TARGET_S, JITTER_SMOOTHING
+from avatarkit_rtc.playout.delay import INITIAL_TARGET_S, FixedDelay
 from avatarkit_rtc.playout.media_clock import GAIN, MAX_RATE
 from avatarkit_rtc.playout.periodic_stalls import STALL_S, PeriodicStalls
 
@@ -57,7 +57,7 @@ _FAR_S: Final = _FASTEST / _COMING_DOWN
 _GROWTH: Final = math.exp(FRAME_INTERVAL_S / MEMORY_S)
 
 
-class AdaptiveDelay:
+class AdaptiveDelay(FixedDelay):
     """Target delay by shadow players. One per session; it outlives the rounds.
 
     Each candidate has a player that is not shown: its delay is pushed up by every frame that comes later
@@ -67,6 +67,7 @@ class AdaptiveDelay:
     """
 
     def __init__(self) -> None:
+        super().__init__(INITIAL_TARGET_S)
         self._stalls = PeriodicStalls()
         self._candidates = CANDIDATES_S
         self._delays = list(CANDIDATES_S)
@@ -77,20 +78,8 @@ class AdaptiveDelay:
         self._weights = 0.0  # sum of the weights so far: every candidate pays its own delay for each
         self._chosen = CANDIDATES_S.index(INITIAL_TARGET_S)
         self._until_choice = 0
-        self._target = INITIAL_TARGET_S
-        self._jitter = 0.0
         self._last_clock = -math.inf
         self._last_pause = math.inf
-
-    @property
-    def target_s(self) -> float:
-        """See :class:`~avatarkit_rtc.playout.delay.DelayEstimator`."""
-        return self._target
-
-    @property
-    def jitter_s(self) -> float:
-        """Mean deviation of arrivals, smoothed over 16 packets (RFC 3550, section 6.4.1)."""
-        return self._jitter
 
     @property
     def stall_period_s(self) -> float | None:
@@ -100,7 +89,7 @@ class AdaptiveDelay:
     def observe(self, jitter_s: float, now: float) -> None:
         """See :class:`~avatarkit_rtc.playout.delay.DelayEstimator`."""
         jitter_s = min(jitter_s, MAX_JITTER_S)
-        self._jitter += (jitter_s - self._jitter) * JITTER_SMOOTHING
+        super().observe(jitter_s, now)
         self._last_clock, self._last_pause = now, 0.0
         stalls = self._stalls
         stalls.observe(jitter_s, now)

@@ -87,14 +87,11 @@ class DelayEstimator(Protocol):
         """A packet without a number came, of those that come each 40 ms while no frames do."""
 
 
-class QuantileDelay:
-    """Target delay = 95 % quantile of the worst jitter in each half second of the last half minute."""
+class FixedDelay:
+    """A target delay that is given; only the jitter is learnt. The others begin with this."""
 
-    def __init__(self) -> None:
-        self._windows: deque[float] = deque(maxlen=HISTORY_WINDOWS)
-        self._worst = 0.0
-        self._window_end = -math.inf
-        self._target = INITIAL_TARGET_S
+    def __init__(self, target_s: float) -> None:
+        self._target = target_s
         self._jitter = 0.0
 
     @property
@@ -109,9 +106,26 @@ class QuantileDelay:
 
     def observe(self, jitter_s: float, now: float) -> None:
         """See :class:`DelayEstimator`."""
+        self._jitter += (jitter_s - self._jitter) * JITTER_SMOOTHING
+
+    def observe_clock(self, now: float) -> None:
+        """Nothing to learn from it here."""
+
+
+class QuantileDelay(FixedDelay):
+    """Target delay = 95 % quantile of the worst jitter in each half second of the last half minute."""
+
+    def __init__(self) -> None:
+        super().__init__(INITIAL_TARGET_S)
+        self._windows: deque[float] = deque(maxlen=HISTORY_WINDOWS)
+        self._worst = 0.0
+        self._window_end = -math.inf
+
+    def observe(self, jitter_s: float, now: float) -> None:
+        """See :class:`DelayEstimator`."""
         # What came before a jump of the numbering looks hours late.
         jitter_s = min(jitter_s, BASE_WINDOW_S)
-        self._jitter += (jitter_s - self._jitter) * JITTER_SMOOTHING
+        super().observe(jitter_s, now)
         if 0.0 < self._window_end - now <= WINDOW_S:
             self._worst = max(self._worst, jitter_s)
         else:
@@ -125,31 +139,3 @@ class QuantileDelay:
         else:
             # Not enough seen to go below the initial target, but enough to go above it.
             self._target = max(self._target, self._worst)
-
-    def observe_clock(self, now: float) -> None:
-        """Nothing to learn from it here."""
-
-
-class FixedDelay:
-    """A target delay that is given and never changes."""
-
-    def __init__(self, target_s: float) -> None:
-        self._target = target_s
-        self._jitter = 0.0
-
-    @property
-    def target_s(self) -> float:
-        """As given."""
-        return self._target
-
-    @property
-    def jitter_s(self) -> float:
-        """Mean deviation of arrivals, smoothed over 16 packets."""
-        return self._jitter
-
-    def observe(self, jitter_s: float, now: float) -> None:
-        """Only the jitter is kept."""
-        self._jitter += (jitter_s - self._jitter) * JITTER_SMOOTHING
-
-    def observe_clock(self, now: float) -> None:
-        """Nothing to learn from it here."""
