@@ -140,13 +140,11 @@ class Gain:
         return scaled
 
 
-class NullSpeaker:
-    """Plays nowhere: what stands in for a :class:`Speaker` where there is no sound card."""
+class WithVolume:
+    """What every output does with its volume."""
 
     def __init__(self) -> None:
         self._gain = Gain()
-        self._muted = False
-        self._written_s = 0.0
 
     @property
     def volume(self) -> float:
@@ -156,6 +154,15 @@ class NullSpeaker:
     @volume.setter
     def volume(self, value: float) -> None:
         self._gain.set(value)
+
+
+class NullSpeaker(WithVolume):
+    """Plays nowhere: what stands in for a :class:`Speaker` where there is no sound card."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._muted = False
+        self._written_s = 0.0
 
     @property
     def muted(self) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.intake import Intake, Totals
 from avatarkit_rtc.audio.keeper import DeviceKeeper, OnEvent
-from avatarkit_rtc.audio.output import AudioOutput, Gain, NullSpeaker, SpeakerStats
+from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats, WithVolume
 from avatarkit_rtc.audio.playback import Playback
 from avatarkit_rtc.audio.streams import OpenedStream, close_stream, open_stream, start_stream
 from avatarkit_rtc.audio.watchdog import Beat
@@ -25,7 +25,7 @@ from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError, MissingDe
 from avatarkit_rtc.events import AudioDeviceChange
 
 
-class Speaker:
+class Speaker(WithVolume):
     """Plays on one sound device, and again on it when it has gone and come back.
 
     While the device is away, sound is dropped and counted, as by a :class:`NullSpeaker`.
@@ -68,11 +68,11 @@ class Speaker:
             raise ConfigurationError(
                 f"a speaker plays 1 or 2 channels at 8000 Hz or more, not {channels} at {sample_rate} Hz"
             )
+        super().__init__()
         self._wanted = (sample_rate, channels)
         self._target_ms = target_ms
         self._max_ms = max_ms
         self._latency = latency
-        self._gain = Gain()
         self._muted = False
         self._keeper = DeviceKeeper("output", device, self, on_event)
         self._intake: Intake | None = None  # None while there is no device
@@ -82,15 +82,6 @@ class Speaker:
         self._end = 0  # position after everything that was written to them
         self._rate = sample_rate
         self._unheard_s = 0.0
-
-    @property
-    def volume(self) -> float:
-        """0.0 … 1.0. Raises ConfigurationError when set to anything else."""
-        return self._gain.value
-
-    @volume.setter
-    def volume(self, value: float) -> None:
-        self._gain.set(value)
 
     @property
     def muted(self) -> bool:

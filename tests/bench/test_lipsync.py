@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from avatarkit_rtc.testing.server import LocalServer
 from bench.lipsync import CASES, measure, offsets_ms
-from tests.support.livekit import LiveKitServer
 from tests.support.pulse import PulseServer
 from tests.support.system import require
 
@@ -18,12 +16,10 @@ def test_a_mouth_is_matched_with_its_beep() -> None:
     assert len(offsets_ms([], heard)) == 0
 
 
-def test_the_face_that_follows_is_nearer_to_its_voice(livekit_server: LiveKitServer) -> None:
+def test_the_face_that_follows_is_nearer_to_its_voice(own_server: LocalServer) -> None:
     require("pulseaudio", "parec", "pactl")
-    if not isinstance(livekit_server, LocalServer):
-        pytest.skip("needs a server of its own")
     with PulseServer("one", "two") as pulse:
-        found = measure(CASES[0], 20.0, livekit_server, pulse)
+        found = measure(CASES[0], 20.0, own_server, pulse)
     ours, theirs = found["following"], found["on-arrival"]
     assert isinstance(ours, dict)
     assert isinstance(theirs, dict)

@@ -24,7 +24,7 @@ from tests.support.command import (
 )
 from tests.support.display import start_display
 from tests.support.livekit import external_server
-from tests.support.system import require
+from tests.support.system import missing, require
 
 signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to end a child with")
 
@@ -103,7 +103,7 @@ def test_a_window_with_a_moving_face_opens_and_q_ends_it(tmp_path: Path) -> None
 
 def test_through_a_server_of_its_own(tmp_path: Path) -> None:
     if external_server() is None and find_server() is None:
-        pytest.skip("there is no LiveKit server program to start")
+        missing("there is no LiveKit server program to start")
     done = run_command("demo", "--livekit", "--no-window", "--duration", "2", cwd=tmp_path)
     assert_no_loose_ends(done)
     assert "a LiveKit server of our own" in done.err
