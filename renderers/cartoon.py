@@ -14,6 +14,7 @@ from renderers.face import DEFAULT_SIZE, Image, check_size
 
 if TYPE_CHECKING:
     from avatarkit_rtc.motion.frame import MotionFrame
+    from avatarkit_rtc.playout.pose import Pose
 
 
 def _rgb(red: int, green: int, blue: int) -> Color:
@@ -108,7 +109,11 @@ class CartoonFace:
         """Width and height in pixels."""
         return self._size
 
-    def render(self, frame: MotionFrame) -> Image:
+    def render(self, pose: Pose) -> Image:
+        """Draw ``pose``, see :meth:`draw`."""
+        return self.draw(pose.frame)
+
+    def draw(self, frame: MotionFrame) -> Image:
         """Draw ``frame``: shape (height, width, 3), uint8, blue-green-red. Any finite numbers will do."""
         features = self._rig.features(frame)
         canvas = self._canvas

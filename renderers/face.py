@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy.typing as npt
 from avatarkit_rtc.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from avatarkit_rtc.motion.frame import MotionFrame
+    from avatarkit_rtc.audio.block import AudioBlock
+    from avatarkit_rtc.playout.pose import Pose
 
 Image: TypeAlias = npt.NDArray[np.uint8]
 """A picture, shape (height, width, 3), uint8, channels blue, green, red."""
@@ -26,18 +28,29 @@ _MIN_SIDE, _MAX_SIDE = 16, 8192
 
 @runtime_checkable
 class Face(Protocol):
-    """Draws poses. One face serves one view: it may remember what it drew before."""
+    """Draws poses. One face serves one view: it may remember what it drew before.
+
+    A face that moves its mouth by the avatar's sound has a second method ``hear(block)`` that takes each
+    :class:`~avatarkit_rtc.audio.block.AudioBlock` before it is heard, on whatever thread it comes, and only
+    queues it. A view hands on the sound it gets to a face that has this method.
+    """
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of its pictures in pixels."""
 
-    def render(self, frame: MotionFrame) -> Image:
-        """Draw ``frame``; frames come in the order they are shown, from one thread at a time.
+    def render(self, pose: Pose) -> Image:
+        """Draw ``pose``; poses come in the order they are shown, from one thread at a time.
 
         Returns:
             A new array of shape (height, width, 3), uint8, blue-green-red; the caller owns it.
         """
+
+
+def hearing(face: Face | None) -> Callable[[AudioBlock], None] | None:
+    """The method of ``face`` that takes the avatar's sound; None where it has none."""
+    hear = getattr(face, "hear", None)
+    return hear if callable(hear) else None
 
 
 def check_size(size: Any) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 from avatarkit_rtc.errors import ConfigurationError
 from renderers._log import ThinnedLog
 from renderers._worker import Worker
-from renderers.face import DEFAULT_SIZE, Face, Image, make_face
+from renderers.face import DEFAULT_SIZE, Face, Image, hearing, make_face
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
@@ -113,7 +113,7 @@ class HeadlessSink:
             size: Width and height of the pictures in pixels.
             max_queue: Poses that may wait to be drawn, and shots that may wait in each iteration.
             on_sound: Called with each block of the avatar's sound, on the event loop. The sink has a method
-                ``sound`` only if this is given.
+                ``sound`` only if this is given, or the face moves its mouth by the sound.
 
         Raises:
             ConfigurationError: an argument is out of range.
@@ -133,7 +133,8 @@ class HeadlessSink:
         self._worker: Worker[Pose] | None = None
         if self._face is not None:
             self._worker = Worker("avatarkit-headless", self._draw, max_queue=max_queue, log=self._log)
-        if on_sound is not None:
+        self._hear = hearing(self._face)
+        if on_sound is not None or self._hear is not None:
             self.sound = self._sound
         self.shown = 0
         """Poses shown."""
@@ -178,7 +179,7 @@ class HeadlessSink:
 
     def _draw(self, pose: Pose) -> None:
         assert self._face is not None
-        image = self._face.render(pose.frame)
+        image = self._face.render(pose)
         self.drawn += 1
         if not self._closed:
             self._deliver(Shot(pose, image))
@@ -195,7 +196,11 @@ class HeadlessSink:
 
     def _sound(self, block: AudioBlock) -> None:
         """The avatar's sound, as it arrives."""
-        if self._closed or self._on_sound is None:
+        if self._closed:
+            return
+        if self._hear is not None:
+            self._hear(block)
+        if self._on_sound is None:
             return
         try:
             self._on_sound(block)

@@ -15,7 +15,7 @@ from avatarkit_rtc.playout.pose import Pose
 from renderers._log import ThinnedLog
 from renderers._mp4 import Mp4Writer
 from renderers._worker import Worker
-from renderers.face import DEFAULT_SIZE, Face, make_face
+from renderers.face import DEFAULT_SIZE, Face, hearing, make_face
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
@@ -66,6 +66,7 @@ class Recorder:
         if chosen is None:
             raise ConfigurationError("a recording needs a face that draws: face='cartoon', for instance")
         self._face = chosen
+        self._hear = hearing(chosen)
         self._writer = Mp4Writer(self.path, self._face.size, fps)
         self._epoch: float | None = None
         self._lock = threading.Lock()
@@ -110,6 +111,8 @@ class Recorder:
     def sound(self, block: AudioBlock) -> None:
         """Record the avatar's sound; never blocks. Ignored once closed."""
         if not self._closed and self.error is None:
+            if self._hear is not None:
+                self._hear(block)
             self._worker.put(block)
 
     def _write(self, item: Pose | AudioBlock) -> None:
@@ -121,7 +124,7 @@ class Recorder:
         t = item.t - self._epoch
         try:
             if isinstance(item, Pose):
-                self._writer.picture(self._face.render(item.frame), t)
+                self._writer.picture(self._face.render(item), t)
             else:
                 self._writer.sound(item.samples, item.sample_rate, t)
         except Exception as error:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final, Self
 
 from avatarkit_rtc.errors import AvatarKitError, ConfigurationError, DisplayError
 from avatarkit_rtc.motion.frame import MotionFrame
+from avatarkit_rtc.playout.pose import Pose, PoseKind
 from renderers._gui import Gui, GuiThread, MainThreadGui, get_gui
 from renderers._log import ThinnedLog
 from renderers._worker import Worker
-from renderers.face import DEFAULT_SIZE, Face, Image, check_size, make_face
+from renderers.face import DEFAULT_SIZE, Face, Image, check_size, hearing, make_face
 
 if TYPE_CHECKING:
-    from avatarkit_rtc.playout.pose import Pose
+    from avatarkit_rtc.audio.block import AudioBlock
 
 _ESCAPE: Final = 27
 
@@ -76,6 +77,9 @@ class OpenCVWindow:
         if chosen is None:
             raise ConfigurationError("a window needs a face that draws: face='cartoon', for instance")
         self._face = chosen
+        self._hear = hearing(chosen)
+        if self._hear is not None:
+            self.sound = self._sound
         self._title = title
         self._fullscreen = fullscreen
         self._on_close = on_close
@@ -94,9 +98,9 @@ class OpenCVWindow:
         self._gui: Gui = get_gui(gui)
         self.name = self._gui.new_name()
         """What OpenCV knows the window by."""
-        self._worker: Worker[MotionFrame] = Worker("avatarkit-window", self._draw, max_queue=1, log=self._log)
+        self._worker: Worker[Pose] = Worker("avatarkit-window", self._draw, max_queue=1, log=self._log)
         try:
-            self._picture = self._face.render(MotionFrame.neutral())
+            self._picture = self._face.render(Pose(0.0, PoseKind.IDLE, MotionFrame.neutral()))
             self._gui.call(self._open)
         except AvatarKitError:
             self._worker.close()
@@ -132,7 +136,12 @@ class OpenCVWindow:
         self.shown += 1
         if isinstance(self._gui, MainThreadGui):
             self._gui.attach()
-        self._worker.put(pose.frame)
+        self._worker.put(pose)
+
+    def _sound(self, block: AudioBlock) -> None:
+        """The avatar's sound, for a face that speaks by it."""
+        if not self._closed and self._hear is not None:
+            self._hear(block)
 
     def pump(self) -> None:
         """Look after the windows on the main thread where no event loop does; elsewhere nothing is to be
@@ -158,8 +167,8 @@ class OpenCVWindow:
 
     # -- on the drawing thread ------------------------------------------------------------------------------
 
-    def _draw(self, frame: MotionFrame) -> None:
-        picture = self._face.render(frame)
+    def _draw(self, pose: Pose) -> None:
+        picture = self._face.render(pose)
         with self._lock:
             if self._picture is not None:
                 self._overwritten += 1

@@ -19,7 +19,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 
 def draw(backend: Backend = "auto", size: tuple[int, int] = (512, 512), **fields: list[float]) -> Image:
-    return CartoonFace(size, backend=backend).render(MotionFrame.from_fields(fields))
+    return CartoonFace(size, backend=backend).draw(MotionFrame.from_fields(fields))
 
 
 def iris(image: Image) -> tuple[int, float, float]:
@@ -101,23 +101,23 @@ def test_absurd_numbers_are_drawn_somehow(backend: Backend, scale: float) -> Non
     random = np.random.default_rng(7)
     for _ in range(5):
         values = (random.uniform(-1, 1, FRAME_SIZE) * scale).astype(np.float32)
-        assert face.render(MotionFrame(values)).std() > 10
+        assert face.draw(MotionFrame(values)).std() > 10
 
 
 def test_not_a_number_is_no_reason_to_stop() -> None:
     face = CartoonFace((64, 64))
     values = np.full(FRAME_SIZE, np.nan, np.float32)
     values[::3] = np.inf
-    face.render(MotionFrame(values))
-    after = face.render(MotionFrame.neutral())
+    face.draw(MotionFrame(values))
+    after = face.draw(MotionFrame.neutral())
     assert np.abs(after.astype(int) - draw(size=(64, 64)).astype(int)).mean() < 1
 
 
 def test_each_picture_belongs_to_the_caller() -> None:
     face = CartoonFace((64, 64))
-    first = face.render(MotionFrame.neutral())
+    first = face.draw(MotionFrame.neutral())
     kept = first.copy()
-    face.render(MotionFrame.from_fields({"jaw_pose": [0.4]}))
+    face.draw(MotionFrame.from_fields({"jaw_pose": [0.4]}))
     assert np.array_equal(first, kept)
 
 
@@ -126,8 +126,8 @@ def test_without_opencv_pillow_draws() -> None:
 import sys
 sys.modules["cv2"] = None
 from avatarkit_rtc.motion.frame import MotionFrame
-from renderers import make_face
-print(make_face("cartoon", (64, 64)).render(MotionFrame.neutral()).std() > 10)
+from renderers.cartoon import CartoonFace
+print(CartoonFace((64, 64)).draw(MotionFrame.neutral()).std() > 10)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "True", done.stderr

@@ -3,15 +3,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.motion.frame import MotionFrame
-from renderers import Face, Image, make_face
+from avatarkit_rtc.playout.pose import Pose, PoseKind
+from renderers import Face, HeadlessSink, Image, make_face
+from renderers.face import hearing
 
 
 class GreyFace:
     size = (20, 10)
 
-    def render(self, frame: MotionFrame) -> Image:
+    def render(self, pose: Pose) -> Image:
         return np.full((10, 20, 3), 128, np.uint8)
 
 
@@ -19,7 +22,7 @@ def test_the_cartoon_is_made_in_the_size_asked_for() -> None:
     face = make_face("cartoon", (64, 48))
     assert isinstance(face, Face)
     assert face.size == (64, 48)
-    assert face.render(MotionFrame.neutral()).shape == (48, 64, 3)
+    assert face.render(Pose(0.0, PoseKind.IDLE, MotionFrame.neutral())).shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("name", ["null", None])
@@ -46,3 +49,18 @@ def test_something_that_is_no_face_is_refused() -> None:
 def test_an_impossible_size_is_refused(size: object) -> None:
     with pytest.raises(ConfigurationError, match="size must be"):
         make_face("cartoon", size)  # type: ignore[arg-type]
+
+
+def test_a_face_may_take_the_sound_and_a_view_hands_it_on() -> None:
+    class Ear(GreyFace):
+        def __init__(self) -> None:
+            self.hear = heard.append
+
+    heard: list[AudioBlock] = []
+    block = AudioBlock(np.zeros((480, 1), np.int16), 48000, 0.0)
+    with HeadlessSink(face=Ear()) as sink:
+        sink.sound(block)
+    assert heard == [block]
+    assert hearing(GreyFace()) is None
+    with HeadlessSink(face=GreyFace()) as sink:
+        assert not hasattr(sink, "sound")

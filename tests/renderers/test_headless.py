@@ -10,7 +10,6 @@ import pytest
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.errors import ConfigurationError
-from avatarkit_rtc.motion.frame import MotionFrame
 from avatarkit_rtc.playout.pose import Pose
 from avatarkit_rtc.views import View
 from renderers import HeadlessSink, Image, Shot
@@ -28,12 +27,12 @@ class SlowFace:
         self.gate = threading.Event()
         self.threads: set[int] = set()
 
-    def render(self, frame: MotionFrame) -> Image:
+    def render(self, pose: Pose) -> Image:
         self.threads.add(threading.get_ident())
         assert self.gate.wait(10)
-        if frame.jaw_pose[0] > 1:
+        if pose.frame.jaw_pose[0] > 1:
             raise RuntimeError("a face that fails")
-        return np.full((4, 4, 3), round(float(frame.jaw_pose[0]) * 100), np.uint8)
+        return np.full((4, 4, 3), round(float(pose.frame.jaw_pose[0]) * 100), np.uint8)
 
 
 def silence() -> AudioBlock:

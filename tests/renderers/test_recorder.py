@@ -17,7 +17,6 @@ import pytest
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.errors import ConfigurationError
-from avatarkit_rtc.motion.frame import MotionFrame
 from avatarkit_rtc.playout.pose import Pose
 from avatarkit_rtc.views import View
 from renderers import Image, Recorder
@@ -33,8 +32,8 @@ class Flash:
 
     size = (64, 48)
 
-    def render(self, frame: MotionFrame) -> Image:
-        return np.full((48, 64, 3), 255 if frame.jaw_pose[0] > 0 else 0, np.uint8)
+    def render(self, pose: Pose) -> Image:
+        return np.full((48, 64, 3), 255 if pose.frame.jaw_pose[0] > 0 else 0, np.uint8)
 
 
 def probe(path: Path) -> dict[str, dict[str, Any]]:
@@ -194,9 +193,9 @@ def test_a_killed_process_leaves_a_file_that_plays(tmp_path: Path) -> None:
 
 def test_showing_never_blocks_and_what_is_too_much_is_counted(tmp_path: Path, pose: MakePose) -> None:
     class Slow(Flash):
-        def render(self, frame: MotionFrame) -> Image:
+        def render(self, pose: Pose) -> Image:
             time.sleep(0.005)
-            return super().render(frame)
+            return super().render(pose)
 
     with Recorder(tmp_path / "slow.mp4", face=Slow()) as recorder:
         began = time.monotonic()

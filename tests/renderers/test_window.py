@@ -40,7 +40,7 @@ def seen(display: Display, picture: Image) -> bool:
 
 
 def picture(**fields: list[float]) -> Image:
-    return CartoonFace((256, 256)).render(MotionFrame.from_fields(fields))
+    return CartoonFace((256, 256)).draw(MotionFrame.from_fields(fields))
 
 
 def test_a_neutral_face_is_there_at_once_and_then_each_pose(
@@ -102,9 +102,9 @@ def test_show_never_blocks_and_only_the_newest_pose_is_drawn(
     display: Display, title: str, wait_for: WaitFor, pose: MakePose
 ) -> None:
     class SlowFace(CartoonFace):
-        def render(self, frame: MotionFrame) -> Image:
+        def render(self, pose: Pose) -> Image:
             time.sleep(0.05)
-            return super().render(frame)
+            return super().render(pose)
 
     with OpenCVWindow(title, face=SlowFace((256, 256))) as window:
         began = time.monotonic()
@@ -146,10 +146,10 @@ def test_a_face_that_fails_leaves_the_window_open(
     display: Display, title: str, wait_for: WaitFor, pose: MakePose
 ) -> None:
     class Moody(CartoonFace):
-        def render(self, frame: MotionFrame) -> Image:
-            if frame.jaw_pose[0] > 1:
+        def render(self, pose: Pose) -> Image:
+            if pose.frame.jaw_pose[0] > 1:
                 raise RuntimeError("not today")
-            return super().render(frame)
+            return super().render(pose)
 
     with OpenCVWindow(title, face=Moody((64, 64))) as window:
         window.show(pose(0, jaw_pose=[2.0]))
