@@ -7,6 +7,7 @@ See the README for a first program, and :class:`AvatarPlayer` for everything a p
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.push_source import PushSource
+from avatarkit_rtc.audio.received import ReceivedAudio, ReceivedAudioStream
 from avatarkit_rtc.errors import (
     AlreadyConnectedError,
     AudioDeviceError,
@@ -65,6 +66,8 @@ __all__ = [
     "Provider",
     "PublishError",
     "PushSource",
+    "ReceivedAudio",
+    "ReceivedAudioStream",
     "ReconnectPolicy",
     "RoomMismatchError",
     "RoomNotOwned",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Any, Final
@@ -15,6 +16,7 @@ from avatarkit_rtc.motion.stream import MotionStream
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.playout.playout import Playout, RoundShown
 from avatarkit_rtc.playout.pose import Pose
+from avatarkit_rtc.playout.presentation import PresentationClock
 from avatarkit_rtc.playout.render_clock import RenderClock
 from avatarkit_rtc.playout.rounds import PlayState
 from avatarkit_rtc.playout.stall import StallDetector
@@ -36,6 +38,8 @@ class MotionLoop:
     ) -> None:
         self.stream = MotionStream()
         self.playout = Playout(options.playout())
+        self.presentation = PresentationClock(audio_delay_s=options.audio_delay_ms / 1000)
+        """The one time of poses and sound."""
         self.stall = StallDetector(options.stall_timeout_s, watch_idle=options.watch_idle)
         self.poses_shown = 0
         """Poses handed to the view."""
@@ -64,6 +68,7 @@ class MotionLoop:
         """Begin to show poses, from idle on. More than once is fine."""
         self._loop = asyncio.get_running_loop()
         self._running, self._stopping = True, False
+        self.presentation.begin(self._loop.time())
         if self._timer is None:
             self._schedule()
 
@@ -105,6 +110,7 @@ class MotionLoop:
         if stream.last_kind is not PacketKind.FRAME:
             self.playout.clock_packet(now)
         if events:
+            self.presentation.handle(events, now)
             self.playout.handle(events, now)
             self._report_rounds()
         self._schedule()
@@ -116,7 +122,9 @@ class MotionLoop:
         if loop is None:
             return
         now = loop.time()
-        self.playout.handle(self.stream.close(reason, now), now)
+        events = self.stream.close(reason, now)
+        self.presentation.handle(events, now)
+        self.playout.handle(events, now)
         self.playout.cut(reason, now)
         self.stall.round_open(False)
         self._report_rounds()
@@ -172,6 +180,8 @@ class MotionLoop:
             # Against the timer: the playout's own deadline is minus infinity at first, and long past after
             # a break.
             self.worst_lateness_s = max(self.worst_lateness_s, now - self._timer_at)
+            seen = self.presentation.pose(pose, self.playout.target_delay_s)
+            pose = dataclasses.replace(pose, presentation_time=seen)
             if self._render is None:
                 self._show(pose)
             else:

@@ -7,7 +7,7 @@ import dataclasses
 import logging
 from typing import Any, Self
 
-from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.received import DEFAULT_MAX_BLOCKS, ReceivedAudio, ReceivedAudioStream
 from avatarkit_rtc.connection import Connection
 from avatarkit_rtc.emitter import EventHub, Handler
 from avatarkit_rtc.errors import AvatarTimeoutError, ConfigurationError, NotConnectedError
@@ -94,6 +94,7 @@ class AvatarPlayer:
             emit=self._emit,
             listened=self._hub.listened,
             face=self._motion.playout.strategy.sync,
+            presentation=self._motion.presentation,
         )
         self._connection = Connection(
             provider,
@@ -205,6 +206,30 @@ class AvatarPlayer:
     async def __aexit__(self, *exc: object) -> None:
         await self.disconnect()
         self._motion.stop()
+
+    # -- the avatar's sound ----------------------------------------------------------------------------------
+
+    def audio(self, *, max_blocks: int = DEFAULT_MAX_BLOCKS) -> ReceivedAudioStream:
+        """The avatar's sound from now on, in blocks of 10 ms, whether it is played or not::
+
+            async for block in player.audio():
+                print(block.presentation_time, block.round, block.media_time, block.samples.shape)
+
+        May be called before :meth:`connect`, and several times at once: each iteration gets all blocks. What
+        is muted (the rest of a round after :meth:`flush`) is left out. An iteration goes on through
+        reconnects and ends, with what is queued, once the player is disconnected for good: when the room has
+        ended and nobody comes back by himself, or after :meth:`disconnect`. Leaving the loop is enough to end
+        it before. Where nothing is played and no view takes sound, it is fetched from the room from the first
+        call on.
+
+        Args:
+            max_blocks: blocks that wait while the loop is busy; beyond that the oldest are dropped, and
+                counted in the iterator's ``dropped`` and in ``stats().audio.reader_blocks_dropped``.
+
+        Raises:
+            ConfigurationError: ``max_blocks`` is less than 1.
+        """
+        return self._sound.readers.add(max_blocks)
 
     # -- the user's sound ------------------------------------------------------------------------------------
 
@@ -333,13 +358,15 @@ class AvatarPlayer:
     def _emit(self, event: str, *payload: Any) -> None:
         if event == "connection-state-changed":
             self._motion.tell_view("connection_state", payload[0].value)
+            if payload[0] in (ConnectionState.DISCONNECTED, ConnectionState.FAILED):
+                self._sound.readers.end()
         elif event == "view-closed":
             self._view_closed.set()
         self._hub.emit(event, *payload)
         if event == "stalled" and isinstance(payload[0], Stalled):
             self._connection.stalled()
 
-    def _hear(self, block: AudioBlock) -> None:
+    def _hear(self, block: ReceivedAudio) -> None:
         self._motion.tell_view("sound", block)
 
     def _is_muted(self) -> bool:

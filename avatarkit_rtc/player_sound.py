@@ -11,12 +11,15 @@ from typing import Any, Final
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats
+from avatarkit_rtc.audio.path_delay import SharedFeed, follow_path_delay
+from avatarkit_rtc.audio.received import AudioReaders, ReceivedAudio
 from avatarkit_rtc.errors import AudioDeviceError, PublishError
 from avatarkit_rtc.events import AudioDeviceChange, AudioDeviceChanged, AudioNotice, ConnectionState
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.player_microphone import MicrophoneStats, PlayerMicrophone
 from avatarkit_rtc.player_sync import VoiceFollower
 from avatarkit_rtc.playout.delay import SyncDelay
+from avatarkit_rtc.playout.presentation import PresentationClock
 from avatarkit_rtc.providers.base import AudioFeed, Provider, PublishedTrack
 
 _log = logging.getLogger("avatarkit_rtc.audio")
@@ -46,6 +49,10 @@ class AudioStats:
     """Blocks of 10 ms sent from ``publish_audio``; None while nothing is, or for a ready track."""
     microphone: MicrophoneStats | None = None
     """The microphone; None while it is not published."""
+    readers: int = 0
+    """Iterations of ``audio()`` that are going on."""
+    reader_blocks_dropped: int = 0
+    """Blocks that such iterations missed because they were too slow, summed over all there ever were."""
 
 
 class _NativePublication:
@@ -83,11 +90,12 @@ class PlayerSound:
         provider: Provider,
         options: AvatarPlayerOptions,
         *,
-        hear: Callable[[AudioBlock], None] | None,
+        hear: Callable[[ReceivedAudio], None] | None,
         is_muted: Callable[[], bool],
         emit: Callable[..., None],
         listened: Callable[[str], bool] = lambda event: True,
         face: SyncDelay | None = None,
+        presentation: PresentationClock | None = None,
     ) -> None:
         """
         Args:
@@ -96,6 +104,7 @@ class PlayerSound:
             emit: the player's events.
             listened: whether one of them has handlers.
             face: the delay of the face, which follows the voice while that is heard.
+            presentation: the time that poses and sound share; None for one of the sound's own.
         """
         self._provider = provider
         self._options = options
@@ -106,6 +115,10 @@ class PlayerSound:
         self._speaker: AudioOutput | None = None
         self._reader: asyncio.Task[None] | None = None
         self._feed: AudioFeed | None = None
+        self._reading: AudioFeed | None = None
+        self._presentation = presentation or PresentationClock(audio_delay_s=options.audio_delay_ms / 1000)
+        self.readers = AudioReaders()
+        """Who reads the avatar's sound by ``audio()``."""
         self._ending: set[asyncio.Task[None]] = set()
         self._received = self._dropped_before = self._muted_blocks = 0
         self.microphone = PlayerMicrophone(options, emit, listened)
@@ -137,36 +150,70 @@ class PlayerSound:
             self.microphone.flushed()
 
     async def _read(self, feed: AudioFeed) -> None:
-        follower: VoiceFollower | None = None
         try:
-            if not self._options.play_audio and self._hear is None:
-                return  # nobody listens: the stream is never started and costs nothing
+            since = await self._somebody_listens()  # until then the stream is not started and costs nothing
             if self._ending:  # one at a time at the speaker
                 await asyncio.wait(set(self._ending))
             if self._options.play_audio and self._speaker is None:
                 self._speaker = await self._open_speaker()
-            speaker, hear = self._speaker, self._hear
-            if speaker is not None and self._face is not None:
-                follower = VoiceFollower(feed, speaker, self._face, self._options)
-            async for block in feed:
-                self._received += 1
-                if self._is_muted():
-                    self._muted_blocks += 1
-                    continue
-                if speaker is not None:
-                    self._play(block, speaker, follower)
-                if hear is not None:
-                    hear(block)
+            if since > float("-inf"):
+                self._dropped_before -= feed.dropped  # while nobody wanted it, it was no loss
+            self._reading = feed
+            await self._hand_on(feed, since)
         except Exception as error:
             _log.exception("reading the avatar's sound failed")
             self._emit("error", error)
         finally:
-            if follower is not None:
-                follower.stop()
-            self._dropped_before += feed.dropped
             if self._feed is feed:
                 self._feed = None
+            if self._reading is feed:
+                self._reading = None
+                self._dropped_before += feed.dropped
             await feed.aclose()
+
+    async def _hand_on(self, feed: AudioFeed, since: float) -> None:
+        """Give everybody the blocks of ``feed`` that came from ``since`` on, with their times."""
+        speaker, hear = self._speaker, self._hear
+        shared = SharedFeed(feed)
+        asking = asyncio.create_task(follow_path_delay(shared, self._presentation.path_delay))
+        follower: VoiceFollower | None = None
+        if speaker is not None and self._face is not None:
+            follower = VoiceFollower(shared, speaker, self._face, self._options)
+        self._presentation.sound_interrupted()
+        dropped = feed.dropped
+        try:
+            async for block in feed:
+                lost, dropped = feed.dropped - dropped, feed.dropped
+                if block.t < since:
+                    continue
+                self._received += 1
+                received = self._placed(block, lost)
+                if self._is_muted():
+                    self._muted_blocks += 1
+                    continue
+                if speaker is not None:
+                    self._play(received, speaker, follower)
+                if hear is not None:
+                    hear(received)
+                self.readers.offer(received)
+        finally:
+            asking.cancel()
+            if follower is not None:
+                follower.stop()
+
+    async def _somebody_listens(self) -> float:
+        """Wait for it; the moment from which on sound is wanted."""
+        if self._options.play_audio or self._hear is not None or len(self.readers):
+            return float("-inf")
+        await self.readers.wait()
+        return asyncio.get_running_loop().time()
+
+    def _placed(self, block: AudioBlock, lost: int) -> ReceivedAudio:
+        """``block`` with its times; ``lost`` blocks were dropped before it."""
+        samples = block.samples.view()
+        samples.flags.writeable = False
+        place = self._presentation.sound(block.t, block.duration, lost * block.duration)
+        return ReceivedAudio(samples, block.sample_rate, block.t, *place)
 
     def _play(self, block: AudioBlock, speaker: AudioOutput, follower: VoiceFollower | None) -> None:
         position = speaker.write(block)
@@ -328,12 +375,14 @@ class PlayerSound:
         playing = self._speaker is not None and not isinstance(self._speaker, NullSpeaker)
         return AudioStats(
             blocks_received=self._received,
-            blocks_dropped=self._dropped_before + (self._feed.dropped if self._feed is not None else 0),
+            blocks_dropped=self._dropped_before + (self._reading.dropped if self._reading is not None else 0),
             blocks_muted=self._muted_blocks,
             speaker=self._speaker.stats() if playing and self._speaker is not None else None,
             microphone_blocks_sent=sent(MICROPHONE_TRACK),
             custom_blocks_sent=sent(CUSTOM_TRACK),
             microphone=self.microphone.stats(),
+            readers=len(self.readers),
+            reader_blocks_dropped=self.readers.dropped,
         )
 
     async def stop_hearing(self) -> None:
@@ -344,6 +393,7 @@ class PlayerSound:
 
     async def aclose(self) -> None:
         """Unpublish everything and release every device. Never raises; more than once is fine."""
+        self.readers.end()
         # Each by itself: a source of the caller's that cannot be closed must not keep the microphone open.
         for release in (self.stop_hearing, self.stop_microphone, self.unpublish, self._close_speaker):
             try:

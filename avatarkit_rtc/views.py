@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from avatarkit_rtc.audio.block import AudioBlock
+    from avatarkit_rtc.audio.received import ReceivedAudio
     from avatarkit_rtc.events import RoundEnded, RoundStarted
     from avatarkit_rtc.motion.events import StreamEvent
     from avatarkit_rtc.motion.packet import PacketKind
@@ -46,8 +46,9 @@ class FullView(View, Protocol):
     def closed(self) -> bool:
         """True once the user has ended the view (a closed window); ends ``player.wait_closed()``."""
 
-    def sound(self, block: AudioBlock) -> None:
-        """The avatar's sound, as it arrives."""
+    def sound(self, block: ReceivedAudio) -> None:
+        """The avatar's sound, as it arrives. Its ``presentation_time`` and that of the poses are on one time:
+        put together by these, sound and picture are in lip sync, whenever each was given."""
 
     def round_started(self, event: RoundStarted) -> None:
         """The avatar begins to speak."""

@@ -18,7 +18,7 @@ from renderers._worker import Worker
 from renderers.face import DEFAULT_SIZE, Face, Image, hearing, make_face
 
 if TYPE_CHECKING:
-    from avatarkit_rtc.audio.block import AudioBlock
+    from avatarkit_rtc.audio.received import ReceivedAudio
     from avatarkit_rtc.playout.pose import Pose
 
 
@@ -33,7 +33,7 @@ class Shot:
 
 
 ShotCallback: TypeAlias = Callable[[Shot], object]
-SoundCallback: TypeAlias = "Callable[[AudioBlock], object]"
+SoundCallback: TypeAlias = "Callable[[ReceivedAudio], object]"
 
 
 class ShotStream:
@@ -194,7 +194,7 @@ class HeadlessSink:
             for stream in self._listeners():
                 stream.offer(shot)
 
-    def _sound(self, block: AudioBlock) -> None:
+    def _sound(self, block: ReceivedAudio) -> None:
         """The avatar's sound, as it arrives."""
         if self._closed:
             return

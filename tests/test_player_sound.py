@@ -83,7 +83,8 @@ async def test_feeds_in_quick_succession_leave_only_the_last(pause: float | None
         if pause is not None:
             await asyncio.sleep(pause)
     await until(lambda: sounding.heard and sounding.heard[-1].samples[0, 0] == 5, "the last feed")
-    await until(lambda: len(asyncio.all_tasks()) == 2, "the other readers' end")
+    # Left are this task, the reader, and who asks the feed for its delay.
+    await until(lambda: len(asyncio.all_tasks()) == 3, "the other readers' end")
     assert [feed.ended for feed in feeds] == [True] * 5 + [False]
     await sounding.sound.aclose()
     assert len(asyncio.all_tasks()) == 1
@@ -103,12 +104,17 @@ async def test_detach_closes_the_feed_also_before_it_was_read() -> None:
         assert len(asyncio.all_tasks()) == 1
 
 
-async def test_a_feed_that_nobody_listens_to_is_closed_at_once() -> None:
+async def test_a_feed_that_nobody_listens_to_is_not_read() -> None:
     sounding = Sounding(hears=False)
-    feed = feed_with(1)
+    feed = feed_with(150)  # more than it holds
     sounding.sound.attach(feed)
-    await until(lambda: feed.ended, "the feed's end")
-    assert sounding.sound.stats().blocks_received == 0
+    await asyncio.sleep(0.05)
+    stats = sounding.sound.stats()
+    assert (stats.blocks_received, stats.blocks_dropped, stats.readers) == (0, 0, 0)
+    assert not feed.ended
+    await sounding.sound.aclose()
+    assert feed.ended
+    assert len(asyncio.all_tasks()) == 1
 
 
 async def test_a_feed_that_fails_is_reported_and_closed() -> None:

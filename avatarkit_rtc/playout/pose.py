@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from avatarkit_rtc.motion.frame import MotionFrame
+from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
 
 
 class PoseKind(StrEnum):
@@ -39,3 +39,13 @@ class Pose:
     """Number of the round (1, 2, …) it belongs to; None when idle."""
     position: float | None = None
     """Frame number within the round, fractional between two frames; None outside speech."""
+    presentation_time: float | None = None
+    """When it would be seen if the avatar's sound were played as it is received: seconds on the one time that
+    poses and sound blocks of a player share, which begins with its first ``connect()`` and goes on through
+    reconnects. A frame has the time of the sample that belongs to it, not of the moment it is shown at. Never
+    less than that of the pose before; a held pose has the same. None for a pose that no player gave."""
+
+    @property
+    def media_time(self) -> float | None:
+        """Seconds since frame 0 of the round; None outside speech."""
+        return None if self.position is None else self.position * FRAME_INTERVAL_S

@@ -61,12 +61,16 @@ class RenderClock:
         assert end is not None
         weight = (now - end.t) / self._duration
         if weight >= 1.0 or begin is end:
-            return Pose(now, end.kind, end.frame, end.round, end.position)
+            return Pose(now, end.kind, end.frame, end.round, end.position, end.presentation_time)
         weight = max(weight, 0.0)
+        seen = end.presentation_time
+        if seen is not None and begin.presentation_time is not None:
+            seen = begin.presentation_time + weight * (seen - begin.presentation_time)
         frame: MotionFrame = blend(begin.frame, end.frame, weight)
         if begin.position is None or end.position is None or begin.round != end.round:
             # Into speech or out of it: until the end is reached, it is a transition to it.
             kind = PoseKind.TRANSITION if begin.kind is not end.kind else end.kind
-            return Pose(now, kind, frame, end.round, None)
+            return Pose(now, kind, frame, end.round, None, seen)
         kind = PoseKind.HELD if end.kind is PoseKind.HELD else PoseKind.INTERPOLATED
-        return Pose(now, kind, frame, end.round, begin.position + weight * (end.position - begin.position))
+        position = begin.position + weight * (end.position - begin.position)
+        return Pose(now, kind, frame, end.round, position, seen)
