@@ -1,0 +1,1 @@
+"""The default face: a 3D head, drawn with numpy and OpenCV."""
