@@ -7,11 +7,14 @@ once: call from a worker thread (``asyncio.to_thread``); one lock covers all cal
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import ModuleType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from avatarkit_rtc.errors import AudioDeviceError, MissingDependencyError
 
@@ -48,6 +51,19 @@ class AudioDevice:
 
     def __str__(self) -> str:
         return f"{self.index}: {self.name} ({self.host_api})"
+
+    @property
+    def full_name(self) -> str:
+        """``name, host API``: unique as a rule, and what :func:`find_device` takes."""
+        return f"{self.name}, {self.host_api}"
+
+    def channels(self, kind: Kind) -> int:
+        """Most channels to record or to play."""
+        return self.max_input_channels if kind == "input" else self.max_output_channels
+
+    def is_default(self, kind: Kind) -> bool:
+        """It is the default to record or to play."""
+        return self.is_default_input if kind == "input" else self.is_default_output
 
 
 def load_sounddevice() -> ModuleType:
@@ -88,21 +104,31 @@ def list_devices() -> list[AudioDevice]:
         try:
             apis = [api["name"] for api in sd.query_hostapis()]
             default_input, default_output = _default_index(sd, "input"), _default_index(sd, "output")
-            return [
-                AudioDevice(
-                    index=index,
-                    name=str(device["name"]),
-                    host_api=str(apis[device["hostapi"]]),
-                    max_input_channels=int(device["max_input_channels"]),
-                    max_output_channels=int(device["max_output_channels"]),
-                    default_samplerate=float(device["default_samplerate"]),
-                    is_default_input=index == default_input,
-                    is_default_output=index == default_output,
-                )
-                for index, device in enumerate(sd.query_devices())
-            ]
+            return make_devices(list(sd.query_devices()), apis, default_input, default_output)
         except sd.PortAudioError as error:
             raise AudioDeviceError(f"the sound devices cannot be listed: {_reason(error)}") from error
+
+
+def make_devices(
+    listed: Sequence[Mapping[str, Any]],
+    apis: Sequence[str],
+    default_input: int | None,
+    default_output: int | None,
+) -> list[AudioDevice]:
+    """Devices from PortAudio's dictionaries, the names of its host APIs and the indexes of the defaults."""
+    return [
+        AudioDevice(
+            index=index,
+            name=str(device["name"]),
+            host_api=str(apis[device["hostapi"]]),
+            max_input_channels=int(device["max_input_channels"]),
+            max_output_channels=int(device["max_output_channels"]),
+            default_samplerate=float(device["default_samplerate"]),
+            is_default_input=index == default_input,
+            is_default_output=index == default_output,
+        )
+        for index, device in enumerate(listed)
+    ]
 
 
 def find_device(spec: int | str | None, kind: Kind) -> AudioDevice:
@@ -123,14 +149,12 @@ def find_device(spec: int | str | None, kind: Kind) -> AudioDevice:
 
 def choose(devices: list[AudioDevice], spec: int | str | None, kind: Kind) -> AudioDevice:
     """:func:`find_device` among ``devices``."""
-    able = [d for d in devices if (d.max_input_channels if kind == "input" else d.max_output_channels) > 0]
+    able = [d for d in devices if d.channels(kind) > 0]
     there = f"there are: {'; '.join(map(str, able))}" if able else "there is none"
     if not able:
         need = "connect a microphone" if kind == "input" else "connect a speaker"
         raise AudioDeviceError(f"no sound {kind} device: {need}, or start the sound server")
-    default = next(
-        (d for d in able if (d.is_default_input if kind == "input" else d.is_default_output)), None
-    )
+    default = next((d for d in able if d.is_default(kind)), None)
     if spec is None:
         if default is None:
             raise AudioDeviceError(f"no default sound {kind} device; choose one by index or name: {there}")
@@ -139,7 +163,7 @@ def choose(devices: list[AudioDevice], spec: int | str | None, kind: Kind) -> Au
         fits = [d for d in able if d.index == spec]
     else:
         wanted = spec.strip().casefold()
-        fits = [d for d in able if wanted in (d.name.casefold(), f"{d.name}, {d.host_api}".casefold())]
+        fits = [d for d in able if wanted in (d.name.casefold(), d.full_name.casefold())]
         if not fits and wanted.isdecimal():
             fits = [d for d in able if d.index == int(wanted)]
         if not fits and wanted:
@@ -147,13 +171,26 @@ def choose(devices: list[AudioDevice], spec: int | str | None, kind: Kind) -> Au
     if len(fits) > 1 and default is not None:
         fits = [d for d in fits if d.host_api == default.host_api] or fits
     if not fits:
-        raise AudioDeviceError(f"no sound {kind} device {spec!r}; {there}")
+        raise AudioDeviceError(f"no sound {kind} device {spec!r}{_did_you_mean(spec, able)}; {there}")
     if len(fits) > 1:
         raise AudioDeviceError(
             f"several sound {kind} devices fit {spec!r}; choose by index or full name: "
             f"{'; '.join(map(str, fits))}"
         )
     return fits[0]
+
+
+def _did_you_mean(spec: int | str, able: list[AudioDevice]) -> str:
+    if isinstance(spec, int):
+        return ""
+    # A part of a name is near, too: names end in what nobody types, as in "USB Audio Device: - (hw:1,0)".
+    wanted = spec.strip().casefold()
+    near = [
+        d.name
+        for d in able
+        if get_close_matches(wanted, [d.name.casefold(), *re.findall(r"\w+", d.name.casefold())], 1, 0.7)
+    ]
+    return f"; did you mean {' or '.join(map(repr, dict.fromkeys(near[:3])))}?" if near else ""
 
 
 def _default_index(sd: ModuleType, kind: Kind) -> int | None:

@@ -1,7 +1,7 @@
 """A sound device that is opened again when it has gone, on a thread of its own.
 
 It looks for the device by the name that it had, because indexes change; when that has not been there for some
-seconds, the default device will do.
+seconds, the default device will do until the one that was asked for is there again.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from avatarkit_rtc.audio.devices import Kind
-from avatarkit_rtc.audio.streams import OpenedStream, close_stream, refresh_devices
-from avatarkit_rtc.audio.watchdog import Action, Beat, Watchdog
+from avatarkit_rtc.audio.devices import AudioDevice, Kind, list_devices
+from avatarkit_rtc.audio.lookout import Found, Lookout, ServerMoved
+from avatarkit_rtc.audio.restart import RESTART
+from avatarkit_rtc.audio.streams import OpenedStream, close_stream, keep, refresh_devices
+from avatarkit_rtc.audio.watchdog import Action, Beat, State, Watchdog
 from avatarkit_rtc.errors import AudioDeviceError, AvatarKitError
 from avatarkit_rtc.events import AudioDeviceChange
 
@@ -27,7 +29,10 @@ _DEFAULT_AFTER_S: Final = 3.0
 """A device that was asked for by name has so long to come back until the default one takes its place."""
 _SAY_AFTER_S: Final = 5.0
 """Away for so long: say once why it cannot be opened."""
+_REST_S: Final = 30.0
+"""A better device that could not be taken is not looked for again for so long."""
 
+Event = tuple[AudioDeviceChange, str]
 OnEvent = Callable[[AudioDeviceChange, str], None]
 """Gets what happened to the device and one line for people. On the keeper's thread."""
 
@@ -49,6 +54,9 @@ class DeviceUser(Protocol):
     def device_lost(self) -> None:
         """The stream is about to be closed: use it no more."""
 
+    def quiet(self, now: float) -> bool:
+        """Nothing is being heard at ``now``, so that a short break would not be, either. On any thread."""
+
 
 class DeviceKeeper:
     """Opens a device, and again whenever it has gone. Methods may be called from any thread."""
@@ -58,7 +66,7 @@ class DeviceKeeper:
     ) -> None:
         """``spec`` is an index, a name or a part of one, or None for the default device."""
         self._kind = kind
-        self._spec = spec
+        self._wanted = spec  # the full name, host API included, once it is known: that is unique
         self._user = user
         self._on_event = on_event
         self._lock = threading.Lock()  # for all that opens and closes; never taken in a callback
@@ -67,7 +75,10 @@ class DeviceKeeper:
         self._opened: OpenedStream | None = None
         self._closed = False
         self._watchdog = Watchdog(0.0)
-        self._name = ""  # with the host API: unique
+        self._lookout = Lookout(kind)
+        self._name: str | None = None  # of the device that worked last
+        self._in_place = False  # another device is open in place of the one that was asked for
+        self._yielded = False  # closed of our own will, to be opened again
         self._said = False
         self.reopened = 0
 
@@ -76,8 +87,11 @@ class DeviceKeeper:
         """The open stream; None before :meth:`start`, after :meth:`close` and while the device is away."""
         return self._opened
 
-    def start(self) -> None:
+    def start(self, *, keep_trying: bool = False) -> None:
         """Open the device and watch it from now on. Blocks while it opens. A second time nothing happens.
+
+        Args:
+            keep_trying: watch for it also where it cannot be opened now; the error is raised all the same.
 
         Raises:
             AudioDeviceError: the device is missing or busy, or this was closed.
@@ -88,14 +102,18 @@ class DeviceKeeper:
                 raise AudioDeviceError(f"this sound {self._kind} has been closed; make a new one")
             if self._thread is not None:
                 return
-            opened = self._user.open_device(self._spec)
-            self._name = _full_name(opened)
+            try:
+                opened = self._user.open_device(self._wanted)
+            except AudioDeviceError:
+                if keep_trying:
+                    self._said = True  # by the error
+                    self._watchdog = Watchdog.away(time.monotonic())
+                    self._run()
+                raise
+            self._take(opened, in_place=False)
             self._watchdog = Watchdog(time.monotonic())
-            self._opened = opened
-            # PortAudio ends when the interpreter does, and must not find this thread inside it then.
-            atexit.register(self.close)
-            self._thread = threading.Thread(target=self._keep, name=f"sound {self._kind}", daemon=True)
-            self._thread.start()
+            self._name = opened.device.full_name
+            self._run()
 
     def wake(self) -> None:
         """Look at the stream at once, because it has ended. For PortAudio's thread: does not block."""
@@ -104,13 +122,23 @@ class DeviceKeeper:
     def close(self) -> None:
         """Close the stream and end the thread. Never raises; more than once is fine. Blocks."""
         self._closed = True
+        RESTART.leave(self._user.quiet)
         with self._lock:
             self._release()
+            self._lookout.close()
             thread = self._thread
         self._wake.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join(10.0)
         atexit.unregister(self.close)
+
+    def _run(self) -> None:
+        if self._kind == "output":
+            RESTART.join(self._user.quiet)
+        # PortAudio ends when the interpreter does, and must not find this thread inside it then.
+        atexit.register(self.close)
+        self._thread = threading.Thread(target=self._keep, name=f"sound {self._kind}", daemon=True)
+        self._thread.start()
 
     def _keep(self) -> None:
         while not self._closed:
@@ -127,41 +155,51 @@ class DeviceKeeper:
             for change, message in events:  # without the lock: a handler may call close()
                 self._tell(change, message)
 
-    def _look(self) -> list[tuple[AudioDeviceChange, str]]:
-        now, opened = time.monotonic(), self._opened
+    def _look(self) -> list[Event]:
+        now = time.monotonic()
+        if RESTART.due(now):
+            self._give_way()
+            RESTART.attempt(now)
+            return []
+        return self._return(now) if self._yielded else self._watch(now)
+
+    def _watch(self, now: float) -> list[Event]:
+        opened = self._opened
         beat = None
         if opened is not None:
             beat = self._user.beat()
             beat = Beat(beat.last, beat.ended or not _is_active(opened))
-        was_away = self._watchdog.away_since
+        was_away = self._watchdog.away_since is not None
         action = self._watchdog.look(now, beat)
         if action is Action.RELEASE:
             self._release()
             self._wake.set()  # the first attempt is due at once
-            if was_away is None:
+            if not was_away:
                 self._said = False
                 return [(AudioDeviceChange.LOST, f"the sound {self._kind} device {self._name} is gone")]
         elif action is Action.OPEN:
             return self._open_again(now)
-        elif action is Action.WELCOME and was_away is not None and opened is not None:
-            self.reopened += 1
-            return [self._welcome(opened)]
+        elif action is Action.WELCOME and opened is not None:
+            self.reopened += was_away
+            return self._welcome(opened, was_away=was_away)
+        elif self._watchdog.state is State.RUNNING and (self._in_place or self._wanted is None):
+            return self._look_around(now)
         return []
 
-    def _open_again(self, now: float) -> list[tuple[AudioDeviceChange, str]]:
+    def _open_again(self, now: float) -> list[Event]:
         away = now - (self._watchdog.away_since or now)
-        specs: list[str | None] = [self._name] if self._spec is not None else [None]
-        if self._spec is not None and away > _DEFAULT_AFTER_S:
-            specs.append(None)
         problem: AvatarKitError | None = None
         try:
-            refresh_devices()
-            for spec in specs:
+            if not refresh_devices():
+                # Other streams are open, so the list of devices is old: this one may have come since.
+                self._look_around(now)
+            for spec in self._candidates(away):
                 try:
-                    self._opened = self._user.open_device(spec)
+                    opened = self._user.open_device(spec)
                 except AvatarKitError as error:
-                    problem = error
+                    problem = problem or error  # what is wrong with the device that was asked for
                 else:
+                    self._take(opened, in_place=spec != self._wanted)
                     self._watchdog.opened(time.monotonic())
                     return []
         except AvatarKitError as error:
@@ -172,17 +210,75 @@ class DeviceKeeper:
             return [(AudioDeviceChange.UNAVAILABLE, f"no sound {self._kind} for {away:.0f} s: {problem}")]
         return []
 
-    def _welcome(self, opened: OpenedStream) -> tuple[AudioDeviceChange, str]:
-        before, name = self._name, _full_name(opened)
-        if name == before:
-            return AudioDeviceChange.BACK, f"the sound {self._kind} device {name} is back"
-        if self._spec is None:
-            self._name = name
+    def _candidates(self, away_s: float) -> list[int | str | None]:
+        if self._wanted is not None and (away_s > _DEFAULT_AFTER_S or self._in_place):
+            return [self._wanted, None]
+        return [self._wanted]
+
+    def _look_around(self, now: float) -> list[Event]:
+        """See whether there is a better device, and if so make way for it."""
+        news = self._lookout.look(now, self._opened.device if self._opened else None, self._wanted)
+        if isinstance(news, Found) and not RESTART.ask(now):
+            if not self._is_listed(news.device):  # then only a restart could bring it
+                self._lookout.rest(now, _REST_S)
+            elif self._user.quiet(now):
+                self._give_way()
+        elif isinstance(news, ServerMoved):
+            what = f"the sound server's default {self._kind} is {news.name} now, and was {news.before}"
+            return [(AudioDeviceChange.DEFAULT_CHANGED, what)]
+        return []
+
+    def _is_listed(self, device: AudioDevice) -> bool:
+        with contextlib.suppress(AvatarKitError):
+            return any(device.full_name == each.full_name for each in list_devices())
+        return False
+
+    def _give_way(self) -> None:
+        if self._opened is not None:
+            self._release()
+            self._yielded = True
+            self._wake.set()
+
+    def _return(self, now: float) -> list[Event]:
+        """Open the device that was asked for, or else the one that was open, after giving way."""
+        self._yielded = False
+        self._lookout.rest(now, _REST_S)  # should it not come to anything
+        for spec in dict.fromkeys([self._wanted, self._name, None]):
+            try:
+                opened = self._user.open_device(spec)
+            except AvatarKitError as error:
+                _log.debug("the sound %s %r does not open: %s", self._kind, spec, error)
+            else:
+                self._take(opened, in_place=spec != self._wanted)
+                self._watchdog = Watchdog(time.monotonic())
+                return []
+        self._watchdog = Watchdog.away(now)
+        self._said = False
+        return [(AudioDeviceChange.LOST, f"the sound {self._kind} device {self._name} is gone")]
+
+    def _take(self, opened: OpenedStream, *, in_place: bool) -> None:
+        if self._wanted is not None and not in_place:
+            self._wanted = opened.device.full_name
+        keep(opened.stream)
+        self._opened = opened
+        self._in_place = in_place
+
+    def _welcome(self, opened: OpenedStream, *, was_away: bool) -> list[Event]:
+        before, name = self._name, opened.device.full_name
+        self._name = name
+        if name == before and not was_away:
+            return []
+        changed = before not in (None, name)
+        if self._in_place and name != before:
+            problem = "did not come back" if changed else "is not there"
+            message = f"the sound {self._kind} device {self._wanted} {problem}; {name} is used in its place"
+            return [(AudioDeviceChange.MOVED, message)]
+        if self._wanted is None and changed:
             message = f"the default sound {self._kind} device is {name} now, and was {before}"
-            return AudioDeviceChange.DEFAULT_CHANGED, message
-        # The name that was asked for stays the one to look for should this one go, too.
-        message = f"the sound {self._kind} device {before} did not come back; {name} is used in its place"
-        return AudioDeviceChange.MOVED, message
+            return [(AudioDeviceChange.DEFAULT_CHANGED, message)]
+        again = "is back" if before is not None else "is there"
+        left = f" and is used in place of {before}" if changed else ""
+        return [(AudioDeviceChange.BACK, f"the sound {self._kind} device {name} {again}{left}")]
 
     def _release(self) -> None:
         opened, self._opened = self._opened, None
@@ -197,10 +293,6 @@ class DeviceKeeper:
             self._on_event(change, message)
         except Exception:
             _log.exception("a handler of sound device events failed")
-
-
-def _full_name(opened: OpenedStream) -> str:
-    return f"{opened.device.name}, {opened.device.host_api}"
 
 
 def _is_active(opened: OpenedStream) -> bool:

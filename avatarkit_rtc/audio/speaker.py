@@ -12,7 +12,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.intake import Intake, Totals
@@ -23,6 +23,11 @@ from avatarkit_rtc.audio.streams import OpenedStream, close_stream, open_stream,
 from avatarkit_rtc.audio.watchdog import Beat
 from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError, MissingDependencyError
 from avatarkit_rtc.events import AudioDeviceChange
+
+_QUIET: Final = 64
+"""Samples up to this (-54 dB of full scale) are silence."""
+_PAUSE_S: Final = 0.2
+"""Silence that is longer than this, and than all that waits to be heard, is a pause."""
 
 
 class Speaker(WithVolume):
@@ -82,6 +87,7 @@ class Speaker(WithVolume):
         self._end = 0  # position after everything that was written to them
         self._rate = sample_rate
         self._unheard_s = 0.0
+        self._loud_at = float("-inf")
 
     @property
     def muted(self) -> bool:
@@ -111,15 +117,19 @@ class Speaker(WithVolume):
             return max(0.0, heard - time.monotonic())
         return float(intake.playback.ring.depth / self._rate + opened.stream.latency)
 
-    def start(self) -> None:
+    def start(self, *, keep_trying: bool = False) -> None:
         """Open the device; blocks while it opens, so prefer :func:`open_speaker` on an event loop.
+
+        Args:
+            keep_trying: look for the device from now on, also where it cannot be opened now. The error is
+                raised all the same, and sound is dropped until the device is there.
 
         Raises:
             AudioDeviceError: the device is missing, busy or cannot play 16-bit sound, or the speaker was
                 closed.
             MissingDependencyError: the PortAudio library is not installed.
         """
-        self._keeper.start()
+        self._keeper.start(keep_trying=keep_trying)
 
     def write(self, block: AudioBlock) -> int | None:
         """Take ``block`` of any rate and channel count. Before ``start()``, after ``close()`` and while the
@@ -128,11 +138,13 @@ class Speaker(WithVolume):
         Returns:
             Position of the block's first sample, for :meth:`audible_at`; None where it was dropped.
         """
-        intake = self._intake
+        intake, now = self._intake, time.monotonic()
+        if len(block.samples) and max(int(block.samples.max()), -int(block.samples.min())) > _QUIET:
+            self._loud_at = now
         if intake is None:
             self._unheard_s += block.duration
             return None
-        return intake.write(block, time.monotonic())
+        return intake.write(block, now)
 
     def audible_at(self, position: int) -> float | None:
         """The monotonic moment at which sample ``position`` is heard, or was a moment ago, to about 1 ms and
@@ -241,6 +253,12 @@ class Speaker(WithVolume):
         assert playback is not None  # there is one as soon as a device has been opened
         return Beat(playback.last_callback, playback.finished)
 
+    def quiet(self, now: float) -> bool:
+        """See :class:`~avatarkit_rtc.audio.keeper.DeviceUser`."""
+        intake = self._intake
+        waiting = 0.0 if intake is None else intake.playback.ring.depth / self._rate
+        return now - self._loud_at > waiting + _PAUSE_S
+
     def device_lost(self) -> None:
         """See :class:`~avatarkit_rtc.audio.keeper.DeviceUser`."""
         with self._lock:
@@ -257,8 +275,13 @@ async def open_speaker(
     channels: int = 1,
     target_ms: float = 60.0,
     on_event: OnEvent | None = None,
+    keep_trying: bool = True,
 ) -> tuple[AudioOutput, str | None]:
-    """A started speaker, or where there can be none a :class:`NullSpeaker` and one line that says why.
+    """A started speaker; where it cannot be heard now, with one line that says why.
+
+    A device that is missing or busy is looked for from now on, and ``on_event`` says when it is heard
+    (``back``, or ``moved`` to the default device). Without the sound library there is a
+    :class:`NullSpeaker`, for good; without ``keep_trying`` in every such case.
 
     The device opens in a worker thread. When the call is cancelled meanwhile, it is closed again.
     ``on_event`` is called on the event loop.
@@ -274,9 +297,11 @@ async def open_speaker(
         on_event=_on_loop(on_event),
     )
     try:
-        await asyncio.to_thread(speaker.start)
-    except (AudioDeviceError, MissingDependencyError) as error:
+        await asyncio.to_thread(speaker.start, keep_trying=keep_trying)
+    except MissingDependencyError as error:
         return NullSpeaker(), str(error)
+    except AudioDeviceError as error:
+        return speaker if keep_trying else NullSpeaker(), str(error)
     except asyncio.CancelledError:
         # The thread is still opening; close waits for it, so it has to wait in a thread as well.
         with contextlib.suppress(RuntimeError):  # the executor is shut down already: the process ends

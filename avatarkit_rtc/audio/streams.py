@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from avatarkit_rtc.audio.devices import (
     PORTAUDIO_LOCK,
@@ -21,6 +22,8 @@ from avatarkit_rtc.errors import AudioDeviceError
 
 _INVALID_SAMPLE_RATE = -9997
 _INVALID_CHANNEL_COUNT = -9998
+
+_KEPT: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def open_stream(
         sd = load_sounddevice()
         device = find_device(spec, kind)
         make = sd.InputStream if kind == "input" else sd.OutputStream
-        most = device.max_input_channels if kind == "input" else device.max_output_channels
+        most = device.channels(kind)
         preferred = round(device.default_samplerate)
         error: Exception | None = None
         # Raw hardware devices often know one rate only, or stereo only.
@@ -129,10 +132,27 @@ def refresh_devices() -> bool:
         return True
 
 
+def keep(stream: Any) -> None:
+    """Whoever has opened ``stream`` closes it when :mod:`avatarkit_rtc.audio.restart` says so."""
+    _KEPT.add(stream)
+
+
+def foreign_stream_open() -> bool:
+    """Whether a stream is open that nobody gives way with: a caller's own."""
+    with PORTAUDIO_LOCK:
+        return any(stream not in _KEPT for stream in _open_streams(load_sounddevice()))
+
+
 def _any_stream_open(sd: ModuleType) -> bool:
+    if any(not stream.closed for stream in list(_KEPT)):
+        return True
+    return any(True for _ in _open_streams(sd))
+
+
+def _open_streams(sd: ModuleType) -> Iterator[Any]:
     # PortAudio does not tell, and a caller's own streams must live as well. A few ms for each 100,000
     # objects. By type(), because isinstance() runs code of proxies.
-    return any(issubclass(type(each), sd._StreamBase) and not each.closed for each in gc.get_objects())
+    return (each for each in gc.get_objects() if issubclass(type(each), sd._StreamBase) and not each.closed)
 
 
 def _code(error: Exception) -> int | None:

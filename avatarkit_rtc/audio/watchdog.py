@@ -20,6 +20,8 @@ _ASLEEP_S: Final = 0.3
 """Nobody looked for so long: the whole process was held up, and the device is not to blame."""
 _BACKOFF_S: Final = (0.0, 0.25, 0.5)
 """Pauses before the first, the second and all further attempts to open it again."""
+_LONG_AWAY: Final = ((600.0, 5.0), (60.0, 1.5))
+"""Away for so long: pauses of so long. An attempt costs some hundredths of a second of processor time."""
 
 
 class State(Enum):
@@ -94,6 +96,16 @@ class Watchdog:
         self._attempts = 0
         self._due = now
 
+    @classmethod
+    def away(cls, now: float) -> Watchdog:
+        """Of a device that could not be opened at all."""
+        self = cls(now)
+        self.state = State.AWAY
+        self.away_since = now
+        self._attempts = 1
+        self._back_off(now)
+        return self
+
     def look(self, now: float, beat: Beat | None) -> Action:
         """What to do at ``now``. ``beat`` is the open stream's, None while there is none."""
         if now - self._looked > _ASLEEP_S:
@@ -139,5 +151,7 @@ class Watchdog:
         return action
 
     def _back_off(self, now: float) -> None:
-        self._due = now + _BACKOFF_S[min(self._attempts, len(_BACKOFF_S) - 1)]
+        away = 0.0 if self.away_since is None else now - self.away_since
+        usual = _BACKOFF_S[min(self._attempts, len(_BACKOFF_S) - 1)]
+        self._due = now + next((pause for long, pause in _LONG_AWAY if away > long), usual)
         self._attempts += 1

@@ -41,7 +41,7 @@ async def try_sound(
     Returns:
         Whether both devices could be opened.
     """
-    speaker, problem = await open_speaker(output)
+    speaker, problem = await open_speaker(output, keep_trying=False)
     say(f"no tone: {problem}" if problem is not None else f"a tone each second on {speaker.stats().device}")
     source: Microphone | None = None
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +13,11 @@ import pytest
 
 from avatarkit_rtc.audio import AudioBlock, NullSpeaker, Speaker, open_speaker
 from avatarkit_rtc.audio import keeper as keeper_module
+from avatarkit_rtc.audio import lookout as lookout_module
 from avatarkit_rtc.audio.streams import refresh_devices
+from avatarkit_rtc.errors import AudioDeviceError
 from avatarkit_rtc.events import AudioDeviceChange
-from tests.support.fake_sound import Card, FakeSound
+from tests.support.fake_sound import Card, FakeSound, Stream
 from tests.support.pulse import peak_frequency, tone
 
 LOST, BACK, MOVED = AudioDeviceChange.LOST, AudioDeviceChange.BACK, AudioDeviceChange.MOVED
@@ -22,18 +26,19 @@ LOST, BACK, MOVED = AudioDeviceChange.LOST, AudioDeviceChange.BACK, AudioDeviceC
 class Playing:
     """A speaker and what is said about its device."""
 
-    def __init__(self, spec: str | None) -> None:
+    def __init__(self, spec: str | None, *, keep_trying: bool) -> None:
         self.told: list[tuple[AudioDeviceChange, str]] = []
         self.speaker = Speaker(spec, on_event=lambda change, message: self.told.append((change, message)))
-        self.speaker.start()
+        with contextlib.suppress(AudioDeviceError):
+            self.speaker.start(keep_trying=keep_trying)
 
     def changes(self) -> list[AudioDeviceChange]:
         return [change for change, _ in self.told]
 
 
 @contextmanager
-def playing(spec: str | None = None) -> Iterator[Playing]:
-    made = Playing(spec)
+def playing(spec: str | None = None, *, keep_trying: bool = False) -> Iterator[Playing]:
+    made = Playing(spec, keep_trying=keep_trying)
     try:
         yield made
     finally:
@@ -47,6 +52,14 @@ def wait(condition: Callable[[], object], what: str, timeout: float = 8.0) -> No
         time.sleep(0.01)
 
 
+def quiet(*_: object) -> None:
+    """A callback that does nothing."""
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    await asyncio.to_thread(wait, condition, what)
+
+
 def write(speaker: Speaker, seconds: float, rate: int = 48000) -> None:
     """A tone in blocks of 20 ms, in real time."""
     sound, step, due = tone(441, seconds, rate=rate)[:, np.newaxis], rate // 50, time.monotonic()
@@ -56,24 +69,65 @@ def write(speaker: Speaker, seconds: float, rate: int = 48000) -> None:
         time.sleep(max(0.0, due - time.monotonic()))
 
 
-async def test_a_busy_device_gives_a_null_speaker_and_says_what_to_do(
+async def test_a_busy_device_says_what_to_do_and_plays_once_it_is_free(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    FakeSound([Card("USB", busy=True)]).install(monkeypatch)
-    speaker, problem = await open_speaker()
-    assert isinstance(speaker, NullSpeaker)
-    assert problem is not None
-    assert "'USB' (Fake) cannot be opened" in problem
-    assert "Device unavailable" in problem
-    assert "close the program that uses it" in problem
+    usb = Card("USB", busy=True)
+    FakeSound([usb]).install(monkeypatch)
+    told: list[tuple[AudioDeviceChange, str]] = []
+    speaker, problem = await open_speaker(on_event=lambda *what: told.append(what))
+    try:
+        assert problem is not None
+        assert "'USB' (Fake) cannot be opened" in problem
+        assert "Device unavailable" in problem
+        assert "close the program that uses it" in problem
+        assert speaker.write(AudioBlock(np.zeros((480, 1), np.int16), 48000, 0.0)) is None
+        assert speaker.stats().device is None
+        assert speaker.stats().unheard_ms == pytest.approx(10)
+        usb.busy = False
+        await until(lambda: told, "the device")
+        assert told == [(BACK, "the sound output device USB, Fake is there")]
+        assert speaker.stats().active
+    finally:
+        await speaker.aclose()
 
 
-async def test_no_device_at_all_gives_a_null_speaker(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_device_that_comes_after_the_start_is_played_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = FakeSound([]).install(monkeypatch)
+    told: list[tuple[AudioDeviceChange, str]] = []
+    speaker, problem = await open_speaker("USB", on_event=lambda *what: told.append(what))
+    try:
+        assert problem is not None
+        assert problem.startswith("no sound output device: connect a speaker")
+        sound.cards = [Card("USB")]
+        await until(lambda: told, "the device")
+        assert told == [(BACK, "the sound output device USB, Fake is there")]
+    finally:
+        await speaker.aclose()
+
+
+async def test_without_keep_trying_no_device_gives_a_null_speaker(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeSound([]).install(monkeypatch)
-    speaker, problem = await open_speaker()
+    speaker, problem = await open_speaker(keep_trying=False)
     assert isinstance(speaker, NullSpeaker)
     assert problem is not None
     assert problem.startswith("no sound output device: connect a speaker")
+
+
+async def test_a_wrong_name_names_the_near_one_and_the_default_plays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper_module, "_DEFAULT_AFTER_S", 0.3)
+    FakeSound([Card("HDMI"), Card("Jabra Speak 510: USB Audio (hw:2,0)")]).install(monkeypatch)
+    told: list[tuple[AudioDeviceChange, str]] = []
+    speaker, problem = await open_speaker("jabbra", on_event=lambda *what: told.append(what))
+    try:
+        assert problem is not None
+        assert "did you mean 'Jabra Speak 510: USB Audio (hw:2,0)'?" in problem
+        await until(lambda: told, "the default device")
+        assert told == [
+            (MOVED, "the sound output device jabbra is not there; HDMI, Fake is used in its place")
+        ]
+    finally:
+        await speaker.aclose()
 
 
 @pytest.mark.parametrize("rate", [48000, 16000])
@@ -120,11 +174,106 @@ def test_without_it_the_default_device_takes_its_place(monkeypatch: pytest.Monke
     monkeypatch.setattr(keeper_module, "_DEFAULT_AFTER_S", 0.5)
     usb = Card("USB")
     sound = FakeSound([Card("HDMI"), usb]).install(monkeypatch)
+    monkeypatch.setattr(lookout_module, "WANTED_EVERY_S", 0.1)
     with playing("usb") as played:
         usb.plugged = False
         wait(lambda: played.changes() == [LOST, MOVED], "the move")
         assert sound.open_streams()[0].card.name == "HDMI"
         assert "USB, Fake did not come back; HDMI, Fake" in played.told[1][1]
+        # And back again, because somebody has asked for it. Nobody speaks, so there is no need to wait.
+        usb.plugged = True
+        wait(lambda: played.changes() == [LOST, MOVED, BACK], "the return")
+        assert played.told[2][1].endswith("USB, Fake is back and is used in place of HDMI, Fake")
+        assert [stream.card for stream in sound.open_streams()] == [usb]
+        looks = len(sound.looks)
+        time.sleep(0.3)
+        assert len(sound.looks) == looks  # there is nothing left to look for
+
+
+def test_the_return_waits_for_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper_module, "_DEFAULT_AFTER_S", 0.2)
+    monkeypatch.setattr(lookout_module, "WANTED_EVERY_S", 0.1)
+    usb = Card("USB", plugged=False)
+    sound = FakeSound([Card("HDMI"), usb]).install(monkeypatch)
+    with playing("USB", keep_trying=True) as played:
+        wait(lambda: played.changes() == [MOVED], "the default device")
+        usb.plugged = True
+        write(played.speaker, 1.0)
+        assert [stream.card.name for stream in sound.open_streams()] == ["HDMI"]
+        assert played.speaker.stats().underruns == 0
+        wait(lambda: played.changes() == [MOVED, BACK], "the return")
+
+
+def test_a_device_that_is_listed_and_does_not_work_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper_module, "_DEFAULT_AFTER_S", 0.2)
+    monkeypatch.setattr(lookout_module, "WANTED_EVERY_S", 0.1)
+    usb = Card("USB", busy=True, works=False)
+    sound = FakeSound([Card("HDMI"), usb]).install(monkeypatch)
+    with playing("USB", keep_trying=True) as played:
+        wait(lambda: played.changes() == [MOVED], "the default device")
+        restarts = sound.restarts
+        wait(lambda: len(sound.looks) > 6, "looks")
+        assert sound.restarts == restarts
+        assert [stream.card.name for stream in sound.open_streams()] == ["HDMI"]
+
+
+def test_two_speakers_make_way_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PortAudio finds a device that came later only when it starts anew, which no stream may be open for."""
+    hdmi, usb = Card("HDMI"), Card("USB", plugged=False)
+    sound = FakeSound([hdmi, usb]).install(monkeypatch)
+    with playing("HDMI") as first, playing("USB", keep_trying=True) as second:
+        usb.plugged = True
+        wait(lambda: second.changes() == [BACK], "the device")
+        wait(lambda: len(sound.open_streams()) == 2, "both")
+        assert {stream.card.name for stream in sound.open_streams()} == {"HDMI", "USB"}
+        assert first.told == []
+        write(first.speaker, 0.3)
+        assert first.speaker.stats().playing
+
+
+def test_a_stream_of_the_callers_own_is_never_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper_module, "_REST_S", 0.3)
+    monkeypatch.setattr(lookout_module, "WANTED_EVERY_S", 0.1)
+    hdmi, usb = Card("HDMI"), Card("USB", plugged=False)
+    sound = FakeSound([hdmi, usb]).install(monkeypatch)
+    own = Stream(
+        device=0, samplerate=48000, channels=1, blocksize=480, callback=quiet, finished_callback=quiet
+    )
+    own.start()
+    with playing("USB", keep_trying=True) as played:
+        usb.plugged = True
+        wait(lambda: len(sound.looks) > 3, "looks")
+        assert not own.closed
+        own.close()
+        wait(lambda: played.changes()[-1:] == [BACK], "the device")
+
+
+def test_the_default_device_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout_module, "DEFAULT_EVERY_S", 0.1)
+    hdmi, usb = Card("HDMI"), Card("USB")
+    sound = FakeSound([hdmi, usb]).install(monkeypatch)
+    with playing() as played:
+        wait(lambda: len(sound.looks) > 2, "looks")
+        assert played.told == []
+        sound.cards = [usb, hdmi]
+        wait(lambda: played.told, "the change")
+        assert played.changes() == [AudioDeviceChange.DEFAULT_CHANGED]
+        assert "USB, Fake now, and was HDMI, Fake" in played.told[0][1]
+        assert [stream.card for stream in sound.open_streams()] == [usb]
+
+
+def test_the_sound_server_s_default_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout_module, "DEFAULT_EVERY_S", 0.1)
+    monkeypatch.delenv("PULSE_SINK", raising=False)
+    sound = FakeSound([Card("default")]).install(monkeypatch)
+    sound.server_default = "hdmi"
+    with playing() as played:
+        wait(lambda: len(sound.looks) > 1, "looks")
+        sound.server_default = "usb"
+        wait(lambda: played.told, "the change")
+        assert played.changes() == [AudioDeviceChange.DEFAULT_CHANGED]
+        assert "default output is usb now, and was hdmi" in played.told[0][1]
+        assert len(sound.streams) == 1  # the server has moved the sound itself
 
 
 def test_a_new_default_device_is_used_and_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 
 from avatarkit_rtc.audio.watchdog import SILENT_S, START_S, TABLE, Action, Beat, Signal, State, Watchdog
@@ -66,14 +64,26 @@ def test_one_that_has_ended_is_released_at_once() -> None:
     assert dog.look(0.05, None) is Action.OPEN
 
 
-def test_it_is_tried_again_twice_a_second_for_ever() -> None:
+def test_it_is_tried_again_for_ever_and_less_often_with_time() -> None:
     watched = Watched()
     watched.run(1)
     watched.on = watched.works = False
     watched.run(10)
-    tries = [at for at, action in watched.run(600) if action is Action.OPEN]
-    assert len(tries) == pytest.approx(1200, rel=0.25)
-    assert max(later - sooner for sooner, later in pairwise(tries)) < 0.65
+    for seconds, pause in ((40, 0.5), (20, None), (500, 1.5), (60, None), (1000, 5.0)):
+        tries = [at for at, action in watched.run(seconds) if action is Action.OPEN]
+        if pause is not None:
+            assert len(tries) == pytest.approx(seconds / pause, rel=0.25)
+
+
+def test_one_that_could_not_be_opened_at_all_is_tried_again() -> None:
+    watched = Watched()
+    watched.dog = Watchdog.away(watched.now)
+    watched.open = watched.on = watched.works = False
+    assert [action for _, action in watched.run(1)].count(Action.OPEN) in (2, 3)
+    watched.on = watched.works = True
+    actions = [action for _, action in watched.run(2)]
+    assert actions.count(Action.WELCOME) == 1
+    assert watched.dog.away_since is None
 
 
 def test_the_first_buffer_of_a_sound_server_is_no_sign_of_life() -> None:

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avatarkit_rtc.audio import lookout, restart
+
 PERIOD_S = 0.01
 
 
@@ -32,6 +34,43 @@ class Card:
     channels: int = 2
     busy: bool = False
     plugged: bool = True
+    works: bool = True
+
+    def described(self, index: int) -> dict[str, Any]:
+        """As PortAudio does."""
+        return {
+            "index": index,
+            "name": self.name,
+            "hostapi": 0,
+            "max_input_channels": 0,
+            "max_output_channels": self.channels,
+            "default_samplerate": float(self.rates[0]),
+        }
+
+
+class ScanChild:
+    """In place of the process of its own that looks at the devices: it sees the cards as they are now."""
+
+    def __init__(self, _now: float, *arguments: str) -> None:
+        sound = FakeSound.now
+        there = [card for card in sound.cards if card.plugged]
+        sound.looks.append(arguments)
+        if arguments[0] == "list":
+            self._result: dict[str, Any] = {
+                "apis": ["Fake"],
+                "devices": [card.described(index) for index, card in enumerate(there)],
+                "defaults": {"input": None, "output": 0 if there else None},
+                "server": {"input": None, "output": sound.server_default},
+            }
+        else:
+            card = there[int(arguments[2])]
+            self._result = {"works": card.works and not card.busy, "name": card.name}
+
+    def result(self, _now: float) -> dict[str, Any]:
+        return self._result
+
+    def close(self) -> None:
+        """Nothing runs."""
 
 
 class Stream:
@@ -103,6 +142,8 @@ class FakeSound:
     listed: list[Card] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     restarts: int = 0
+    looks: list[tuple[str, ...]] = field(default_factory=list)
+    server_default: str | None = None
 
     now: Any = None  # the one in use
 
@@ -116,6 +157,8 @@ class FakeSound:
         module._initialize = self._restart
         monkeypatch.setitem(sys.modules, "sounddevice", module)
         monkeypatch.setattr(FakeSound, "now", self)
+        monkeypatch.setattr(lookout, "ScanChild", ScanChild)
+        monkeypatch.setattr(restart.RESTART, "_next", float("-inf"))
         self._restart()
         return self
 
@@ -125,17 +168,7 @@ class FakeSound:
         self.restarts += 1
 
     def _query(self, kind: str | None = None) -> Any:
-        devices = [
-            {
-                "index": index,
-                "name": card.name,
-                "hostapi": 0,
-                "max_input_channels": 0,
-                "max_output_channels": card.channels,
-                "default_samplerate": float(card.rates[0]),
-            }
-            for index, card in enumerate(self.listed)
-        ]
+        devices = [card.described(index) for index, card in enumerate(self.listed)]
         if kind is None:
             return devices
         if not devices or kind == "input":
