@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from avatarkit_rtc.audio import microphone as _microphone
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.devices import AudioDevice
+from avatarkit_rtc.audio.lookout import Found, Lookout, ServerMoved
 from avatarkit_rtc.audio.microphone import Microphone
+from avatarkit_rtc.audio.restart import RESTART
 from avatarkit_rtc.audio.streams import refresh_devices
 from avatarkit_rtc.errors import AudioDeviceError, AvatarKitError, MissingDependencyError
 
@@ -29,6 +32,9 @@ _DEFAULT_AFTER_S: Final = 2.0
 """Time for a device to come back by itself, before the default one is taken in its place."""
 _FIRST_SOUND_S: Final = 3.0
 """Longest wait for the first sound of a device that has come back (sound servers take a second or two)."""
+_REST_S: Final = 30.0
+"""A better device that could not be taken is not looked for again for so long."""
+_RESTART_LOOK_S: Final = 0.02
 
 
 class RecordingCounters(NamedTuple):
@@ -46,6 +52,7 @@ class NullMicrophone:
     """Silence in real time: what stands in for a :class:`Microphone` where there is none."""
 
     device: str | None = None
+    opened: AudioDevice | None = None
     active = False
     stalled_s = 0.0
 
@@ -85,8 +92,8 @@ class LiveMicrophone:
 
     A device that is lost (unplugged, or silent for half a second because its sound server has gone) is
     replaced by silence, and opened again as soon as that works: by name, and where that has not come back
-    after 2 s the default device. It stays with the device that it found until that one is lost too or
-    :meth:`swap` is called.
+    after 2 s the default device. While that one records in its place, the device that was asked for is looked
+    for, and so is the default device where none was asked for.
     """
 
     def __init__(
@@ -100,13 +107,16 @@ class LiveMicrophone:
         Args:
             device: index, name or unique part of a name; None for the default.
             on_lost: called on the event loop with the reason when the device is lost.
-            on_back: called on the event loop with the device's name once sound comes again.
+            on_back: called on the event loop with the device's name once sound comes again, or comes from
+                another device without having been lost.
         """
         self._spec = device
         self._on_lost = on_lost
         self._on_back = on_back
         self._microphone: Microphone | NullMicrophone = NullMicrophone()
         self._name: str | None = None
+        self._in_place = False  # the default device is open in place of the one that was asked for
+        self._lookout = Lookout("input")
         self._started = self._closed = False
         self._switching = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
@@ -163,7 +173,7 @@ class LiveMicrophone:
                 raise
             problem = str(error)
             if isinstance(error, AudioDeviceError):  # a library does not come by itself
-                self._reopener = asyncio.create_task(self._reopen(None), name="microphone back")
+                self._search(None)
         else:
             self._take(opened)
         self._started = True
@@ -185,7 +195,8 @@ class LiveMicrophone:
                 await opened.aclose()
                 raise AudioDeviceError("this microphone was closed while it changed its device")
             await _end(self._reopener)
-            self._spec = device
+            self._spec, self._in_place = device, False
+            self._lookout.close()
             before = self._microphone
             self._take(opened)
             await before.aclose()
@@ -199,6 +210,7 @@ class LiveMicrophone:
         self._closed = True
         await _end(self._watcher)
         await _end(self._reopener)
+        self._lookout.close()
         await self._microphone.aclose()
         if self._closing:
             await asyncio.wait(set(self._closing))
@@ -224,17 +236,28 @@ class LiveMicrophone:
                     self._lost(str(error))
         raise StopAsyncIteration
 
-    def _take(self, opened: Microphone) -> None:
+    def _take(self, opened: Microphone, *, in_place: bool = False) -> None:
         self._before = self.counters()
         self._microphone = opened
-        self._name = opened.device
+        self._in_place = in_place
+        if not in_place:
+            self._name = opened.device
+        opened.give_way()
 
-    def _lost(self, reason: str) -> None:
+    def _leave(self) -> Microphone | NullMicrophone:
+        """Silence from now on, in place of the device that is returned."""
         self._before = self.counters()
         gone, self._microphone = self._microphone, NullMicrophone()
+        return gone
+
+    def _lost(self, reason: str) -> None:
+        gone = self._leave()
         self._losses += 1
-        self._reopener = asyncio.create_task(self._reopen(gone), name="microphone back")
+        self._search(gone)
         self._call(self._on_lost, reason)
+
+    def _search(self, gone: Microphone | NullMicrophone | None) -> None:
+        self._reopener = asyncio.create_task(self._reopen(gone), name="microphone back")
 
     async def _watch(self) -> None:
         looks = 0
@@ -245,33 +268,82 @@ class LiveMicrophone:
             if looks >= 2:
                 looks = 0
                 microphone.fail(f"has brought no sound for {_STALLED_S:g} s")
+                continue
+            try:
+                now = time.monotonic()
+                if RESTART.due(now):
+                    await self._give_way(_all_close)
+                elif microphone.opened is not None and (self._in_place or self._spec is None):
+                    await self._look_around(now, microphone.opened)
+            except Exception:  # whatever sound systems come up with: the next look is another chance
+                _log.exception("watching the microphone failed")
+
+    async def _look_around(self, now: float, recording: AudioDevice | None) -> None:
+        """See whether there is a better device, and if so make way for it."""
+        news = self._lookout.look(now, recording, self._wanted())
+        if isinstance(news, ServerMoved):
+            self._call(self._on_back, news.name)
+        elif isinstance(news, Found) and not await asyncio.to_thread(RESTART.ask, now):
+            # Without a restart it can be had if PortAudio knows it already.
+            self._lookout.rest(now, _REST_S)
+            if recording is not None:
+                await self._give_way()
+
+    async def _give_way(self, meanwhile: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Close the device, and open the one that was asked for, or else this one again."""
+        async with self._switching:
+            before = self._microphone.opened
+            if before is not None:
+                await self._leave().aclose()
+            if meanwhile is not None:
+                await meanwhile()
+            if before is None:
+                return  # there is a search, which goes on
+            self._lookout.rest(time.monotonic(), _REST_S)  # should it not come to anything
+            for spec in dict.fromkeys([self._wanted(), before.full_name, None]):
+                opened = await self._try(spec)
+                if opened is not None:
+                    self._take(opened, in_place=spec != self._wanted())
+                    if opened.opened is None or opened.opened.full_name != before.full_name:
+                        self._call(self._on_back, opened.device or "the default microphone")
+                    return
+            self._lost("the microphone did not open again after the devices were looked for anew")
 
     async def _reopen(self, gone: Microphone | NullMicrophone | None) -> None:
         if gone is not None:
             await gone.aclose()
         loop = asyncio.get_running_loop()
         away_since, delay = loop.time(), _FIRST_DELAY_S
-        refresh_at = away_since + _REFRESH_EVERY_S
+        refresh_at, is_fresh = away_since + _REFRESH_EVERY_S, True
         while True:
+            if RESTART.due(time.monotonic()):
+                await asyncio.sleep(_RESTART_LOOK_S)
+                continue
             if loop.time() >= refresh_at:
                 # A device that was not there when PortAudio started is in no list before this. It takes
                 # seconds where a sound server does not answer.
                 with contextlib.suppress(AvatarKitError):
-                    await asyncio.to_thread(refresh_devices)
+                    is_fresh = await asyncio.to_thread(refresh_devices)
                 refresh_at = loop.time() + _REFRESH_EVERY_S
             for spec in self._candidates(loop.time() - away_since):
                 opened = await self._try(spec)
                 if opened is not None:
-                    self._take(opened)
+                    self._take(opened, in_place=spec != self._wanted())
                     self._call(self._on_back, opened.device or "the default microphone")
                     return
+            if not is_fresh:  # a speaker plays, so the list is old
+                await self._look_around(time.monotonic(), None)
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY_S)
 
-    def _candidates(self, away_s: float) -> list[int | str | None]:
+    def _wanted(self) -> int | str | None:
         # An index means another device after devices have come and gone; the name stays.
-        wanted = self._name if isinstance(self._spec, int) and self._name else self._spec
-        return [wanted] if wanted is None or away_s < _DEFAULT_AFTER_S else [wanted, None]
+        return self._name if isinstance(self._spec, int) and self._name else self._spec
+
+    def _candidates(self, away_s: float) -> list[int | str | None]:
+        wanted = self._wanted()
+        default_too = self._in_place or away_s >= _DEFAULT_AFTER_S
+        return [wanted, None] if wanted is not None and default_too else [wanted]
 
     async def _try(self, spec: int | str | None) -> Microphone | None:
         """The device, once it really brings sound."""
@@ -280,6 +352,7 @@ class LiveMicrophone:
         except AvatarKitError as error:
             _log.debug("the microphone %r does not open yet: %s", spec, error)
             return None
+        opened.give_way()
         try:
             async with asyncio.timeout(_FIRST_SOUND_S):
                 await anext(opened)
@@ -299,6 +372,13 @@ class LiveMicrophone:
                 callback(argument)
             except Exception:
                 _log.exception("a callback of the microphone failed")
+
+
+async def _all_close() -> None:
+    """Wait until every stream of the process is closed and PortAudio has started anew."""
+    while RESTART.due(now := time.monotonic()):
+        await asyncio.to_thread(RESTART.attempt, now)
+        await asyncio.sleep(_RESTART_LOOK_S)
 
 
 async def _end(task: asyncio.Task[None] | None) -> None:

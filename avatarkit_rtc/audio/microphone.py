@@ -13,8 +13,9 @@ import numpy as np
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Samples
+from avatarkit_rtc.audio.devices import AudioDevice
 from avatarkit_rtc.audio.ring import SampleRing
-from avatarkit_rtc.audio.streams import OpenedStream, close_stream, open_stream, start_stream
+from avatarkit_rtc.audio.streams import OpenedStream, close_stream, keep, open_stream, start_stream
 from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError
 
 _FIRST_CALLBACK_S: Final = 2.0
@@ -92,6 +93,16 @@ class Microphone:
     def device(self) -> str | None:
         """Name of the open device."""
         return self._name or None
+
+    @property
+    def opened(self) -> AudioDevice | None:
+        """The open device."""
+        return self._opened.device if self._opened is not None else None
+
+    def give_way(self) -> None:
+        """Whoever reads this closes it when :mod:`avatarkit_rtc.audio.restart` says so."""
+        if self._opened is not None:
+            keep(self._opened.stream)
 
     @property
     def active(self) -> bool:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from avatarkit_rtc.audio import live_microphone as live_module
 from avatarkit_rtc.audio import microphone as microphone_module
+from avatarkit_rtc.audio import restart as restart_module
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.devices import AudioDevice
 from avatarkit_rtc.audio.live_microphone import LiveMicrophone, NullMicrophone
+from avatarkit_rtc.audio.lookout import Found, ServerMoved
+from avatarkit_rtc.audio.restart import Restart
 from avatarkit_rtc.errors import AudioDeviceError, MissingDependencyError
 from tests.support.livekit import until
 
@@ -24,6 +29,7 @@ class Device:
 
     def __init__(self, name: str, number: int, *, mute: bool = False) -> None:
         self.device, self.number = name, number
+        self.opened: AudioDevice | None = AudioDevice(number, name, "Fake", 1, 0, 48000.0, False, False)
         self.closed = False
         self.stalled_s = 0.0
         self.mute = mute
@@ -46,12 +52,16 @@ class Device:
     def discard(self) -> None:
         pass
 
+    def give_way(self) -> None:
+        pass
+
     def fail(self, reason: str) -> None:
         self.reason = reason
         self._gone.set()
 
     async def aclose(self) -> None:
         self.closed = True
+        self.opened = None
         self._gone.set()
 
 
@@ -82,11 +92,44 @@ class Devices:
         return self.opened[-1]
 
 
+class Looks:
+    """In place of the lookout: finds what a test has put in."""
+
+    def __init__(self, kind: str) -> None:
+        assert kind == "input"
+        self.rested = 0
+
+    news: ClassVar[list[Found | ServerMoved]] = []
+    asked: ClassVar[list[tuple[str | None, int | str | None]]] = []
+
+    def look(
+        self, now: float, playing: AudioDevice | None, wanted: int | str | None
+    ) -> Found | ServerMoved | None:
+        self.asked.append((playing.name if playing else None, wanted))
+        return self.news.pop() if self.news else None
+
+    def rest(self, now: float, seconds: float) -> None:
+        self.rested += 1
+
+    def close(self) -> None:
+        pass
+
+
+def found(name: str) -> Found:
+    return Found(AudioDevice(9, name, "Fake", 1, 0, 48000.0, False, False))
+
+
 @pytest.fixture
 def devices(monkeypatch: pytest.MonkeyPatch) -> Devices:
     devices = Devices()
     monkeypatch.setattr(microphone_module, "open_microphone", devices.open)
     monkeypatch.setattr(live_module, "refresh_devices", lambda: True)
+    monkeypatch.setattr(live_module, "Lookout", Looks)
+    monkeypatch.setattr(live_module, "RESTART", Restart())
+    monkeypatch.setattr(Looks, "news", [])
+    monkeypatch.setattr(Looks, "asked", [])
+    monkeypatch.setattr(restart_module, "foreign_stream_open", lambda: False)
+    monkeypatch.setattr(restart_module, "refresh_devices", lambda: True)
     monkeypatch.setattr(live_module, "_FIRST_DELAY_S", 0.01)
     monkeypatch.setattr(live_module, "_DEFAULT_AFTER_S", 0.2)
     monkeypatch.setattr(live_module, "_LONGEST_DELAY_S", 0.05)
@@ -215,6 +258,69 @@ async def test_no_library_at_the_start_is_silence_without_a_search(devices: Devi
     await reader.hears(0)
     await asyncio.sleep(0.1)
     assert devices.asked == [None]
+    await reader.end()
+
+
+async def test_the_default_records_in_its_place_until_it_is_back(devices: Devices) -> None:
+    reader = Reader("desk")
+    await reader.microphone.start()
+    await reader.hears(1)
+    del devices.there["desk"]
+    devices.opened[0].fail("is gone")
+    await reader.hears(2)
+    assert reader.microphone.device == "built-in"
+    await until(lambda: ("built-in", "desk") in Looks.asked, "looks", 5)
+    devices.there["desk"] = "desk"
+    Looks.news.append(found("desk"))
+    await reader.hears(3)
+    assert reader.microphone.device == "desk"
+    assert devices.opened[1].closed
+    assert [event.split(":")[0] for event in reader.events] == ["lost", "back", "back"]
+    assert reader.events[2] == "back: desk"
+    assert reader.microphone.losses == 1
+    looks = len(Looks.asked)
+    await asyncio.sleep(0.1)
+    assert len(Looks.asked) == looks  # there is nothing left to look for
+    await reader.end()
+
+
+async def test_another_default_device_is_followed(devices: Devices) -> None:
+    reader = Reader()
+    await reader.microphone.start()
+    await reader.hears(1)
+    devices.there[None] = "head"
+    Looks.news.append(found("head"))
+    await reader.hears(2)
+    assert reader.events == ["back: head"]
+    Looks.news.append(ServerMoved("usb", "hdmi"))
+    await until(lambda: len(reader.events) == 2, "the event", 5)
+    assert reader.events[1] == "back: usb"
+    assert len(devices.opened) == 2  # the sound server has moved the stream itself
+    await reader.end()
+
+
+async def test_it_makes_way_for_a_restart_of_portaudio_and_goes_on_as_before(devices: Devices) -> None:
+    reader = Reader("desk")
+    await reader.microphone.start()
+    await reader.hears(1)
+    assert live_module.RESTART.ask(0.0)
+    await reader.hears(2)
+    assert devices.opened[0].closed
+    assert reader.events == []
+    assert reader.microphone.losses == 0
+    await reader.end()
+
+
+async def test_one_that_does_not_open_after_the_restart_is_lost(devices: Devices) -> None:
+    reader = Reader("desk")
+    await reader.microphone.start()
+    await reader.hears(1)
+    there, devices.there = devices.there, {}
+    assert live_module.RESTART.ask(0.0)
+    await until(lambda: reader.events, "the loss", 5)
+    devices.there = there
+    await reader.hears(2)
+    assert [event.split(":")[0] for event in reader.events] == ["lost", "back"]
     await reader.end()
 
 
