@@ -89,6 +89,12 @@ class DisplayError(AvatarKitError):
     code = "no-display"
 
 
+class RecordingError(AvatarKitError):
+    """A recording has ended before its time: the disk is full, the file cannot be written."""
+
+    code = "recording-failed"
+
+
 class MissingDependencyError(AvatarKitError):
     """A Python package or a system library is missing; the message names what to install."""
 

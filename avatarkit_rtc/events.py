@@ -175,6 +175,27 @@ class AudioDeviceChanged:
     """One line for people, with the names of the devices."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecorderFile:
+    """Payload of ``recorder-file``: a recorder that begins new files by time or size has begun one."""
+
+    path: str
+    number: int
+    """2, 3, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderLoad:
+    """Payload of ``recorder-load``: a recorder could not keep up and works less hard, or has room again."""
+
+    level: int
+    """How little the encoder works: 0 is its best."""
+    picture_rate: float
+    """Pictures a second that are written now."""
+    less: bool
+    """It is less work than before."""
+
+
 EVENTS: Final[dict[str, type | None]] = {
     "connected": None,
     "disconnected": Disconnected,
@@ -196,6 +217,8 @@ EVENTS: Final[dict[str, type | None]] = {
     "microphone-level": MicrophoneLevel,
     "microphone-lost": AudioNotice,
     "microphone-back": AudioNotice,
+    "recorder-file": RecorderFile,
+    "recorder-load": RecorderLoad,
     "view-closed": None,
 }
 """Every event by name, with the type of its payload."""

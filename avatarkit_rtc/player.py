@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 from typing import Any, Self
 
+from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.received import DEFAULT_MAX_BLOCKS, ReceivedAudio, ReceivedAudioStream
 from avatarkit_rtc.connection import Connection
 from avatarkit_rtc.emitter import EventHub, Handler
@@ -95,6 +97,7 @@ class AvatarPlayer:
             listened=self._hub.listened,
             face=self._motion.playout.strategy.sync,
             presentation=self._motion.presentation,
+            hear_user=self._hear_user if callable(getattr(view, "user_sound", None)) else None,
         )
         self._connection = Connection(
             provider,
@@ -107,6 +110,10 @@ class AvatarPlayer:
         self._avatar_there = asyncio.Event()
         self._view_closed = asyncio.Event()
         provider.set_listener(_Listener(self))
+        self._loop: asyncio.AbstractEventLoop | None = None
+        attached = getattr(view, "attached", None)
+        if callable(attached):
+            attached(self)
 
     # -- connection ------------------------------------------------------------------------------------------
 
@@ -311,6 +318,19 @@ class AvatarPlayer:
         """Stop calling ``handler``."""
         self._hub.off(event, handler)
 
+    def report(self, event: str, *payload: Any) -> None:
+        """Emit ``event`` in the name of a view, from any thread, soon. Nothing happens before the first
+        :meth:`connect` and once the event loop is closed.
+
+        Raises:
+            ConfigurationError: there is no such event.
+        """
+        if event not in EVENTS:
+            raise ConfigurationError(f"there is no event {event!r}")
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._emit, event, *payload)
+
     def stats(self) -> PlayerStats:
         """One snapshot of everything."""
         motion = self._motion
@@ -331,6 +351,7 @@ class AvatarPlayer:
 
     def connection_opening(self) -> None:
         """Called by the connection: joining begins."""
+        self._loop = asyncio.get_running_loop()
         self._motion.start()
 
     def connection_lost(self, reason: RoundEndReason, *, left: bool) -> None:
@@ -368,6 +389,9 @@ class AvatarPlayer:
 
     def _hear(self, block: ReceivedAudio) -> None:
         self._motion.tell_view("sound", block)
+
+    def _hear_user(self, block: AudioBlock) -> None:
+        self._motion.tell_view("user_sound", block)
 
     def _is_muted(self) -> bool:
         return self._motion.stream.muted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -96,6 +97,7 @@ class PlayerSound:
         listened: Callable[[str], bool] = lambda event: True,
         face: SyncDelay | None = None,
         presentation: PresentationClock | None = None,
+        hear_user: Callable[[AudioBlock], None] | None = None,
     ) -> None:
         """
         Args:
@@ -105,10 +107,12 @@ class PlayerSound:
             listened: whether one of them has handlers.
             face: the delay of the face, which follows the voice while that is heard.
             presentation: the time that poses and sound share; None for one of the sound's own.
+            hear_user: the view's taker of the user's sound, if it has one.
         """
         self._provider = provider
         self._options = options
         self._hear = hear
+        self._hear_user = hear_user
         self._is_muted = is_muted
         self._emit = emit
         self._face = face if options.lip_sync else None
@@ -333,6 +337,9 @@ class PlayerSound:
     async def _publish(self, track: str, source: Any, **form: Any) -> None:
         from avatarkit_rtc.audio.publisher import AudioPublisher
 
+        if self._hear_user is not None:
+            form["process"] = self._heard_by_view(self._hear_user, form.get("process"))
+
         def ended() -> None:
             self._emit("audio-ended", track)
 
@@ -349,6 +356,17 @@ class PlayerSound:
             await publisher.aclose()
             raise
         self._published[track] = publisher
+
+    @staticmethod
+    def _heard_by_view(
+        hear: Callable[[AudioBlock], None], process: Callable[[AudioBlock], AudioBlock] | None
+    ) -> Callable[[AudioBlock], AudioBlock]:
+        def processed(block: AudioBlock) -> AudioBlock:
+            block = block if process is None else process(block)
+            hear(AudioBlock(block.samples, block.sample_rate, time.monotonic()))
+            return block
+
+        return processed
 
     async def _forget_finished(self, track: str) -> bool:
         """Make room where the source has ended by itself; returns whether it had."""

@@ -6,10 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from avatarkit_rtc.audio.block import AudioBlock
     from avatarkit_rtc.audio.received import ReceivedAudio
     from avatarkit_rtc.events import RoundEnded, RoundStarted
     from avatarkit_rtc.motion.events import StreamEvent
     from avatarkit_rtc.motion.packet import PacketKind
+    from avatarkit_rtc.player import AvatarPlayer
     from avatarkit_rtc.playout.pose import Pose
 
 
@@ -45,6 +47,14 @@ class FullView(View, Protocol):
     @property
     def closed(self) -> bool:
         """True once the user has ended the view (a closed window); ends ``player.wait_closed()``."""
+
+    def attached(self, player: AvatarPlayer) -> None:
+        """``player`` was made with this view: to listen to its events, read its figures, and report events of
+        the view's own (:meth:`AvatarPlayer.report`). Called once, within the player's making."""
+
+    def user_sound(self, block: AudioBlock) -> None:
+        """The user's own sound as it is sent, mono: the microphone after its processing, or what
+        ``publish_audio`` sends. ``block.t`` is the moment of sending, in monotonic seconds."""
 
     def sound(self, block: ReceivedAudio) -> None:
         """The avatar's sound, as it arrives. Its ``presentation_time`` and that of the poses are on one time:

@@ -1,40 +1,107 @@
-"""A view that writes what it is shown, and the avatar's sound, into a video file."""
+"""A view that writes what it is shown, and what is heard, into a video file."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import os
 import threading
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from avatarkit_rtc.errors import ConfigurationError
-from avatarkit_rtc.playout.pose import Pose
+from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError, RecordingError
+from avatarkit_rtc.events import EVENTS, RecorderFile, RecorderLoad
+from avatarkit_rtc.pyav import load_av
 from renderers._log import ThinnedLog
-from renderers._mp4 import Mp4Writer
 from renderers._worker import Worker
 from renderers.face import DEFAULT_SIZE, Face, hearing, make_face
+from renderers.recording.formats import format_of
+from renderers.recording.load import Load
+from renderers.recording.parts import Part
+from renderers.recording.session import Hooks, Plan, Session
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
+    from avatarkit_rtc.events import RoundEnded, RoundStarted
+    from avatarkit_rtc.player import AvatarPlayer
+    from avatarkit_rtc.playout.pose import Pose
 
-_QUEUE: Final = 256
-"""Poses and blocks that may wait: about two seconds."""
-_QUEUE_POSES: Final = _QUEUE // 2
-"""Beyond this poses are dropped first: a missing picture is seen less than missing sound is heard."""
+QUEUED_POSES: Final = 100
+"""Poses that may wait, 4 s of them: long before, the encoder is told to work less."""
+
+QUEUED_BLOCKS: Final = 1600
+"""Blocks of sound of 10 ms that may wait: 8 s with both voices. Missing sound is heard more than a missing
+picture is seen."""
+
+STATS_S: Final = 10.0
+"""How often the player's figures go into the sidecar."""
+
 _CLOSE_S: Final = 20.0
+_UNRECORDED: Final = frozenset({"microphone-level", "round-started", "round-ended"})
+"""Events that the sidecar leaves out, or has in lines of their own."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RecorderStats:
+    """A snapshot of a recorder."""
+
+    file: Path
+    """The file that is being written, or was last."""
+    files: int
+    """Files begun."""
+    duration_s: float
+    """Time of the newest pose or sound."""
+    pictures: int
+    """Pictures written."""
+    thinned: int
+    """Poses that were no new picture: faster than the picture rate, or the same moment again."""
+    dropped_poses: int
+    """Poses left out because the encoder could not keep up, or had failed."""
+    dropped_blocks: int
+    """Blocks of sound left out for the same reasons."""
+    inserted_silence_s: float
+    """Seconds of silence in the avatar's track where no sound had come."""
+    face_errors: int
+    """Poses that the face failed to draw."""
+    behind_s: float
+    """How long the newest pose that was written had waited for its turn."""
+    level: int
+    """How little the encoder works: 0 is its best."""
+    picture_rate: float
+    """Pictures a second that are written now."""
+    draw_s: float
+    """Processor time of drawing, in seconds."""
+    encode_s: float
+    """Processor time of encoding pictures, on the recorder's own thread."""
+    sound_s: float
+    """Processor time of encoding sound."""
+    sidecar_s: float
+    """Processor time of the sidecar."""
+
+
+class _Item(NamedTuple):
+    handle: Callable[..., None]
+    arguments: tuple[Any, ...]
 
 
 class Recorder:
-    """Writes an MP4 file (H.264 and AAC) from poses and sound blocks, on a thread of its own.
+    """Writes a video file from poses and sound, on a thread of its own: MP4 (H.264 and AAC), Matroska or WebM
+    (VP8, VP9 and Opus).
 
-    Pictures carry the times of their poses, sound is counted from the arrival of its first block; both begin
-    with whatever came first. A gap of more than 200 ms in the sound becomes silence. The file is written in
-    fragments of a second: when the process is killed, what was written before plays.
+    Pictures and sound carry their presentation times, whenever they are shown, so lip sync holds for hours.
+    The file is written in fragments of a second: when the process is killed or the disk is full, what was
+    written before plays. Nothing here blocks playing. An encoder that cannot keep up is told to work less (a
+    faster preset, then fewer pictures a second), and to work more again once there is room; only when that
+    does not help poses are dropped, and counted.
 
-    If writing fails (a full disk), :attr:`error` says why, what comes is dropped, and playing goes on.
+    As the view of a player, or in a :class:`~renderers.Tee` with others, it reports by the player's events:
+    ``error`` with a :class:`~avatarkit_rtc.errors.RecordingError` when the recording has ended before its
+    time, ``recorder-file`` for each further file, ``recorder-load`` when the load changes. Playing goes on in
+    any case.
     """
 
     def __init__(
@@ -44,40 +111,81 @@ class Recorder:
         face: str | Face = "cartoon",
         size: tuple[int, int] = DEFAULT_SIZE,
         fps: float = 25,
+        codec: str | None = None,
+        own_voice: bool = False,
+        sidecar: bool = False,
+        rotate_s: float | None = None,
+        rotate_bytes: int | None = None,
     ) -> None:
         """Begin a recording in the file ``path``, which is overwritten.
 
         Args:
-            path: The file, named ``….mp4``.
+            path: The file, named ``….mp4``, ``….mkv`` or ``….webm``.
             face: A name (see :func:`renderers.make_face`, not ``"null"``) or a face.
             size: Width and height of the pictures in pixels; the file has even numbers (one less if need be).
-            fps: Pictures a second (1 to 120); poses that come faster are thinned.
+            fps: Pictures a second (1 to 120); poses that come faster are thinned. At 25 each frame of speech
+                has one picture.
+            codec: ``"h264"`` (MP4, Matroska), ``"vp8"`` or ``"vp9"`` (Matroska, WebM); None for H.264 in MP4
+                and VP8 in the others.
+            own_voice: Record what the player publishes (microphone and own sound) into a second sound track.
+            sidecar: Write poses, rounds, events and figures as JSON lines into ``….jsonl`` beside the file.
+            rotate_s: Begin a new file after so many seconds, 2 or more: ``talk.mp4`` stands for
+                ``talk-0001.mp4``, ``talk-0002.mp4``, … after those that are there.
+            rotate_bytes: Begin a new file once one is so large, 100 000 or more.
 
         Raises:
             MissingDependencyError: PyAV is missing, or what the face needs.
             ConfigurationError: the file cannot be written, or an argument cannot be right.
         """
         self.path: Final = Path(path)
-        if self.path.suffix.lower() not in (".mp4", ".m4v"):
-            raise ConfigurationError(f"the recording is an MP4 file: name it ….mp4, not {self.path.name!r}")
+        form = format_of(self.path, codec)
         if not 1 <= fps <= 120:
             raise ConfigurationError(f"fps must be 1 to 120, not {fps!r}")
+        if rotate_s is not None and not rotate_s >= 2:
+            raise ConfigurationError(f"rotate_s must be 2 or more, not {rotate_s!r}")
+        if rotate_bytes is not None and not rotate_bytes >= 100_000:
+            raise ConfigurationError(f"rotate_bytes must be 100000 or more, not {rotate_bytes!r}")
         chosen = make_face(face, size)
         if chosen is None:
             raise ConfigurationError("a recording needs a face that draws: face='cartoon', for instance")
-        self._face = chosen
         self._hear = hearing(chosen)
-        self._writer = Mp4Writer(self.path, self._face.size, fps)
-        self._epoch: float | None = None
+        self._log = ThinnedLog(logging.getLogger("avatarkit_rtc"))
         self._lock = threading.Lock()
         self._closed = False
-        self._dropped_poses = 0
-        self._log = ThinnedLog(logging.getLogger("avatarkit_rtc"))
-        self._worker: Worker[Pose | AudioBlock] = Worker(
-            "avatarkit-recorder", self._write, max_queue=_QUEUE, log=self._log
-        )
-        self.error: Exception | None = None
+        self._player: AvatarPlayer | None = None
+        self._next_stats = 0.0
+        self._shown = self._poses_done = self._dropped_poses = 0
+        self._heard = self._blocks_done = self._dropped_blocks = 0
+        self._behind_s = 0.0
+        self._part = 0
+        self._file = self.path
+        self._fps = fps
+        self.error: RecordingError | None = None
         """What ended the recording before :meth:`close`; None while all is well."""
+        self._worker: Worker[_Item] = Worker(
+            "avatarkit-recorder", self._work, max_queue=2 * (QUEUED_POSES + QUEUED_BLOCKS), log=self._log
+        )
+        if own_voice:
+            self.user_sound = self._user_sound
+        about = {
+            "face": face if isinstance(face, str) else type(face).__name__,
+            "size": list(chosen.size),
+            "fps": fps,
+        }
+        plan = Plan(self.path, form, fps, own_voice, sidecar, rotate_s, rotate_bytes, about)
+        hooks = Hooks(self._begun, self._load_changed, self._face_failed, self._sidecar_failed)
+        try:
+            av = load_av()
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"recording needs PyAV ({error}): pip install 'avatarkit-rtc[record]'"
+            ) from error
+        try:
+            self._session = Session(av, plan, chosen, hooks)
+        except OSError as error:
+            raise ConfigurationError(f"the recording cannot be written: {error}") from error
+
+    # -- figures ---------------------------------------------------------------------------------------------
 
     @property
     def closed(self) -> bool:
@@ -85,51 +193,173 @@ class Recorder:
         return self._closed
 
     @property
+    def file(self) -> Path:
+        """The file that is being written, or was last: :attr:`path`, or with rotation a numbered one."""
+        return self._file
+
+    @property
     def pictures(self) -> int:
         """Pictures written."""
-        return self._writer.pictures
+        return self._session.parts.pictures
 
     @property
     def dropped(self) -> int:
         """Poses and sound blocks left out because the encoder could not keep up, or had failed."""
-        return self._dropped_poses + self._worker.dropped + self._worker.errors
+        return self._dropped_poses + self._dropped_blocks
 
     @property
     def inserted_silence_s(self) -> float:
         """Seconds of silence in the file where no sound had come."""
-        return self._writer.inserted_s
+        return self._session.parts.silence_s
+
+    def stats(self) -> RecorderStats:
+        """A snapshot."""
+        session, work = self._session, self._session.work
+        return RecorderStats(
+            file=self._file,
+            files=self._part,
+            duration_s=session.duration_s,
+            pictures=self.pictures,
+            thinned=work.thinned,
+            dropped_poses=self._dropped_poses,
+            dropped_blocks=self._dropped_blocks,
+            inserted_silence_s=self.inserted_silence_s,
+            face_errors=work.face_errors,
+            behind_s=self._behind_s,
+            level=session.load.level,
+            picture_rate=self._fps / session.load.divider,
+            draw_s=work.draw_s,
+            encode_s=work.encode_s,
+            sound_s=work.sound_s,
+            sidecar_s=work.sidecar_s,
+        )
+
+    # -- what a player calls; on its event loop --------------------------------------------------------------
+
+    def attached(self, player: AvatarPlayer) -> None:
+        """The player whose events and figures go into the sidecar, and which reports ours."""
+        self._player = player
+        for name in EVENTS:
+            if name not in _UNRECORDED:
+                player.on(name, lambda payload=None, name=name: self._event(name, payload))
 
     def show(self, pose: Pose) -> None:
         """Record ``pose``; never blocks. Ignored once closed."""
         if self._closed:
             return
-        if self.error is not None or self._worker.queued >= _QUEUE_POSES:
+        if self.error is not None or self._shown - self._poses_done >= QUEUED_POSES:
             self._dropped_poses += 1
             return
-        self._worker.put(pose)
+        self._shown += 1
+        self._worker.put(_Item(self._write_pose, (pose, time.monotonic())))
+        if self._player is not None and pose.t >= self._next_stats:
+            self._next_stats = pose.t + STATS_S
+            self._note("stats", {"stats": self._player.stats().as_dict()})
 
     def sound(self, block: AudioBlock) -> None:
         """Record the avatar's sound; never blocks. Ignored once closed."""
-        if not self._closed and self.error is None:
-            if self._hear is not None:
-                self._hear(block)
-            self._worker.put(block)
+        if self._closed:
+            return
+        if self._hear is not None:
+            self._hear(block)
+        self._put_block(block, self._session.sound)
 
-    def _write(self, item: Pose | AudioBlock) -> None:
+    def _user_sound(self, block: AudioBlock) -> None:
+        """Record the user's own sound; never blocks. Ignored once closed."""
+        if not self._closed:
+            self._put_block(block, self._session.user_sound)
+
+    def round_started(self, event: RoundStarted) -> None:
+        """A round is on show."""
+        self._note("round-started", {"round": event.round})
+
+    def round_ended(self, event: RoundEnded) -> None:
+        """A round is over."""
+        figures = dataclasses.asdict(event.stats)
+        self._note("round-ended", {"round": event.round, "reason": event.reason, "stats": figures})
+
+    def _event(self, name: str, payload: Any) -> None:
+        self._note("event", {"event": name, "payload": payload})
+
+    def _note(self, type_: str, line: Mapping[str, Any]) -> None:
+        if not self._closed and self.error is None and self._heard - self._blocks_done < QUEUED_BLOCKS:
+            self._heard += 1
+            self._worker.put(_Item(self._write_note, (type_, line)))
+
+    def _put_block(self, block: AudioBlock, write: Callable[[AudioBlock], None]) -> None:
+        if self.error is not None or self._heard - self._blocks_done >= QUEUED_BLOCKS:
+            self._dropped_blocks += 1
+            return
+        self._heard += 1
+        self._worker.put(_Item(self._write_block, (block, write)))
+
+    # -- on the recorder's thread ----------------------------------------------------------------------------
+
+    def _work(self, item: _Item) -> None:
+        item.handle(*item.arguments)
+
+    def _write_pose(self, pose: Pose, queued: float) -> None:
+        self._poses_done += 1
         if self.error is not None:
             self._dropped_poses += 1
             return
-        if self._epoch is None:
-            self._epoch = item.t
-        t = item.t - self._epoch
+        self._behind_s = time.monotonic() - queued
         try:
-            if isinstance(item, Pose):
-                self._writer.picture(self._face.render(item), t)
-            else:
-                self._writer.sound(item.samples, item.sample_rate, t)
+            self._session.pose(pose, self._behind_s)
         except Exception as error:
-            self.error = error
-            raise
+            self._failed(error)
+
+    def _write_block(self, block: AudioBlock, write: Callable[[AudioBlock], None]) -> None:
+        self._blocks_done += 1
+        if self.error is not None:
+            self._dropped_blocks += 1
+            return
+        try:
+            write(block)
+        except Exception as error:
+            self._failed(error)
+
+    def _write_note(self, type_: str, line: Mapping[str, Any]) -> None:
+        self._blocks_done += 1
+        if self.error is None:
+            self._session.note(type_, line)
+
+    def _failed(self, error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        problem = RecordingError(
+            f"the recording {self._file} has ended: {reason}; what was written until then plays"
+        )
+        problem.__cause__ = error
+        self.error = problem
+        self._session.abandon()
+        self._log.warning("failed", str(problem))
+        self._report("error", problem)
+
+    def _begun(self, part: Part) -> None:
+        self._part, self._file = part.number, part.file.path
+        self._report("recorder-file", RecorderFile(str(self._file), part.number))
+
+    def _load_changed(self, load: Load, less: bool) -> None:
+        rate = self._fps / load.divider
+        if less:
+            why = f"recording {self._file.name} cannot keep up"
+            self._log.warning("load", f"{why}: encoder level {load.level}, {rate:g} pictures a second")
+        self._report("recorder-load", RecorderLoad(load.level, rate, less))
+
+    def _face_failed(self, error: Exception) -> None:
+        self._log.warning("face", f"the face failed to draw: {type(error).__name__}: {error}", error)
+
+    def _sidecar_failed(self, error: Exception) -> None:
+        problem = RecordingError(f"the sidecar of {self._file} has ended: {error}; the recording goes on")
+        problem.__cause__ = error
+        self._log.warning("sidecar", str(problem))
+        self._report("error", problem)
+
+    def _report(self, event: str, payload: Any) -> None:
+        if self._player is not None:
+            self._player.report(event, payload)
+
+    # -- end -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Write what is queued and end the file; more than once is fine, never raises.
@@ -140,13 +370,12 @@ class Recorder:
             if self._closed:
                 return
             self._closed = True
-            if not self._worker.close(drain=True, timeout_s=_CLOSE_S):
+            if not self._worker.close(drain=True, timeout_s=_CLOSE_S) or self.error is not None:
                 return
             try:
-                self._writer.close()
+                self._session.close()
             except Exception as error:
-                self.error = self.error or error
-                self._log.warning("close", f"the recording {self.path} could not be ended: {error}", error)
+                self._failed(error)
 
     async def aclose(self) -> None:
         """Like :meth:`close`, without blocking the event loop."""

@@ -13,15 +13,23 @@ if TYPE_CHECKING:
     from avatarkit_rtc.playout.pose import Pose
     from avatarkit_rtc.views import View
 
-_OPTIONAL: Final = ("sound", "round_started", "round_ended", "motion_arrived", "connection_state")
+_OPTIONAL: Final = (
+    "attached",
+    "sound",
+    "user_sound",
+    "round_started",
+    "round_ended",
+    "motion_arrived",
+    "connection_state",
+)
 
 
 class Tee:
     """Hands everything the player tells a view to several views.
 
-    A view that raises does not stop the others. The Tee has those optional methods of a view (``sound``,
-    ``round_started``, ``round_ended``, ``motion_arrived``, ``connection_state``) that at least one of its
-    views has.
+    A view that raises does not stop the others. The Tee has those optional methods of a view (``attached``,
+    ``sound``, ``user_sound``, ``round_started``, ``round_ended``, ``motion_arrived``, ``connection_state``)
+    that at least one of its views has.
     """
 
     def __init__(self, *views: View) -> None:

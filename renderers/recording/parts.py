@@ -1,0 +1,199 @@
+"""A recording as a row of files: one, or a new one by time or size, without a gap between them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from renderers.face import Image
+from renderers.recording.media_file import MediaFile
+from renderers.recording.sound import SAMPLE_RATE
+
+SIZE_CHECK_S: Final = 1.0
+"""How often the size of the file is looked at, in its own time."""
+
+STRAGGLERS_S: Final = 1.0
+"""So long a file that another has followed waits for the rest of its sound."""
+
+MakeFile: TypeAlias = Callable[[Path, int], MediaFile]
+"""``make(path, level)``: begins a file, its encoder at that level."""
+
+OnPart: TypeAlias = Callable[["Part"], None]
+
+
+@dataclass(slots=True)
+class Part:
+    """One file of a recording."""
+
+    number: int
+    """1, 2, …"""
+    file: MediaFile
+    start_s: float
+    """Time of the recording at which it begins."""
+    end_s: float | None = None
+    """Time at which the next one begins; None for the last."""
+    _size_checked: float = 0.0
+
+
+class Parts:
+    """Writes pictures and sound, with times since the beginning of the recording, into one file after the
+    other. Not thread-safe."""
+
+    def __init__(
+        self,
+        path: Path,
+        make: MakeFile,
+        *,
+        rotate_s: float | None = None,
+        rotate_bytes: int | None = None,
+        on_part: OnPart = lambda part: None,
+    ) -> None:
+        """
+        Args:
+            path: the file; with rotation, the pattern of the files' names: ``talk.mp4`` becomes
+                ``talk-0001.mp4``, ``talk-0002.mp4``, …, after what is there already.
+            rotate_s: a new file after so many seconds.
+            rotate_bytes: a new file once one is so large.
+            on_part: called when a file begins.
+
+        Raises:
+            OSError: the first file cannot be written.
+        """
+        self._path = path
+        self._make = make
+        self._rotate_s, self._rotate_bytes = rotate_s, rotate_bytes
+        self._on_part = on_part
+        self._rotates = rotate_s is not None or rotate_bytes is not None
+        self._offset = _highest(path) if self._rotates else 0
+        self._ending: Part | None = None
+        self._pictures_before = 0
+        self._silence_before_s = 0.0
+        self._level = 0
+        self._picture_t = 0.0
+        self.current = self._begin(1, 0.0)
+        """The newest file."""
+        on_part(self.current)
+
+    @property
+    def pictures(self) -> int:
+        """Pictures written to all files."""
+        return self._pictures_before + sum(part.file.pictures for part in self._open())
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds of silence put into the avatar's track where no sound was, in all files."""
+        return self._silence_before_s + sum(part.file.tracks[0].silence_s for part in self._open())
+
+    def part_at(self, t: float) -> Part:
+        """The open file that holds the time ``t``."""
+        ending = self._ending
+        return (
+            ending if ending is not None and ending.end_s is not None and t < ending.end_s else self.current
+        )
+
+    def picture(self, image: Image, t: float) -> bool:
+        """Add a picture that is shown from ``t`` on; returns whether it was written."""
+        if self._rotates:
+            self._picture_t = t
+            self._rotate(t)
+        part = self.part_at(t)
+        return part.file.picture(image, t - part.start_s)
+
+    def sound(self, track: int, samples: npt.NDArray[np.int16], rate: int, t: float) -> None:
+        """Add sound, shape (n, channels), whose first sample belongs at ``t``."""
+        ending = self._ending
+        if ending is not None and ending.end_s is not None:
+            room = round((ending.end_s - ending.start_s) * SAMPLE_RATE) - ending.file.tracks[track].position
+            count = min(len(samples), max(0, round(room * rate / SAMPLE_RATE)))
+            if count and t < ending.end_s:
+                ending.file.sound(track, samples[:count], rate, t - ending.start_s)
+                samples, t = samples[count:], t + count / rate
+            if len(samples):
+                # Exactly behind: the two files together have all samples and none twice.
+                current = self.current
+                begun = current.file.tracks[track].position > 0
+                at = t - current.start_s
+                current.file.sound(track, samples, rate, at if begun or not count else 0.0)
+            self._end_old(t)
+            return
+        self.current.file.sound(track, samples, rate, t - self.current.start_s)
+
+    def change_level(self, level: int) -> bool:
+        """Let the encoder work at ``level``; returns whether it can."""
+        changed = self.current.file.change_level(level)
+        if changed:
+            self._level = level
+        return changed
+
+    def close(self) -> None:
+        """End all files.
+
+        Raises:
+            OSError: one could not be ended.
+        """
+        try:
+            self._end_old(float("inf"))
+        finally:
+            self.current.file.close()
+
+    def abandon(self) -> None:
+        """Give up after an error; what was written plays. Never raises."""
+        for part in self._open():
+            part.file.abandon()
+
+    def _open(self) -> list[Part]:
+        return [part for part in (self._ending, self.current) if part is not None]
+
+    def _begin(self, number: int, start: float) -> Part:
+        path = self._path
+        if self._rotates:
+            path = path.with_name(f"{path.stem}-{self._offset + number:04d}{path.suffix}")
+        return Part(number, self._make(path, self._level), start)
+
+    def _rotate(self, t: float) -> None:
+        self._end_old(t)
+        current = self.current
+        if self._ending is not None or not self._is_full(current, t):
+            return
+        # What is already there may not be cut off: the next file begins behind it.
+        cut = max(t, current.start_s + max(track.end_s for track in current.file.tracks))
+        new = self._begin(current.number + 1, cut)
+        current.end_s = cut
+        self._ending, self.current = current, new
+        self._on_part(new)
+
+    def _is_full(self, part: Part, t: float) -> bool:
+        length = t - part.start_s
+        if self._rotate_s is not None and length >= self._rotate_s:
+            return True
+        if self._rotate_bytes is None or length - part._size_checked < SIZE_CHECK_S:
+            return False
+        part._size_checked = length
+        return part.file.bytes_written >= self._rotate_bytes
+
+    def _end_old(self, t: float) -> None:
+        old = self._ending
+        if old is None or old.end_s is None:
+            return
+        length = old.end_s - old.start_s
+        complete = all(track.end_s >= length - 1 / SAMPLE_RATE for track in old.file.tracks)
+        # Pictures come later than their sound, or the other way round.
+        if not (complete and self._picture_t >= old.end_s) and t < old.end_s + STRAGGLERS_S:
+            return
+        self._ending = None
+        self._pictures_before += old.file.pictures
+        self._silence_before_s += old.file.tracks[0].silence_s
+        old.file.close()
+
+
+def _highest(path: Path) -> int:
+    """The highest number among the files that are there already."""
+    name = re.compile(re.escape(path.stem) + r"-(\d{4,})" + re.escape(path.suffix))
+    found = [name.fullmatch(each.name) for each in path.parent.glob(f"{path.stem}-*{path.suffix}")]
+    return max((int(match[1]) for match in found if match is not None), default=0)

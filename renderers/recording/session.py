@@ -1,0 +1,288 @@
+"""The working side of a recording: takes poses and sound in the order they came, draws, encodes and writes.
+
+Everything here runs on the recorder's thread; the counters may be read from others.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from renderers.face import Face
+from renderers.recording.formats import Format
+from renderers.recording.load import Load, LoadControl
+from renderers.recording.media_file import MediaFile
+from renderers.recording.parts import Part, Parts
+from renderers.recording.sidecar import SUFFIX, SidecarWriter
+from renderers.recording.timeline import Timeline
+
+if TYPE_CHECKING:
+    from avatarkit_rtc.audio.block import AudioBlock
+    from avatarkit_rtc.playout.pose import Pose
+
+AVATAR_TRACK: Final = 0
+USER_TRACK: Final = 1
+TRACKS: Final = ("avatar", "user")
+"""Titles of the sound tracks."""
+
+_BUSY_WINDOW_S: Final = 1.0
+_ONE_PER_FRAME: Final = (24.5, 25.5)
+"""At these picture rates each frame of a round has one picture."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What the work has cost, in seconds of processor time on the recorder's thread, and its counters."""
+
+    draw_s: float = 0.0
+    encode_s: float = 0.0
+    """Pictures, the conversion of their colours included."""
+    sound_s: float = 0.0
+    sidecar_s: float = 0.0
+    thinned: int = 0
+    """Pictures left out because they came faster than the picture rate, or were the same moment again."""
+    face_errors: int = 0
+    """Poses that the face failed to draw."""
+    sidecar_lost: int = 0
+    """Lines that could not be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be recorded, and how."""
+
+    path: Path
+    format: Format
+    fps: float
+    own_voice: bool
+    sidecar: bool
+    rotate_s: float | None
+    rotate_bytes: int | None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What the sidecar's first line says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Whom to tell what. Called on the recorder's thread."""
+
+    part: Callable[[Part], None]
+    """A file begins."""
+    load: Callable[[Load, bool], None]
+    """The load has changed; whether it is less than before."""
+    face_error: Callable[[Exception], None]
+    sidecar_error: Callable[[Exception], None]
+
+
+class Session:
+    """One recording. Not thread-safe."""
+
+    def __init__(self, av: Any, plan: Plan, face: Face, hooks: Hooks) -> None:
+        """
+        Raises:
+            OSError: a file cannot be written.
+        """
+        self._av = av
+        self._plan = plan
+        self._face = face
+        self._hooks = hooks
+        self._timeline = Timeline()
+        self._sidecar: SidecarWriter | None = None
+        self._sidecar_start = 0.0
+        self._next_sidecar: Part | None = None
+        self._last_t = -math.inf
+        self._last_frame: tuple[int | None, int] | None = None
+        self._newest_t = 0.0
+        self._busy_since = time.monotonic()
+        self._busy_s = self._busy = 0.0
+        self.work = Work()
+        """Counters."""
+        self._parts = Parts(
+            plan.path,
+            self._make_file,
+            rotate_s=plan.rotate_s,
+            rotate_bytes=plan.rotate_bytes,
+            on_part=self._begun,
+        )
+        self._control = LoadControl(self._parts.current.file.video.levels)
+        self._in_force = self._control.load
+
+    @property
+    def parts(self) -> Parts:
+        """The files."""
+        return self._parts
+
+    @property
+    def load(self) -> Load:
+        """How hard the encoder works now."""
+        return self._in_force
+
+    @property
+    def duration_s(self) -> float:
+        """Time of the newest pose or sound."""
+        return self._newest_t
+
+    # -- what came -------------------------------------------------------------------------------------------
+
+    def pose(self, pose: Pose, waited_s: float) -> None:
+        """Draw and write ``pose``, which waited so long for its turn.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        began = time.monotonic()
+        t = self._timeline.pose(pose)
+        self._newest_t = max(self._newest_t, t)
+        if self._next_sidecar is not None and t >= self._next_sidecar.start_s:
+            self._begin_sidecar(self._next_sidecar)
+        if self._sidecar is not None:
+            self._note(lambda sidecar, start: sidecar.pose(pose, t - start), t)
+        if self._wanted(pose, t):
+            self._draw(pose, t)
+        else:
+            self.work.thinned += 1
+        now = time.monotonic()
+        self._busy_s += now - began
+        if now - self._busy_since >= _BUSY_WINDOW_S:
+            self._busy = min(1.0, self._busy_s / (now - self._busy_since))
+            self._busy_since, self._busy_s = now, 0.0
+        load = self._control.update(now, waited_s, self._busy)
+        if load is not None:
+            self._change(load)
+
+    def sound(self, block: AudioBlock) -> None:
+        """Write a block of the avatar's sound.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        t = self._timeline.sound(block)
+        self._newest_t = max(self._newest_t, t)
+        self._sound(AVATAR_TRACK, block, t)
+
+    def user_sound(self, block: AudioBlock) -> None:
+        """Write a block of the user's sound.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        self._sound(USER_TRACK, block, self._timeline.moment(block.t))
+
+    def note(self, type_: str, line: Mapping[str, Any]) -> None:
+        """Write a line into the sidecar, with the time of the newest pose or sound."""
+        t = self._newest_t
+        self._note(lambda sidecar, start: sidecar.write(type_, t - start, **line), t)
+
+    def close(self) -> None:
+        """End the files.
+
+        Raises:
+            OSError: one could not be ended.
+        """
+        parts = self._parts
+        self.note("end", {"pictures": parts.current.file.pictures, "thinned": self.work.thinned})
+        try:
+            parts.close()
+        finally:
+            self._close_sidecar()
+
+    def abandon(self) -> None:
+        """Give up after an error; what was written plays. Never raises."""
+        self._parts.abandon()
+        self._close_sidecar()
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _make_file(self, path: Path, level: int) -> MediaFile:
+        plan = self._plan
+        tracks = TRACKS if plan.own_voice else TRACKS[:1]
+        return MediaFile(self._av, path, plan.format, self._face.size, plan.fps, tracks=tracks, level=level)
+
+    def _wanted(self, pose: Pose, t: float) -> bool:
+        """Whether a picture is to be drawn: at the picture rate, and of each frame of a round one, whatever
+        the rate at which they are shown."""
+        divider, fps = self._in_force.divider, self._plan.fps
+        if pose.position is None or divider > 1 or not _ONE_PER_FRAME[0] <= fps <= _ONE_PER_FRAME[1]:
+            self._last_frame = None
+            return t - self._last_t >= (divider - 0.25) / fps
+        before, self._last_frame = self._last_frame, (pose.round, math.floor(pose.position + 1e-6))
+        return self._last_frame != before and t > self._last_t
+
+    def _draw(self, pose: Pose, t: float) -> None:
+        before = time.thread_time()
+        try:
+            image = self._face.render(pose)
+        except Exception as error:
+            self.work.face_errors += 1
+            self._hooks.face_error(error)
+            return
+        drawn = time.thread_time()
+        written = self._parts.picture(image, t)
+        self.work.draw_s += drawn - before
+        self.work.encode_s += time.thread_time() - drawn
+        if written:
+            self._last_t = t
+        else:
+            self.work.thinned += 1
+
+    def _sound(self, track: int, block: AudioBlock, t: float) -> None:
+        before = time.thread_time()
+        self._parts.sound(track, block.samples, block.sample_rate, t)
+        self.work.sound_s += time.thread_time() - before
+
+    def _change(self, load: Load) -> None:
+        before = self._in_force
+        if load.level != before.level and not self._parts.change_level(load.level):
+            load = Load(before.level, load.divider)
+        if load != before:
+            self._in_force = load
+            less = (load.divider, load.level) > (before.divider, before.level)
+            self.note("load", {"level": load.level, "picture_rate": self._plan.fps / load.divider})
+            self._hooks.load(load, less)
+
+    def _begun(self, part: Part) -> None:
+        self._hooks.part(part)
+        if not self._plan.sidecar:
+            return
+        if part.number == 1:
+            self._begin_sidecar(part)
+        else:
+            self._next_sidecar = part  # what is left of the part before comes first
+
+    def _begin_sidecar(self, part: Part) -> None:
+        self._close_sidecar()
+        self._next_sidecar, self._sidecar_start = None, part.start_s
+        path = part.file.path
+        header = {"file": path.name, "part": part.number, "start": round(part.start_s, 6), **self._plan.about}
+        try:
+            self._sidecar = SidecarWriter(path.with_suffix(SUFFIX), header)
+        except OSError as error:
+            self._sidecar_failed(error)
+
+    def _note(self, write: Callable[[SidecarWriter, float], None], t: float) -> None:
+        sidecar = self._sidecar
+        if sidecar is None:
+            return
+        before = time.thread_time()
+        try:
+            write(sidecar, self._sidecar_start)
+        except (OSError, ValueError) as error:
+            self._sidecar_failed(error)
+        self.work.sidecar_s += time.thread_time() - before
+
+    def _sidecar_failed(self, error: Exception) -> None:
+        self.work.sidecar_lost += 1
+        self._close_sidecar()
+        self._hooks.sidecar_error(error)
+
+    def _close_sidecar(self) -> None:
+        sidecar, self._sidecar = self._sidecar, None
+        if sidecar is not None:
+            try:
+                sidecar.close()
+            except OSError:
+                self.work.sidecar_lost += 1
