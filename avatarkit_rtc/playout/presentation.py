@@ -35,18 +35,18 @@ from avatarkit_rtc.playout.sample_clock import SampleClock
 TYPICAL_PATH_DELAY_S: Final = 0.050
 """From a sample's sending to its handing out, on a quiet network: taken until there is sound that tells."""
 
-SMOOTHED_DELAYS: Final = 5
-"""The path delay is the median of so many figures."""
+SMOOTHED_DELAYS: Final = 3
+"""The path delay is the median of so many figures: of what the network library did in the last second."""
 
-SLEW: Final = 0.1
-"""A round's beginning moves by at most so many seconds per second: media time goes 10 % faster or slower."""
+SLEW: Final = 0.2
+"""A round's beginning moves by at most so many seconds per second: media time goes 20 % faster or slower."""
 
 SLEW_AT_START: Final = 0.5
 """The same in the first :data:`START_S` of a round, when the fastest packet has perhaps not come yet."""
 
 START_S: Final = 0.5
-SMOOTHING_S: Final = 1.0
-"""A difference is made up for within about so long, if the slew allows it; at the start within a tenth."""
+SMOOTHING_S: Final = 0.3
+"""A difference is made up for within about so long, if the slew allows it."""
 
 JUMP_S: Final = 3.0
 """A frame that comes so much earlier than it can belongs to another numbering."""
@@ -201,7 +201,7 @@ class PresentationClock:
         passed, each.given = now - each.given, now
         early = now - each.given_first < START_S
         most = passed * (SLEW_AT_START if early else SLEW)
-        share = min(1.0, passed / (SMOOTHING_S / 10 if early else SMOOTHING_S))
+        share = min(1.0, passed / SMOOTHING_S)
         each.start += min(max(share * (estimate - each.start), -most), most)
         return each.start
 
