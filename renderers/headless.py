@@ -92,6 +92,10 @@ class HeadlessSink:
     ``async for shot in sink`` gives the shots from then on; each iteration has a queue of its own, ends with
     :meth:`close` and misses the oldest shots (``dropped``) when it is too slow. Used as a context manager the
     sink closes itself.
+
+    A bot that puts poses and sound together goes by ``shot.pose.presentation_time`` and the
+    ``presentation_time`` of the blocks, which are in lip sync whenever they come: with nothing played, a pose
+    comes some 0.1 s before its sound.
     """
 
     def __init__(
@@ -112,8 +116,9 @@ class HeadlessSink:
             face: A name (see :func:`renderers.make_face`) or a face. ``"null"`` draws nothing, costs nothing.
             size: Width and height of the pictures in pixels.
             max_queue: Poses that may wait to be drawn, and shots that may wait in each iteration.
-            on_sound: Called with each block of the avatar's sound, on the event loop. The sink has a method
-                ``sound`` only if this is given, or the face moves its mouth by the sound.
+            on_sound: Called with each block of the avatar's sound
+                (:class:`~avatarkit_rtc.audio.received.ReceivedAudio`), on the event loop. The sink has a
+                method ``sound`` only if this is given.
 
         Raises:
             ConfigurationError: an argument is out of range.

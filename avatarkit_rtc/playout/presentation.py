@@ -145,7 +145,7 @@ class PresentationClock:
         return self._last_pose
 
     def sound(self, t: float, duration_s: float, lost_s: float = 0.0) -> SoundPlace:
-        """Where a block belongs that was handed out at ``t``, after ``lost_s`` of blocks that were dropped."""
+        """Where a block belongs that was handed out at ``t``, with ``lost_s`` of sound dropped before it."""
         now = self._advance(t)
         self._offset(now)
         assert self._samples is not None
