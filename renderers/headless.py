@@ -118,7 +118,7 @@ class HeadlessSink:
             max_queue: Poses that may wait to be drawn, and shots that may wait in each iteration.
             on_sound: Called with each block of the avatar's sound
                 (:class:`~avatarkit_rtc.audio.received.ReceivedAudio`), on the event loop. The sink has a
-                method ``sound`` only if this is given.
+                method ``sound`` only if this is given, or the face moves its mouth by the sound.
 
         Raises:
             ConfigurationError: an argument is out of range.
