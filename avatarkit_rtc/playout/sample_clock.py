@@ -26,6 +26,7 @@ class SampleClock:
         """``epoch``: the moment, in monotonic seconds, at which session time is 0."""
         self.offset_s = epoch
         """Monotonic time minus session time, by the blocks that came most promptly."""
+        self._epoch = epoch
         self._end = 0.0
         self._unbroken = False
         self._prompt = SlidingMinimum(PROMPT_WINDOW_S)
@@ -46,7 +47,7 @@ class SampleClock:
         else:
             self._restart()
             self._unbroken = True
-            start = max(self._end, now - self.offset_s)
+            start = max(self._end, now - self._epoch)
         if self._late_by is None:
             self.offset_s = self._prompt.update(now, now - start)
         self._end = start + duration_s
@@ -59,6 +60,7 @@ class SampleClock:
     def clock_set(self, step_s: float) -> None:
         """The clock was set by ``step_s``: session time goes on as if no time had passed."""
         self.offset_s += step_s
+        self._epoch += step_s
         self._restart()
 
     def _missing_s(self, now: float, late_s: float) -> float:
