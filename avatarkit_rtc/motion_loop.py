@@ -133,8 +133,8 @@ class MotionLoop:
     @property
     def av_offset_ms(self) -> float | None:
         """How much later (+) than its voice the face is; None where one of the two is not known."""
-        face, voice = self.playout.current_delay_s, self.playout.strategy.sync.delay_s
-        return None if face is None or voice is None else (face - voice) * 1000
+        offset = self.playout.av_offset_s
+        return None if offset is None else offset * 1000
 
     def connected(self, *, expect_motion: bool = False) -> None:
         """Connected (again); ``expect_motion`` if silence from now on is a stall even between rounds."""

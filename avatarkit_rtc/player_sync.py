@@ -16,6 +16,10 @@ from avatarkit_rtc.providers.base import AudioFeed
 POLL_S: Final = 0.3
 """How often the network library is asked how long it holds the sound back; a question takes 1.5 ms."""
 
+KEPT_S: Final = 3.0
+"""So long the face keeps its delay when nothing is heard: after an underrun the voice mostly comes back as it
+was, and a face that ran ahead meanwhile would have to wait for it."""
+
 
 class VoiceFollower:
     """Follows one feed through one output, and sets the face's delay. All calls on the event loop."""
@@ -38,6 +42,7 @@ class VoiceFollower:
             correction_s=options.lip_sync_correction_ms / 1000,
         )
         self._path_delay: float | None = None
+        self._unheard_s = 0.0
         self._polling = asyncio.create_task(self._poll(), name="voice delay")
 
     def played(self, block: AudioBlock, position: int | None) -> None:
@@ -47,12 +52,15 @@ class VoiceFollower:
             return
         audible = self._output.audible_at(position) if position is not None else None
         if audible is None:
-            if self._sync.delay_s is not None:
-                self._sync.forget()  # nothing is heard now, and what is heard next comes another way
+            self._sync.forget()  # what is heard next may come another way
+            self._unheard_s += block.duration
+            if self._unheard_s >= KEPT_S:
                 self._face.delay_s = None
             return
+        self._unheard_s = 0.0
         self._sync.heard(block.t, path_delay, audible)
-        self._face.delay_s = self._sync.delay_s
+        if self._sync.delay_s is not None:
+            self._face.delay_s = self._sync.delay_s
 
     def stop(self) -> None:
         """Follow no longer; the face goes back to the delay of its own."""

@@ -10,8 +10,9 @@ import pytest
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.output import NullSpeaker
+from avatarkit_rtc.audio.sync import NEEDED_BLOCKS
 from avatarkit_rtc.options import AvatarPlayerOptions
-from avatarkit_rtc.player_sync import VoiceFollower
+from avatarkit_rtc.player_sync import KEPT_S, VoiceFollower
 from avatarkit_rtc.playout.delay import SyncDelay
 
 BLOCK_S = 0.01
@@ -77,21 +78,30 @@ async def test_the_face_waits_as_long_as_its_voice_takes(options: dict[str, floa
     assert face.delay_s is None
 
 
-async def test_what_is_not_heard_sets_nothing_and_what_was_is_forgotten() -> None:
+async def test_what_is_heard_no_more_is_forgotten_after_a_while() -> None:
     face, output = SyncDelay(), Output()
     follower = await started(Feed(), output, face)
     for number in range(50):
         follower.played(block(number), number)
-    assert face.delay_s is not None
+    assert face.delay_s == pytest.approx(0.19)
     output.after = None
-    follower.played(block(50), 50)
+    for number in range(50, 51 + round(KEPT_S / BLOCK_S)):
+        assert face.delay_s == pytest.approx(0.19), "an underrun: the voice will be back"
+        follower.played(block(number), number)
     assert face.delay_s is None
+    follower.stop()
+
+
+async def test_after_an_underrun_only_what_is_heard_from_then_on_counts() -> None:
+    face, output = SyncDelay(), Output()
+    follower = await started(Feed(), output, face)
+    for number in range(50):
+        follower.played(block(number), number)
+    follower.played(block(50), None)
     output.after = 0.3
-    for number in range(51, 110):
+    for number in range(51, 51 + NEEDED_BLOCKS):
         follower.played(block(number), number)
     assert face.delay_s == pytest.approx(0.39)
-    follower.played(block(110), None)
-    assert face.delay_s is None
     follower.stop()
 
 

@@ -16,8 +16,9 @@ AUDIO_DELAY_S: Final = 0.040
 """The service sends the sound of a frame one frame after the frame itself: its own client holds two frames
 before it starts."""
 
-SMOOTHED_BLOCKS: Final = 100
-"""Blocks of 10 ms over which the delay is taken as the median."""
+SMOOTHED_BLOCKS: Final = 40
+"""Blocks of 10 ms over which the delay is taken as the median: it then changes about when the sound that came
+another way is heard."""
 
 NEEDED_BLOCKS: Final = 20
 """Blocks before the delay is believed."""
@@ -42,7 +43,7 @@ class LipSync:
 
     @property
     def delay_s(self) -> float | None:
-        """Delay the face needs behind the fastest motion packet, in seconds; None while it is not known."""
+        """Delay the face needs behind the average motion packet, in seconds; None while it is not known."""
         return self._delay
 
     def heard(self, handed_out: float, path_delay_s: float, audible: float) -> None:

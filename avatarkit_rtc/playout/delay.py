@@ -59,6 +59,39 @@ class SlidingMinimum:
         return self._queue[0][1] if self._queue else None
 
 
+AVERAGED_FRAMES: Final = 32
+"""Frames over which the average arrival is taken: 1.3 s. A sender that is held up sends the rest of a round
+later, motion and sound together; that has to be followed soon."""
+
+HELD_UP_S: Final = 0.060
+"""A frame later than the average by more than this counts as so late: what the network held up once says
+little of how long it takes on average."""
+
+
+class AverageArrival:
+    """Arrival of a round's frame 0, had it taken as long as the packets of late on average.
+
+    Sound passes the same network as motion, and what holds it up on average is not in the figures of the
+    sound's own jitter buffer. In O(1): the plain mean at first, exponential smoothing later.
+    """
+
+    __slots__ = ("_count", "value")
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+        """The moment; None before the first frame."""
+        self._count = 0
+
+    def update(self, arrival: float) -> float:
+        """A frame came; ``arrival`` is its moment less its number times 40 ms. Returns :attr:`value`."""
+        if self.value is None:
+            self.value = arrival
+        if self._count < AVERAGED_FRAMES:
+            self._count += 1
+        self.value += min(arrival - self.value, HELD_UP_S) / self._count
+        return self.value
+
+
 class SyncDelay:
     """Delay that the face needs so that it moves when its voice is heard; set from the sound's side."""
 
@@ -66,7 +99,7 @@ class SyncDelay:
 
     def __init__(self) -> None:
         self.delay_s: float | None = None
-        """Seconds behind the fastest motion packet; None while no sound is played or its delay is unknown."""
+        """Seconds behind the average motion packet; None while no sound is played or its delay is unknown."""
 
 
 class DelayEstimator(Protocol):

@@ -14,7 +14,13 @@ from avatarkit_rtc.motion.clock import SET_BACK_S, forward
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
 from avatarkit_rtc.motion.sequence import JUMP_AHEAD, REORDER_WINDOW
 from avatarkit_rtc.playout.buffer import BufferedPose
-from avatarkit_rtc.playout.delay import BASE_WINDOW_S, DelayEstimator, SlidingMinimum, SyncDelay
+from avatarkit_rtc.playout.delay import (
+    BASE_WINDOW_S,
+    AverageArrival,
+    DelayEstimator,
+    SlidingMinimum,
+    SyncDelay,
+)
 from avatarkit_rtc.playout.interpolation import blend, ease_out, hermite
 from avatarkit_rtc.playout.media_clock import GLIDE, HURRY_S, JUMP_S, JUMP_TO_S, glide_step, playback_rate
 from avatarkit_rtc.playout.pose import PoseKind
@@ -100,6 +106,7 @@ class JitterBuffer:
         self._numbered_from = -math.inf
         self._due = 0.0
         self._base = SlidingMinimum(BASE_WINDOW_S)
+        self._average = AverageArrival()
         self._behind: _Behind | None = None
         self._accepted_at = float("-inf")
         self._last: BufferedPose | None = None
@@ -113,8 +120,16 @@ class JitterBuffer:
     @property
     def target_delay_s(self) -> float:
         """Delay aimed at, in seconds: the jitter's, capped, or the voice's, whichever is longer."""
-        jitter, voice = min(self._estimator.target_s, self._max_delay), self._sync.delay_s
+        jitter, voice = min(self._estimator.target_s, self._max_delay), self.voice_delay_s
         return jitter if voice is None or voice < jitter else voice
+
+    @property
+    def voice_delay_s(self) -> float | None:
+        """Delay behind the fastest packet at which the voice is heard, in seconds; None if not known."""
+        voice, average, base = self._sync.delay_s, self._average.value, self._base.value
+        if voice is None or average is None or base is None:
+            return None
+        return voice + average - base
 
     @property
     def current_delay_s(self) -> float | None:
@@ -154,6 +169,7 @@ class JitterBuffer:
             self._floor = self._numbered_from = self._newest + 1  # below is the numbering before the jump
             self._shift = seq - (self._newest + 1)
             self._base = SlidingMinimum(BASE_WINDOW_S)
+            self._average = AverageArrival()
         slot = seq - self._shift
         if slot in self._arrived:
             self.counters.late += 1
@@ -162,11 +178,16 @@ class JitterBuffer:
         if len(self._arrived) > 2 * REORDER_WINDOW:
             del self._arrived[next(iter(self._arrived))]
         base = self._observe(slot, now)
+        if not recovered:
+            self._average.update(now - slot * FRAME_INTERVAL_S)
         overtaken = (
             self._next is not None and self._numbered_from <= slot < self._next and self._behind is None
         )
         if self._next is None or (self._last is None and overtaken):
             self._start(slot, now, base)
+        elif self._last is None and self._sync.delay_s is not None:
+            # Each frame that comes while the first one waits for its voice tells better when that is.
+            self._due = max(now, base + self._next * FRAME_INTERVAL_S + self.target_delay_s)
         if slot < self._floor:
             self.counters.late += 1
             return
@@ -230,7 +251,10 @@ class JitterBuffer:
             self._accepted_at = self._now
             self._due = min(self._due + (self._now - last), self._now + FRAME_INTERVAL_S)
             self._base = SlidingMinimum(BASE_WINDOW_S)
-            self._base.update(self._now, self._due - self._next * FRAME_INTERVAL_S - self.target_delay_s)
+            arrival = self._due - self._next * FRAME_INTERVAL_S - self.target_delay_s
+            self._base.update(self._now, arrival)
+            self._average = AverageArrival()
+            self._average.update(arrival)
         return self._now
 
     def _jumped(self, seq: int, now: float) -> bool:

@@ -25,7 +25,7 @@ from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
 from avatarkit_rtc.playout.buffer import FrameBuffer
 from avatarkit_rtc.playout.idle import IdleMotion, IdleSpec
 from avatarkit_rtc.playout.interpolation import blend, ease
-from avatarkit_rtc.playout.jitter_buffer import OnBacklog
+from avatarkit_rtc.playout.jitter_buffer import JitterBuffer, OnBacklog
 from avatarkit_rtc.playout.pose import Pose, PoseKind
 from avatarkit_rtc.playout.rounds import PlayInput, PlayState, next_state
 from avatarkit_rtc.playout.stats import PlayoutCounters, PlayoutStats, RoundStats
@@ -159,6 +159,18 @@ class Playout:
     def current_delay_s(self) -> float | None:
         """Delay of playing behind the fastest packet, in seconds; None outside speech."""
         return self._current.buffer.current_delay_s if self._current is not None else None
+
+    @property
+    def av_offset_s(self) -> float | None:
+        """How much later (+) than its voice the face is, in seconds; None where one of the two is not
+        known."""
+        if self._current is None:
+            return None
+        buffer = self._current.buffer
+        face, voice = buffer.current_delay_s, self.strategy.sync.delay_s
+        if isinstance(buffer, JitterBuffer):
+            voice = buffer.voice_delay_s
+        return None if face is None or voice is None else face - voice
 
     def take_news(self) -> list[RoundShown | RoundOver]:
         """What has happened to rounds since the last call, in order."""

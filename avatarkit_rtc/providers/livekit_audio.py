@@ -14,6 +14,7 @@ import numpy as np
 from livekit import rtc
 
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.neteq import NetEqDelay, NetEqSums
 from avatarkit_rtc.errors import ConfigurationError, PublishError
 
 _log = logging.getLogger("avatarkit_rtc")
@@ -24,11 +25,9 @@ FEED_BLOCKS: Final = 100
 """Blocks of 10 ms a feed keeps for a slow reader: 1 s. The oldest are dropped, and counted."""
 UPLINK_QUEUE_MS: Final = 100
 """Sound queued in an uplink before ``write`` waits."""
-CODEC_S: Final = 0.020
+CODEC_S: Final = 0.0185
 """From a sample's sending to the receiver's jitter buffer, beyond what a motion packet takes: the encoder's
 packet and the decoder's ticks. Measured on a local server."""
-TYPICAL_NETEQ_S: Final = 0.030
-"""What WebRTC's jitter buffer holds on a quiet network; taken until it says itself."""
 _BLOCK_MS: Final = 10
 _READ_MS: Final = 20
 """What is read from LiveKit at a time: as long as an Opus packet. Each read wakes the process several times,
@@ -48,8 +47,7 @@ class TrackFeed:
         self._wake = asyncio.Event()
         self._ended = False
         self._pump: asyncio.Task[None] | None = None
-        self._neteq = TYPICAL_NETEQ_S
-        self._buffered = (0.0, 0)
+        self._neteq = NetEqDelay()
 
     @property
     def dropped(self) -> int:
@@ -71,17 +69,18 @@ class TrackFeed:
 
     async def path_delay_s(self) -> float:
         """Seconds from a sample's sending to its handing out, beyond what a motion packet takes."""
-        buffered, emitted = 0.0, 0
         for stats in await self._track.get_stats():
             if stats.HasField("inbound_rtp"):
-                inbound = stats.inbound_rtp.inbound
-                buffered, emitted = inbound.jitter_buffer_delay, inbound.jitter_buffer_emitted_count
-        # Since the last call: the figures are sums since the beginning, whose ratio says nothing of now.
-        new_buffered, new_emitted = buffered - self._buffered[0], emitted - self._buffered[1]
-        if new_emitted > 0 and new_buffered >= 0.0:
-            self._neteq = new_buffered / new_emitted
-        self._buffered = (buffered, emitted)
-        return self._neteq + CODEC_S
+                inbound, received = stats.inbound_rtp.inbound, stats.inbound_rtp.received
+                sums = NetEqSums(
+                    inbound.jitter_buffer_delay,
+                    inbound.jitter_buffer_emitted_count,
+                    inbound.inserted_samples_for_deceleration,
+                    inbound.removed_samples_for_acceleration,
+                    inbound.concealed_samples,
+                )
+                self._neteq.update(time.monotonic(), sums, received.jitter)
+        return self._neteq.delay_s + CODEC_S
 
     def end(self) -> None:
         """No more sound will come: the reader gets what is there and then stops."""

@@ -52,8 +52,9 @@ class StandInOptions:
 
     rounds: int | None = None
     """Rounds to play, one utterance each, beginning again after the last; None to go on for ever."""
-    pause_s: float = 2.0
-    """Seconds from the end of a round's frames to the next round; also after the last round."""
+    pause_s: float | Sequence[float] = 2.0
+    """Seconds from the end of a round's frames to the next round; also after the last round. Several are taken
+    in turn."""
     start_idle_s: float = 0.4
     """Seconds of idling before the first round."""
     idle_packets: bool = True
@@ -92,7 +93,8 @@ class StandInOptions:
     def __post_init__(self) -> None:
         checks = {
             "rounds must be None or 1 or more": self.rounds is None or self.rounds >= 1,
-            "pause_s must be 0 … 3600": 0 <= self.pause_s <= 3600,
+            "pause_s must be 0 … 3600": len(self.pauses_s) > 0
+            and all(0 <= pause <= 3600 for pause in self.pauses_s),
             "start_idle_s must be 0 … 3600": 0 <= self.start_idle_s <= 3600,
             "transition_lead_frames must be 0 … 1000": 0 <= self.transition_lead_frames <= 1000,
             "withhold_every must be None or 1 or more": self.withhold_every is None
@@ -104,6 +106,11 @@ class StandInOptions:
         for message, holds in checks.items():
             if not holds:
                 raise ConfigurationError(f"stand-in avatar: {message}")
+
+    @property
+    def pauses_s(self) -> Sequence[float]:
+        """The pauses, in turn."""
+        return (self.pause_s,) if isinstance(self.pause_s, int | float) else self.pause_s
 
 
 class ScheduledPacket(NamedTuple):
@@ -147,14 +154,15 @@ def _plan(utterances: Sequence[Utterance], options: StandInOptions) -> Iterator[
     tick, number = _ticks(options.start_idle_s), 0
     while options.rounds is None or number < options.rounds:
         utterance = utterances[number % len(utterances)]
+        pause = _ticks(options.pauses_s[number % len(options.pauses_s)])
         if options.one_frame_rounds:
             samples = round(FRAME_INTERVAL_S * utterance.sample_rate)
             utterance = replace(utterance, frames=utterance.frames[:1], pcm=utterance.pcm[:samples])
         number += 1
         first_frame = tick + options.transition_lead_frames
         end = first_frame + len(utterance.frames)
-        yield _Round(number, tick, first_frame, end, end + _ticks(options.pause_s), utterance)
-        tick = end + _ticks(options.pause_s)
+        yield _Round(number, tick, first_frame, end, end + pause, utterance)
+        tick = end + pause
 
 
 def _ticks(seconds: float) -> int:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
+from avatarkit_rtc.motion.events import FrameArrived, RoundCause, RoundOpened
 from avatarkit_rtc.playout.jitter_buffer import BEHIND_VOICE_S
+from avatarkit_rtc.playout.playout import Playout, PlayoutOptions
 from avatarkit_rtc.playout.strategy import make_strategy
 from tests.support.assertions import NEW, assert_no_burst, assert_positions_rise
 from tests.support.frames import face, play
@@ -36,6 +40,54 @@ def test_a_voice_that_becomes_later_is_followed_without_a_jump() -> None:
     at, pose = next((at, pose) for at, pose in reversed(shown) if pose.kind in NEW)
     assert at - (10 + 0.04 * pose.position) == pytest.approx(0.30, abs=0.01)
     assert made.counters.freezes == 0
+
+
+def test_jitter_does_not_move_the_face_off_its_voice() -> None:
+    """Sound takes as long as motion does on average: 20 ms more than the fastest packet here."""
+    rng = random.Random(5)
+    strategy = make_strategy("adaptive")
+    strategy.sync.delay_s = 0.2
+    sent = [10 + 0.04 * n for n in range(250)]
+    arrivals = sorted((at + rng.uniform(0, 0.04), n, face(n)) for n, at in enumerate(sent))
+    shown = play(strategy.new_buffer(), arrivals, 20.5)
+    off = [at - (10 + 0.04 * pose.position) - 0.220 for at, pose in shown if pose.kind in NEW]
+    assert max(abs(each) for each in off) < 0.020
+    assert abs(sum(off[50:]) / len(off[50:])) < 0.004
+
+
+def test_a_sender_that_goes_on_later_is_followed_soon() -> None:
+    strategy = make_strategy("adaptive")
+    strategy.sync.delay_s = 0.25
+    sent = [10 + 0.04 * n + (0.08 if n >= 50 else 0.0) for n in range(150)]
+    shown = play(strategy.new_buffer(), [(at, n, face(n)) for n, at in enumerate(sent)], 17.0)
+    off = {
+        round(pose.position): at - (10.08 + 0.04 * pose.position) - 0.25
+        for at, pose in shown
+        if pose.kind in NEW
+    }
+    assert abs(off[49] + 0.08) < 0.005
+    assert max(abs(off[n]) for n in range(125, 150) if n in off) < 0.015
+
+
+def test_the_offset_of_face_and_voice_is_told() -> None:
+    playout = Playout(PlayoutOptions())
+    assert playout.av_offset_s is None
+    events = [RoundOpened(1, RoundCause.START), *(FrameArrived(1, n, face(n), False) for n in range(3))]
+    playout.handle(events[:2], 10.0)
+    playout.tick(10.0)
+    assert playout.av_offset_s is None, "no voice"
+    playout.strategy.sync.delay_s = 0.2
+    playout.handle(events[2:], 10.04)
+    offset = playout.av_offset_s
+    assert offset is not None and offset == pytest.approx((playout.current_delay_s or 0) - 0.2, abs=0.05)
+
+
+def test_a_buffer_that_cannot_wait_is_told_of_as_well() -> None:
+    playout = Playout(PlayoutOptions(strategy="fixed", max_buffer_delay_ms=0))
+    playout.strategy.sync.delay_s = 0.2
+    playout.handle([RoundOpened(1, RoundCause.START), FrameArrived(1, 0, face(0), False)], 10.0)
+    playout.tick(10.0)
+    assert playout.av_offset_s == pytest.approx(-0.2, abs=0.01)
 
 
 def test_jitter_beyond_the_voice_is_the_floor() -> None:

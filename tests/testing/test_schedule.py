@@ -123,6 +123,13 @@ def test_a_short_pause_cuts_the_transition_end_short() -> None:
     assert all(b.offset - a.offset == pytest.approx(0.04) for a, b in itertools.pairwise(sent))
 
 
+def test_several_pauses_are_taken_in_turn() -> None:
+    sent = packets(StandInOptions(rounds=3, pause_s=(0.4, 0.0), transition_lead_frames=0))
+    starts = [next(packet.offset for packet in sent if packet.round == number) for number in (1, 2, 3)]
+    lengths = [b - a for a, b in itertools.pairwise(starts)]
+    assert lengths == pytest.approx([FRAMES * 0.04 + 0.4, FRAMES * 0.04])
+
+
 def test_end_is_on_the_last_frame_when_asked_for() -> None:
     sent = packets(StandInOptions(rounds=1, send_end=True))
     assert [packet.end for _, packet in frames(sent)] == [False] * (FRAMES - 1) + [True]
@@ -280,6 +287,8 @@ def test_what_cannot_be_played_is_told() -> None:
         {"rounds": 0},
         {"pause_s": -1},
         {"pause_s": float("nan")},
+        {"pause_s": ()},
+        {"pause_s": (1.0, -1.0)},
         {"start_idle_s": float("inf")},
         {"transition_lead_frames": -1},
         {"withhold_every": 0},
