@@ -26,6 +26,9 @@ from avatarkit_rtc.errors import (
     ServerError,
 )
 from avatarkit_rtc.events import ConnectionState, DisconnectReason
+from avatarkit_rtc.face import FaceDriver, FacePose
+from avatarkit_rtc.motion.arkit import to_arkit
+from avatarkit_rtc.motion.arkit_names import ARKIT_NAMES
 from avatarkit_rtc.motion.events import RoundEndReason
 from avatarkit_rtc.motion.frame import MotionFrame
 from avatarkit_rtc.options import AvatarPlayerOptions, LiveKitConnectionConfig, ReconnectPolicy
@@ -40,6 +43,7 @@ from avatarkit_rtc.views import View
 __version__ = "0.1.0"
 
 __all__ = [
+    "ARKIT_NAMES",
     "AlreadyConnectedError",
     "AudioBlock",
     "AudioDeviceError",
@@ -54,6 +58,8 @@ __all__ = [
     "ConnectionState",
     "DisconnectReason",
     "DisplayError",
+    "FaceDriver",
+    "FacePose",
     "LiveKitConnectionConfig",
     "LiveKitProvider",
     "LoopbackProvider",
@@ -75,4 +81,5 @@ __all__ = [
     "ServerError",
     "View",
     "__version__",
+    "to_arkit",
 ]

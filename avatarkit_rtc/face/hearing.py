@@ -1,0 +1,84 @@
+"""The avatar's sound on its way to the mouth: blocks from any thread, shapes for any moment."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import numpy as np
+
+from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.face.mouth_estimator import MouthEstimator
+from avatarkit_rtc.face.mouth_track import MouthTrack
+from avatarkit_rtc.motion.frame import FloatArray
+from avatarkit_rtc.playout.pose import Pose
+
+QUEUE: Final = 1000
+"""Blocks that wait for the next pose: 10 s."""
+
+_TOUCHING_S: Final = 0.002
+_LOWEST_RATE: Final = 8000
+
+
+class MouthHearing:
+    """Tells the mouth's shapes from the sound that was heard of."""
+
+    def __init__(self) -> None:
+        self._queue: deque[AudioBlock] = deque()
+        self._estimator = MouthEstimator()
+        self._track = MouthTrack()
+        self._by_presentation = False
+        self.dropped = 0
+        """Blocks that were dropped because no pose was asked for in 10 s, or because nothing can be made of
+        them."""
+
+    def hear(self, block: AudioBlock) -> None:
+        """Take a block; only queues it. Any thread."""
+        self._queue.append(block)
+        if len(self._queue) > QUEUE:
+            self._queue.popleft()
+            self.dropped += 1
+
+    def shape(self, pose: Pose) -> FloatArray | None:
+        """Weights of the mouth's shapes that belong to ``pose``, shape (8,); None where no sound is known.
+
+        The two are brought together by their presentation times (see
+        :mod:`avatarkit_rtc.playout.presentation`); where they have none, by ``t``: then the sound counts as
+        heard when it came.
+        """
+        run: list[AudioBlock] = []
+        while self._queue:
+            block = self._queue.popleft()
+            if run and not _follows(run[-1], block):
+                self._listen(run)
+                run = []
+            run.append(block)
+        if run:
+            self._listen(run)
+        t = pose.presentation_time if self._by_presentation else pose.t
+        return self._track.at(t) if t is not None else None
+
+    def _listen(self, run: list[AudioBlock]) -> None:
+        first = run[0]
+        usable = first.sample_rate >= _LOWEST_RATE and all(block.samples.ndim == 2 for block in run)
+        if not usable:
+            self.dropped += len(run)
+            return
+        samples = np.concatenate([block.samples[:, 0] for block in run])
+        self._by_presentation = _presentation_time(first) is not None
+        self._track.add(self._estimator.hear(samples, first.sample_rate, _time(first)))
+
+
+def _presentation_time(block: AudioBlock) -> float | None:
+    return getattr(block, "presentation_time", None)
+
+
+def _time(block: AudioBlock) -> float:
+    presented = _presentation_time(block)
+    return block.t if presented is None else presented
+
+
+def _follows(before: AudioBlock, block: AudioBlock) -> bool:
+    """Whether the two can be listened to as one."""
+    late = _time(block) - _time(before) - before.duration
+    return block.sample_rate == before.sample_rate and abs(late) < _TOUCHING_S

@@ -1,0 +1,93 @@
+"""What a stream's face looks like at rest: learnt, as streams carry offsets that are large and constant."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from avatarkit_rtc.motion.frame import FIELD_SLICES, FRAME_SIZE, FloatArray
+from avatarkit_rtc.playout.pose import Pose, PoseKind
+
+MEAN_S: Final = 8.0
+"""Time constant of the running mean, once so much speech was seen; before, it is the plain mean."""
+
+RISE_S: Final = 10.0
+FALL_S: Final = 0.25
+"""Time constants of a lower envelope: what opens and shuts (jaw, lids) rests at its low values."""
+
+_STEP_S: Final = 0.1
+"""A longer pause between two poses counts as this."""
+
+_ENVELOPES: Final = np.zeros(FRAME_SIZE, bool)
+_ENVELOPES[FIELD_SLICES["jaw_pose"].start] = True
+_ENVELOPES[FIELD_SLICES["eye_lid"]] = True
+_ENVELOPES.flags.writeable = False
+
+
+class LowerEnvelope:
+    """The low values of several numbers that open and shut, each by itself."""
+
+    def __init__(self) -> None:
+        self.value: FloatArray | None = None
+        """The envelope; None before the first values."""
+
+    def update(self, values: FloatArray, dt: float) -> FloatArray:
+        """Take ``values``, shape (n,), ``dt`` seconds after the last ones; returns the envelope."""
+        if self.value is None:
+            self.value = values.copy()
+        away = values - self.value
+        rate = np.where(away < 0, min(1.0, dt / FALL_S), min(1.0, dt / RISE_S)).astype(np.float32)
+        self.value = self.value + rate * away
+        return self.value
+
+
+class Neutral:
+    """Learns the rest pose of a stream from what it says in speech, and takes it off its poses.
+
+    Idle poses are made on this side, and their rest pose is zero. Between the two the rest pose goes along:
+    a transition's pose lies between idle and speech as far as it points in the direction of the learnt one.
+    """
+
+    def __init__(self) -> None:
+        self._mean: FloatArray | None = None
+        self._seen_s = 0.0
+        self._low = LowerEnvelope()
+        self.share = 0.0
+        """How much of the rest pose the last pose carried: 1 in speech, 0 in idle, between them on the
+        way."""
+
+    def take_off(self, pose: Pose, values: FloatArray, dt: float) -> FloatArray:
+        """The movement in ``values``: what is left without the rest pose.
+
+        Args:
+            pose: whose ``kind`` tells speech from idle.
+            values: its parameters, shape (120,), finite.
+            dt: seconds since the last pose, at least 0.
+        """
+        if pose.kind is PoseKind.IDLE:
+            self.share = 0.0
+            return values
+        speech = pose.kind is not PoseKind.TRANSITION
+        if speech and pose.kind is not PoseKind.HELD:
+            self._learn(values, min(dt, _STEP_S))
+        if self._mean is None:
+            # On the way into the first speech nobody knows what of it is offset: nothing moves.
+            self.share = 0.0
+            return np.zeros_like(values)
+        self.share = 1.0 if speech else self._projection(values)
+        return values - np.float32(self.share) * self._mean
+
+    def _learn(self, values: FloatArray, dt: float) -> None:
+        low = self._low.update(values, dt)
+        if self._mean is None:
+            self._mean = values.copy()
+        self._seen_s = min(self._seen_s + dt, MEAN_S)
+        rate = np.float32(dt / max(self._seen_s, dt, 1e-6))
+        self._mean = np.where(_ENVELOPES, low, self._mean + rate * (values - self._mean)).astype(np.float32)
+
+    def _projection(self, values: FloatArray) -> float:
+        assert self._mean is not None
+        length = float(self._mean @ self._mean)
+        share = float(values @ self._mean) / length if length > 1e-6 else 1.0
+        return min(1.0, max(0.0, share))
