@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from avatarkit_rtc.audio.devices import AudioDevice, Kind, list_devices
 from avatarkit_rtc.audio.lookout import Found, Lookout, ServerMoved
-from avatarkit_rtc.audio.restart import RESTART
+from avatarkit_rtc.audio.restart import PATIENCE_S, RESTART
 from avatarkit_rtc.audio.streams import OpenedStream, close_stream, keep, refresh_devices
 from avatarkit_rtc.audio.watchdog import Action, Beat, State, Watchdog
 from avatarkit_rtc.errors import AudioDeviceError, AvatarKitError
@@ -78,6 +78,7 @@ class DeviceKeeper:
         self._lookout = Lookout(kind)
         self._name: str | None = None  # of the device that worked last
         self._in_place = False  # another device is open in place of the one that was asked for
+        self._leaving: float | None = None  # since when a pause is waited for, to change the device in
         self._yielded = False  # closed of our own will, to be opened again
         self._said = False
         self.reopened = 0
@@ -176,6 +177,7 @@ class DeviceKeeper:
             self._wake.set()  # the first attempt is due at once
             if not was_away:
                 self._said = False
+                self._lookout.rest(now, 0.0)
                 return [(AudioDeviceChange.LOST, f"the sound {self._kind} device {self._name} is gone")]
         elif action is Action.OPEN:
             return self._open_again(now)
@@ -217,12 +219,16 @@ class DeviceKeeper:
 
     def _look_around(self, now: float) -> list[Event]:
         """See whether there is a better device, and if so make way for it."""
+        if self._leaving is not None:
+            if self._user.quiet(now) or now - self._leaving > PATIENCE_S:
+                self._give_way()
+            return []
         news = self._lookout.look(now, self._opened.device if self._opened else None, self._wanted)
         if isinstance(news, Found) and not RESTART.ask(now):
-            if not self._is_listed(news.device):  # then only a restart could bring it
+            if self._opened is not None and self._is_listed(news.device):
+                self._leaving = now
+            else:  # only a restart could bring it
                 self._lookout.rest(now, _REST_S)
-            elif self._user.quiet(now):
-                self._give_way()
         elif isinstance(news, ServerMoved):
             what = f"the sound server's default {self._kind} is {news.name} now, and was {news.before}"
             return [(AudioDeviceChange.DEFAULT_CHANGED, what)]
@@ -281,7 +287,7 @@ class DeviceKeeper:
         return [(AudioDeviceChange.BACK, f"the sound {self._kind} device {name} {again}{left}")]
 
     def _release(self) -> None:
-        opened, self._opened = self._opened, None
+        opened, self._opened, self._leaving = self._opened, None, None
         if opened is not None:
             self._user.device_lost()
             close_stream(opened.stream)

@@ -253,6 +253,7 @@ class LiveMicrophone:
     def _lost(self, reason: str) -> None:
         gone = self._leave()
         self._losses += 1
+        self._lookout.rest(time.monotonic(), 0.0)
         self._search(gone)
         self._call(self._on_lost, reason)
 
