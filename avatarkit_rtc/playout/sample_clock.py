@@ -5,6 +5,7 @@ Pure: moments are arguments, in monotonic seconds.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from avatarkit_rtc.playout.delay import SlidingMinimum
@@ -27,7 +28,7 @@ class SampleClock:
         self.offset_s = epoch
         """Monotonic time minus session time, by the blocks that came most promptly."""
         self._epoch = epoch
-        self._end = 0.0
+        self._end, self._last_at = 0.0, -math.inf
         self._unbroken = False
         self._prompt = SlidingMinimum(PROMPT_WINDOW_S)
         self._late_since = 0.0
@@ -48,9 +49,10 @@ class SampleClock:
             self._restart()
             self._unbroken = True
             start = max(self._end, now - self._epoch)
-        if self._late_by is None:
+        # Of several blocks that were handed out as one only the first tells: the others were not waited for.
+        if self._late_by is None and now != self._last_at:
             self.offset_s = self._prompt.update(now, now - start)
-        self._end = start + duration_s
+        self._end, self._last_at = start + duration_s, now
         return start
 
     def interrupted(self) -> None:

@@ -53,6 +53,13 @@ def test_a_first_block_that_was_late_is_seen_by_those_after_it() -> None:
     assert clock.offset_s == pytest.approx(EPOCH - 0.05)
 
 
+def test_of_blocks_handed_out_together_the_first_tells() -> None:
+    clock = started()
+    for k in range(1, 100):
+        clock.place(502.0 + 0.04 * (k // 4), BLOCK_S)
+    assert clock.offset_s == pytest.approx(EPOCH)
+
+
 def test_dropped_blocks_leave_a_gap_of_their_length() -> None:
     clock = started()
     assert clock.place(502.31, BLOCK_S, lost_s=0.3) == pytest.approx(2.31)
