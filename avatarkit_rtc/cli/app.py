@@ -16,6 +16,8 @@ from avatarkit_rtc.cli.devices import devices
 from avatarkit_rtc.cli.doctor import doctor
 from avatarkit_rtc.cli.play import play
 from avatarkit_rtc.cli.publish import publish
+from avatarkit_rtc.cli.record import record
+from avatarkit_rtc.cli.replay import replay
 from avatarkit_rtc.cli.running import SayHandler, fail
 from avatarkit_rtc.cli.token import token
 from avatarkit_rtc.errors import AvatarKitError
@@ -63,7 +65,7 @@ def set_up_logging(verbose: bool) -> None:
         warnings.filterwarnings("ignore", module="jwt")
 
 
-for command in (demo, play, publish, token, devices, doctor):
+for command in (demo, play, record, replay, publish, token, devices, doctor):
     app.command()(command)
 
 

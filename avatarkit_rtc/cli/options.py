@@ -41,6 +41,26 @@ Pcm = Annotated[str | None, typer.Option("--pcm", help="Sound of the clip: WAV, 
 PcmRate = Annotated[int, typer.Option("--pcm-rate", help="Samples per second of raw sound.")]
 Seed = Annotated[int, typer.Option("--seed", help="Another seed, another performance.")]
 Face = Annotated[str, typer.Option("--face", help="How the avatar looks: cartoon.")]
+PictureSize = Annotated[str, typer.Option("--size", metavar="WxH", help="Width and height in pixels.")]
+PictureRate = Annotated[float, typer.Option("--fps", min=1.0, max=120.0, help="Pictures a second.")]
+Codec = Annotated[
+    str | None, typer.Option("--codec", help="h264, vp8 or vp9, as far as the kind of file takes it.")
+]
+
+
+def parse_size(size: str) -> tuple[int, int]:
+    """``"640x480"`` as (640, 480); one number is a square.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    try:
+        numbers = [int(side) for side in size.lower().split("x")]
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= 2:
+        raise ConfigurationError(f"--size is given as 640x480, not {size!r}")
+    return numbers[0], numbers[-1]
 
 
 @dataclass(frozen=True, slots=True)
