@@ -18,7 +18,7 @@ WANTED_EVERY_S: Final = 3.0
 """Pause between two looks for a device that was asked for; each takes 0.1 s of processor time elsewhere."""
 DEFAULT_EVERY_S: Final = 15.0
 """Pause between two looks at what the default device is."""
-_SERVED: Final = ("default", "pulse", "pipewire")
+SERVED: Final = ("default", "pulse", "pipewire")
 """ALSA's names for whatever the sound server's default device is."""
 _RATE: Final = 48000
 
@@ -106,7 +106,7 @@ class Lookout:
         chosen = os.environ.get("PULSE_SINK" if self._kind == "output" else "PULSE_SOURCE")
         if before is None or self._server is None or before == self._server:
             return None
-        served = playing is not None and playing.name in _SERVED and not chosen
+        served = playing is not None and playing.name in SERVED and not chosen
         return ServerMoved(self._server, before) if served else None
 
 

@@ -39,11 +39,13 @@ def list_all(sd: Any) -> dict[str, Any]:
         "apis": [api["name"] for api in sd.query_hostapis()],
         "devices": devices,
         "defaults": defaults,
-        "server": {"output": _server_default("sink"), "input": _server_default("source")},
+        "server": {"output": server_default("sink"), "input": server_default("source")},
     }
 
 
-def _server_default(what: str) -> str | None:
+def server_default(what: str) -> str | None:
+    """What PulseAudio or PipeWire takes for its default ``sink`` or ``source``; None where ``pactl`` does not
+    tell."""
     if not sys.platform.startswith("linux"):
         return None
     with contextlib.suppress(OSError, subprocess.SubprocessError):

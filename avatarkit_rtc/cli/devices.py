@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
 from avatarkit_rtc.audio.devices import list_devices
+from avatarkit_rtc.audio.lookout import SERVED
+from avatarkit_rtc.audio.scan_child import server_default
 from avatarkit_rtc.cli.running import run
 from avatarkit_rtc.cli.sound_test import try_sound
 
@@ -38,4 +41,13 @@ def devices(
             f"{device.index:3} {marks} {device.name} ({device.host_api}), {device.max_input_channels} in, "
             f"{device.max_output_channels} out, {device.default_samplerate:.0f} Hz"
         )
-    typer.echo("< default input, > default output")
+    typer.echo("< default input, > default output; choose one by its name, or a part of it")
+    if any(device.name in SERVED for device in found):
+        # Else nobody knows which card "default" is.
+        for what, verb, variable in (
+            ("sink", "plays to", "PULSE_SINK"),
+            ("source", "records", "PULSE_SOURCE"),
+        ):
+            name = os.environ.get(variable) or server_default(what)
+            if name is not None:
+                typer.echo(f"the sound server {verb} {name} (`pactl set-default-{what} NAME` changes it)")

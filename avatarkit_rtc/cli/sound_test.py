@@ -14,7 +14,7 @@ from rich.text import Text
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.level import FLOOR_DBFS, Level, LevelMeter
 from avatarkit_rtc.audio.microphone import Microphone, open_microphone
-from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker
+from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats
 from avatarkit_rtc.audio.speaker import open_speaker
 from avatarkit_rtc.cli.running import console, say, wait_first
 from avatarkit_rtc.errors import AudioDeviceError, MissingDependencyError
@@ -44,6 +44,7 @@ async def try_sound(
     speaker, problem = await open_speaker(output, keep_trying=False)
     say(f"no tone: {problem}" if problem is not None else f"a tone each second on {speaker.stats().device}")
     source: Microphone | None = None
+    meter = _Meter()
     try:
         try:
             source = await open_microphone(microphone)
@@ -56,8 +57,12 @@ async def try_sound(
             works.append(_play(speaker))
         if source is not None:
             say(f"listening to {source.device}; Ctrl-C ends")
-            works.append(_meter(source))
+            works.append(meter.run(source))
         await wait_first(works)
+        if problem is None:
+            say(played_line(speaker.stats()))
+        if source is not None:
+            say(heard_line(meter.loudest))
     finally:
         await speaker.aclose()
         if source is not None:
@@ -84,24 +89,51 @@ def tone(position: int) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
     return np.rint(samples).astype(np.int16).reshape(-1, 1)
 
 
-async def _meter(source: Microphone) -> None:
-    meter = LevelMeter()
-    highest = FLOOR_DBFS
-    due = time.monotonic() + _PLAIN_EVERY_S
-    with contextlib.ExitStack() as close:
-        live = close.enter_context(Live(console=console, auto_refresh=False)) if console.is_terminal else None
-        async for block in source:
-            now = time.monotonic()
-            level = meter.add(block.samples, block.sample_rate, now)
-            if level is None:
-                continue
-            highest = max(highest, level.peak_dbfs)
-            if live is not None:
-                live.update(Text(level_line(level, highest)), refresh=True)
-            elif now >= due:
-                due = now + _PLAIN_EVERY_S
-                say(level_line(level, highest))
-                highest = FLOOR_DBFS
+def played_line(stats: SpeakerStats) -> str:
+    """What has become of the tone."""
+    if stats.played_ms == 0.0:
+        return f"the tone was not played: {stats.device or 'the device'} takes no sound; is it connected?"
+    seconds = stats.played_ms / 1000
+    return f"the tone was played for {seconds:.0f} s; not heard? look at the volume and the cable"
+
+
+def heard_line(loudest_dbfs: float) -> str:
+    """What the microphone has heard."""
+    if loudest_dbfs < _QUIET_DBFS:
+        return "the microphone heard nothing at all: is it muted, or the wrong one?"
+    return f"the microphone heard something: {loudest_dbfs:.0f} dB at the loudest (speech: about -30 to -6)"
+
+
+class _Meter:
+    """Shows the level of a microphone."""
+
+    def __init__(self) -> None:
+        self.loudest = FLOOR_DBFS
+
+    async def run(self, source: Microphone) -> None:
+        """Until the source ends."""
+        meter = LevelMeter()
+        highest = FLOOR_DBFS
+        due = time.monotonic() + _PLAIN_EVERY_S
+        with contextlib.ExitStack() as close:
+            live = (
+                close.enter_context(Live(console=console, auto_refresh=False))
+                if console.is_terminal
+                else None
+            )
+            async for block in source:
+                now = time.monotonic()
+                level = meter.add(block.samples, block.sample_rate, now)
+                if level is None:
+                    continue
+                highest = max(highest, level.peak_dbfs)
+                self.loudest = max(self.loudest, highest)
+                if live is not None:
+                    live.update(Text(level_line(level, highest)), refresh=True)
+                elif now >= due:
+                    due = now + _PLAIN_EVERY_S
+                    say(level_line(level, highest))
+                    highest = FLOOR_DBFS
 
 
 def level_line(level: Level, highest_dbfs: float) -> str:

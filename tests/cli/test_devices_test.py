@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from avatarkit_rtc.audio.level import Level
-from avatarkit_rtc.cli.sound_test import level_line, tone
+from avatarkit_rtc.audio.output import NullSpeaker
+from avatarkit_rtc.cli.sound_test import heard_line, level_line, played_line, tone
 from tests.support.command import Child, clean_environment, run_command, without_system_libraries
 from tests.support.pulse import PulseServer, audible, peak_frequency
 from tests.support.pulse import tone as sine
@@ -44,6 +45,8 @@ def test_a_tone_is_played_the_level_is_shown_and_ctrl_c_ends_it(pulse: PulseServ
         assert "a tone each second on " in done.err
         levels = [line for line in done.err_lines if "dB, peak" in line]
         assert "peak   -6." in levels[-1], levels
+        assert "the tone was played for " in done.err
+        assert "the microphone heard something: -6 dB" in done.err
         heard = recording.samples
         loud = np.flatnonzero(audible(heard))
         assert len(loud) > 20, "a tone was played"
@@ -72,6 +75,18 @@ def test_the_tone_has_no_clicks_and_pauses() -> None:
     assert np.abs(np.diff(played)).max() < 500
     assert not played[int(0.61 * 48000) : 48000].any()
     assert (played[:48000] == played[48000:]).all()
+
+
+def test_what_is_said_at_the_end() -> None:
+    assert "nothing at all" in heard_line(-96.0)
+    assert "-20 dB" in heard_line(-20.2)
+    assert "takes no sound" in played_line(NullSpeaker().stats())
+
+
+def test_the_list_says_where_the_sound_server_plays_to(pulse: PulseServer) -> None:
+    done = run_command("devices", env=environment(pulse))
+    assert "the sound server plays to speaker (" in done.out
+    assert "the sound server records voice.monitor (" in done.out
 
 
 def test_the_bar_and_its_remarks() -> None:
