@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.convert import Samples
 from avatarkit_rtc.audio.half_duplex import HalfDuplex
 from avatarkit_rtc.audio.level import LevelMeter
 from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker
@@ -17,6 +18,7 @@ from avatarkit_rtc.options import AvatarPlayerOptions
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.echo import EchoCanceller
+    from avatarkit_rtc.audio.echo_reference import EchoReference
     from avatarkit_rtc.audio.live_microphone import LiveMicrophone
 
 _log = logging.getLogger("avatarkit_rtc.audio")
@@ -62,6 +64,8 @@ class PlayerMicrophone:
         self._listened = listened
         self._source: LiveMicrophone | None = None
         self._canceller: EchoCanceller | None = None
+        self._speaker: AudioOutput | None = None  # the one that was played to last
+        self._reference: EchoReference | None = None
         self._turns = HalfDuplex() if options.half_duplex else None
         self._meter = LevelMeter()
         self.muted = False
@@ -117,7 +121,7 @@ class PlayerMicrophone:
     async def aclose(self) -> None:
         """Release the device. More than once is fine."""
         source, self._source = self._source, None
-        self._canceller = None
+        self._canceller = self._reference = None
         self._meter.reset()
         if source is not None:
             await source.aclose()
@@ -126,7 +130,7 @@ class PlayerMicrophone:
         """What is published of ``block``, 10 ms of mono at 48 kHz."""
         now = time.monotonic()
         if self._canceller is not None:
-            block = self._canceller.process(block)
+            block = self._canceller.process(block, self._heard_with(block))
         if self._listened("microphone-level"):
             level = self._meter.add(block.samples, block.sample_rate, now)
             if level is not None:
@@ -139,14 +143,25 @@ class PlayerMicrophone:
 
     def played(self, block: AudioBlock, speaker: AudioOutput) -> None:
         """``block`` of the avatar's voice was written to ``speaker``."""
+        self._speaker = speaker
         if self._source is None or isinstance(speaker, NullSpeaker):
             return
-        if self._canceller is not None:
-            self._canceller.played(block)
         if self._turns is not None:
             stats = speaker.stats()
             delay_s = (stats.depth_ms + stats.device_latency_ms) / 1000.0
             self._turns.played(block.samples, time.monotonic(), delay_s)
+
+    def _heard_with(self, block: AudioBlock) -> Samples | None:
+        """What the speaker was given that is heard when ``block`` is recorded; None where there is none."""
+        tap = self._speaker.render_tap if self._speaker is not None else None
+        if tap is None:
+            self._reference = None
+            return None
+        if self._reference is None or self._reference.tap is not tap:
+            from avatarkit_rtc.audio.echo_reference import EchoReference
+
+            self._reference = EchoReference(tap)
+        return self._reference.take(block.t)
 
     def flushed(self) -> None:
         """The speaker has dropped what it held."""

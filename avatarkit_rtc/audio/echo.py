@@ -1,20 +1,20 @@
 """Cleaning what the microphone hears: echo of the avatar's voice, noise, rumble, loudness.
 
 The work is done by WebRTC's own audio processing, which LiveKit's library brings. Its echo canceller compares
-the microphone with what was played, so it must be told every block that goes to the speaker; it finds the
-delay between the two by itself.
+the microphone with what was played, so it gets with each block of the microphone a block of what the speaker
+was given (:mod:`~avatarkit_rtc.audio.echo_reference` finds the one that belongs to it). It counts the blocks
+of both sides, so neither may be left out.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from avatarkit_rtc.audio.block import AudioBlock
-from avatarkit_rtc.audio.convert import Converter, Samples
+from avatarkit_rtc.audio.convert import Samples
 from avatarkit_rtc.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 PROCESSING_RATE: Final = 48000
 """Samples per second of everything that is compared, mono."""
 _BLOCK: Final = PROCESSING_RATE // 100
-_SILENT_AFTER_S: Final = 0.1
-"""Nothing played for this long: the speaker is silent. Shorter gaps are the event loop's jitter."""
-_MOST_LEAD: Final = 30
-"""Blocks played after the newest one of the microphone that the canceller is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +52,15 @@ class VoiceProcessing:
 class EchoCanceller:
     """Processes the microphone's sound in blocks of exactly 10 ms, mono at 48 kHz; adds 9-15 ms of delay.
 
-    :meth:`played` and :meth:`process` belong on one thread. A block costs about 0.1 ms.
+    A block costs about 0.1 ms.
     """
 
     def __init__(self, processing: VoiceProcessing | None = None, *, delay_ms: int | None = None) -> None:
         """
         Args:
             processing: what to do; None for all of it.
-            delay_ms: time from :meth:`played` until the sound comes back in at :meth:`process`, 0 … 500, if
-                it is known. A wrong one, or none, costs echo during the first second only.
+            delay_ms: how much later than its reference the echo is recorded, 0 … 500, if it is known. A wrong
+                one, or none, costs echo during the first second only.
 
         Raises:
             ConfigurationError: ``delay_ms`` is out of range.
@@ -83,32 +79,15 @@ class EchoCanceller:
         if delay_ms is not None and self.processing.echo_cancellation:
             self._module.set_stream_delay_ms(delay_ms)
         self._frame = rtc.AudioFrame
-        self._converter = Converter(PROCESSING_RATE, 1)
-        self._rest: Samples = np.empty((0, 1), np.int16)
-        self._last_played = -1.0
-        self._owed = 0
-        self._lead = _MOST_LEAD  # nothing is told before the microphone's first block
         self._silence: Samples = np.zeros((_BLOCK, 1), np.int16)
 
-    def played(self, block: AudioBlock) -> None:
-        """``block``, of any rate, channel count and length, is handed to the speaker now."""
-        if not self.processing.echo_cancellation:
-            return
-        self._last_played = time.monotonic()
-        self._owed = 0
-        samples = self._converter.convert(block.samples, block.sample_rate)
-        if len(self._rest):
-            samples = np.concatenate([self._rest, samples])
-        whole = len(samples) - len(samples) % _BLOCK
-        for start in range(0, whole, _BLOCK):
-            # Told more and more while the microphone is stuck, the canceller would fall out of step.
-            if self._lead < _MOST_LEAD:
-                self._lead += 1
-                self._reverse(samples[start : start + _BLOCK])
-        self._rest = samples[whole:].copy()
-
-    def process(self, block: AudioBlock) -> AudioBlock:
+    def process(self, block: AudioBlock, reference: Samples | None = None) -> AudioBlock:
         """``block`` from the microphone, processed.
+
+        Args:
+            reference: what the speaker was given and what comes back in this block or soon after it, shape
+                (480, 1); None for silence. Its delay to the microphone has to stay the same from block to
+                block.
 
         Raises:
             ConfigurationError: it is not 10 ms of mono sound at 48 kHz, which would be left as it is in
@@ -120,21 +99,11 @@ class EchoCanceller:
                 f"not {block.samples.shape} at {block.sample_rate} Hz"
             )
         if self.processing.echo_cancellation:
-            self._lead = 0
-            self._keep_in_step()
+            self._reverse(self._silence if reference is None else reference)
         frame = self._frame(bytearray(block.samples.tobytes()), PROCESSING_RATE, 1, _BLOCK)
         self._module.process_stream(frame)
         samples = np.frombuffer(frame.data, np.int16).reshape(-1, 1)
         return AudioBlock(samples, PROCESSING_RATE, block.t)
-
-    def _keep_in_step(self) -> None:
-        # The canceller counts the blocks of both sides. While nothing is played it must be told silence:
-        # else it lets the end of the echo through, and the two sides are out of step afterwards.
-        self._owed += 1
-        if time.monotonic() - self._last_played > _SILENT_AFTER_S:
-            for _ in range(min(self._owed, 50)):
-                self._reverse(self._silence)
-            self._owed = 0
 
     def _reverse(self, samples: Samples) -> None:
         frame: rtc.AudioFrame = self._frame(bytearray(samples.tobytes()), PROCESSING_RATE, 1, _BLOCK)

@@ -9,6 +9,7 @@ import numpy as np
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Samples
+from avatarkit_rtc.audio.echo_reference import RenderTap
 from avatarkit_rtc.errors import ConfigurationError
 
 
@@ -95,6 +96,10 @@ class AudioOutput(Protocol):
     def queue_s(self) -> float:
         """Seconds until a sample that is written now is heard: the ring and the device."""
 
+    @property
+    def render_tap(self) -> RenderTap | None:
+        """What the device is given, for an echo canceller; None without a device."""
+
     def write(self, block: AudioBlock) -> int | None:
         """Take ``block`` of any rate and channel count. Never blocks.
 
@@ -180,6 +185,8 @@ class NullSpeaker(WithVolume):
     """There are no positions."""
     queue_s = 0.0
     """Nothing waits."""
+    render_tap: RenderTap | None = None
+    """Nothing is heard that could come back."""
 
     def write(self, block: AudioBlock) -> int | None:
         """Count ``block`` and drop it."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from avatarkit_rtc.audio.audible_time import AudibleTime
 from avatarkit_rtc.audio.convert import Samples
+from avatarkit_rtc.audio.echo_reference import RenderTap
 from avatarkit_rtc.audio.ring import SampleRing
 
 STALL_S: Final = 0.15
@@ -57,6 +58,8 @@ class Playback:
         self._most = self._begin + sample_rate // 50  # blocks that are written may be as long as 20 ms
         self.ring = SampleRing(round(sample_rate * max_s), channels, start=start)
         self.audible = AudibleTime(sample_rate)
+        self.tap = RenderTap(sample_rate, channels)
+        """What the card was given, for the echo canceller."""
         self.muted = False
         self.playing = False
         self.starved = False
@@ -105,6 +108,7 @@ class Playback:
             if self._gap is not None:
                 self._gap += frames
         self.audible.block(now, position, when.outputBufferDacTime, when.currentTime)
+        self.tap.given(out, now)
 
     def _count_gap(self) -> None:
         if self._gap is not None and self._gap < PAUSE_S * self.sample_rate:

@@ -50,6 +50,8 @@ class _Chunks(Protocol):
     """Samples of any rate and channel count, in pieces of any size."""
 
     paced: bool
+    arrived: float | None
+    """When the newest piece came from its device, where that is a microphone."""
 
     async def next(self) -> tuple[Samples, int] | None: ...
 
@@ -57,8 +59,9 @@ class _Chunks(Protocol):
 
 
 class SourceReader:
-    """Async iterator of 10 ms blocks; the last one is filled up with silence. A cancelled ``__anext__`` loses
-    nothing: the next one goes on."""
+    """Async iterator of 10 ms blocks; the last one is filled up with silence. The ``t`` of a
+    microphone's is when they came from the device, that of all others when they were read. A cancelled
+    ``__anext__`` loses nothing: the next one goes on."""
 
     def __init__(
         self,
@@ -78,6 +81,7 @@ class SourceReader:
         self._block = sample_rate // 100
         self._held: Samples = np.empty((0, channels), np.int16)
         self._ended = False
+        self._converting_s = 0.0  # held back by the converter
 
     @property
     def live(self) -> bool:
@@ -113,6 +117,7 @@ class SourceReader:
                 more = self._converter.flush()
             else:
                 more = self._converter.convert(*item)
+                self._converting_s += len(item[0]) / item[1] - len(more) / self.sample_rate
             if len(more):
                 self._held = np.concatenate([self._held, more]) if len(self._held) else more
         if not len(self._held):
@@ -121,7 +126,14 @@ class SourceReader:
         self._held = self._held[self._block :]
         if len(block) < self._block:
             block = np.concatenate([block, np.zeros((self._block - len(block), self.channels), np.int16)])
-        return AudioBlock(block, self.sample_rate, time.monotonic())
+        return AudioBlock(block, self.sample_rate, self._time())
+
+    def _time(self) -> float:
+        """Of the block that was just taken: now, or when the device brought it."""
+        arrived = self._chunks.arrived
+        if arrived is None:
+            return time.monotonic()
+        return arrived - self._converting_s - len(self._held) / self.sample_rate
 
     async def aclose(self) -> None:
         """Stop reading and close files that were opened for it; the caller's source stays as it is."""
@@ -205,6 +217,7 @@ class _BlockingChunks:
     """A generator whose next piece may take a while (a disk, a decoder): run in a worker thread."""
 
     paced = True
+    arrived: float | None = None
 
     def __init__(self, pieces: Pieces) -> None:
         self._pieces: Pieces | None = pieces
@@ -252,6 +265,8 @@ class _AsyncChunks:
         self._sample_rate = sample_rate
         self._channels = channels
         self._rest = b""
+        self._live = isinstance(source, Microphone | LiveMicrophone)
+        self.arrived: float | None = None
         self._task: asyncio.Future[Any] | None = None
         with contextlib.suppress(TypeError):  # cannot be hashed or weakly referenced, so was never kept
             self._task = _undelivered.pop(self._iterator, None)
@@ -264,7 +279,9 @@ class _AsyncChunks:
         item = task.result()
         if item is _DONE:
             return None
-        if isinstance(item, bytes | bytearray | memoryview):
+        if self._live:
+            self.arrived = item.t
+        elif isinstance(item, bytes | bytearray | memoryview):
             # A stream of bytes may be cut anywhere, in the middle of a sample as well.
             data = self._rest + bytes(item)
             whole = len(data) - len(data) % (2 * (self._channels or 1))

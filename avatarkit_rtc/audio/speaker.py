@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.echo_reference import RenderTap
 from avatarkit_rtc.audio.intake import Intake, Totals
 from avatarkit_rtc.audio.keeper import DeviceKeeper, OnEvent
 from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats, WithVolume
@@ -105,6 +106,13 @@ class Speaker(WithVolume):
         """Position of the next sample to be written, in samples of the device; None while there is none."""
         intake = self._intake
         return None if intake is None else intake.playback.ring.write_position
+
+    @property
+    def render_tap(self) -> RenderTap | None:
+        """What the device is given, for an echo canceller; another one whenever the device is opened again,
+        None while there is none."""
+        intake = self._intake
+        return None if intake is None else intake.playback.tap
 
     @property
     def queue_s(self) -> float:
@@ -244,7 +252,7 @@ class Speaker(WithVolume):
             start=self._end,
             ended=self._keeper.wake,
         )
-        playback.audible.latency_s = opened.stream.latency
+        playback.audible.latency_s = playback.tap.latency_s = opened.stream.latency
         return playback
 
     def beat(self) -> Beat:
