@@ -141,12 +141,13 @@ def mixed_people(source: Source) -> tuple[Floats, dict[str, Floats]]:
     morphs = {
         "male": person(peoples, ("male",), "young", "average") - mean,
         "old": person(peoples, sexes, "old", "average") - mean,
-        "heavy": person(peoples, sexes, "young", "max") - mean,
+        "heavy": person(peoples, sexes, "young", "max") - mean + source.macro("head/head-fat-incr"),
+        "oval": source.macro("head/head-oval") + 0.6 * source.macro("head/head-invertedtriangular"),
     }
     for people in peoples:
         morphs[people] = person((people,), sexes, "young", "average") - mean
-    wide_eyes = sum(source.macro(f"eyes/{side}-eye-scale-incr") for side in "lr")
-    morphs["eyes"] = np.asarray(wide_eyes)
+    wide_eyes = [source.macro(f"eyes/{side}-eye-scale-incr") for side in "lr"]
+    morphs["eyes"] = np.asarray(np.sum(wide_eyes, axis=0))
     return mean, morphs
 
 
@@ -257,11 +258,13 @@ def vertex_normals(points: Floats, quads: Ints) -> Floats:
 
 def split_scalp(
     columns: Floats, normals: Floats, uvs: Floats, quads: Ints, corners: Ints, chosen: npt.NDArray[np.bool_]
-) -> tuple[Floats, Floats, Ints, Ints, Floats]:
+) -> tuple[Floats, Floats, Ints, Ints, list[tuple[int, int, int]]]:
     """Split the ``chosen`` quads in four.
 
-    ``columns`` are all numbers of the vertices, the first three their places; new vertices get the means, and
-    their places are lifted towards the curve that the normals tell of (as PN triangles do: Vlachos et al. 2001).
+    ``columns`` are all numbers of the vertices, the first three their places; new vertices get the means,
+    and their places are lifted towards the curve that the normals tell of (as PN triangles do: Vlachos et al.
+    2001). Where a split quad has one beside it that is not split, the vertex between them has to stay in the
+    middle of its edge, or a crack opens: the last result tells them, each with the ends of its edge.
     """
     columns, uvs, normals = columns.copy(), uvs.copy(), normals.copy()
     table: dict[tuple[int, ...], int] = {}
@@ -300,13 +303,13 @@ def split_scalp(
         for k in range(4):
             out_quads.append(np.array([quad[k], edges[k], middle, edges[k - 1]]))
             out_corners.append(np.array([where[k], uv_edges[k], uv_middle, uv_edges[k - 1]]))
-    return (
-        np.array(new_columns),
-        np.array(new_uvs),
-        np.array(out_quads),
-        np.array(out_corners),
-        np.array(new_normals),
-    )
+    whole = {
+        tuple(sorted((int(quad[k]), int(quad[(k + 1) % 4])))) for quad in quads[~chosen] for k in range(4)
+    }
+    hanging = [(table[edge], *edge) for edge in sorted(whole) if edge in table]
+    for vertex_index, start, end in hanging:
+        new_columns[vertex_index] = (columns[start] + columns[end]) / 2
+    return np.array(new_columns), np.array(new_uvs), np.array(out_quads), np.array(out_corners), hanging
 
 
 def build(wheel: Path) -> dict[str, npt.NDArray[np.generic]]:
@@ -354,7 +357,7 @@ def build(wheel: Path) -> dict[str, npt.NDArray[np.generic]]:
     eye_line = rest[source.members("helper-l-eye"), 1].mean()
     scalp = (charts == 0) & (centre[:, 1] > eye_line - 0.5) & (edge > SCALP_EDGE)
     normals = vertex_normals(rest, quads)
-    columns, uvs, quads_, corners_, normals = split_scalp(columns, normals, source.uvs, quads, corners, scalp)
+    columns, uvs, quads_, corners_, hanging = split_scalp(columns, normals, source.uvs, quads, corners, scalp)
     charts = np.concatenate([charts[~scalp], np.repeat(charts[scalp], 4)])
     quads, corners = quads_, corners_
 
@@ -413,13 +416,14 @@ def build(wheel: Path) -> dict[str, npt.NDArray[np.generic]]:
         "charts": charts.astype(np.uint8),
         "chart_names": np.array(CHARTS),
         "morph_names": np.array(list(people)),
-        "morphs": np.round(people_moves * 2000).astype(np.int16),
+        "morphs": np.round(people_moves * 1000).astype(np.int16),
         "shape_names": np.array(ARKIT_NAMES),
         "shape_rows": np.diff(np.concatenate(places), prepend=0).astype(np.int16),
         "shape_moves": np.round(np.concatenate(rows) * 1000).astype(np.int16),
         "shape_starts": np.array(pointers, np.int32),
         "eyes": eyes.astype(np.float32),
         "eye_morphs": eye_moves.astype(np.float32),
+        "hanging": renumber[np.array(hanging)].astype(np.uint16),
         "lashes": lashes.astype(np.uint16),
         "teeth": teeth.astype(np.uint16),
         "turning": np.round(np.clip(turning, 0, 1) * 255).astype(np.uint8),

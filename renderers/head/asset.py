@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from avatarkit_rtc.motion.arkit_names import ARKIT_NAMES
 
-Floats: TypeAlias = npt.NDArray[np.float32]
+Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 Indices: TypeAlias = npt.NDArray[np.intp]
 
 ASSET_NAME: Final = "head.npz"
 
 # How tools/build_head.py rounds: parts per decimetre.
-_REST_SCALE, _MORPH_SCALE, _SHAPE_SCALE = 8000, 2000, 1000
+_REST_SCALE, _MORPH_SCALE, _SHAPE_SCALE = 8000, 1000, 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +46,8 @@ class Asset:
     """Left and right eyeball: centre and radius, shape (2, 4)."""
     eye_morphs: Mapping[str, Floats]
     """What each morph adds to :attr:`eyes`."""
+    hanging: Indices
+    """Vertices in the middle of an edge, with the ends of that edge, shape (h, 3): they have to stay there."""
     lashes: Indices
     """Vertices of the upper lashes, shape (2, 2, 13): left and right eye, roots and tips, outwards."""
     teeth: Indices
@@ -94,6 +96,7 @@ def load_asset() -> Asset:
         ),
         eyes=stored["eyes"],
         eye_morphs=dict(zip(names, stored["eye_morphs"], strict=True)),
+        hanging=stored["hanging"].astype(np.intp),
         lashes=stored["lashes"].astype(np.intp),
         teeth=stored["teeth"].astype(np.intp).reshape(2, -1),
         turning=stored["turning"].astype(np.float32) / 255,

@@ -1,0 +1,65 @@
+"""Fills the whole texture of a figure."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from renderers.head.asset import Floats
+from renderers.head.figure import PARTS, Figure
+from renderers.head.hair_shape import CUTS
+from renderers.head.looks import HeadLook
+from renderers.head.paint import Ground, color
+from renderers.head.paint_clothes import paint_clothes
+from renderers.head.paint_hair import sheet_colors
+from renderers.head.paint_parts import cavity_colors, eye_colors, teeth_colors, tongue_colors
+from renderers.head.paint_skin import paint_scalp, paint_skin
+from renderers.head.texture import Layout, spread
+
+
+def bake_texture(figure: Figure, look: HeadLook, layout: Layout) -> npt.NDArray[np.uint8]:
+    """The texture, blue-green-red."""
+    image = np.zeros(layout.shape, np.float32)
+
+    def put(part: str, colors: Floats) -> None:
+        left, top, width, height = layout.box(part)
+        image[top : top + height, left : left + width] = colors[:height, :width]
+
+    for part in ("head", "torso"):
+        ground = _ground(figure, layout, part)
+        colors = paint_skin(ground, look)
+        if part == "head" and look.hair != "bald":
+            colors = paint_scalp(colors, ground, look, CUTS[look.hair].soft)
+        put(part, paint_clothes(colors, ground, look))
+    sides = {part: layout.box(part)[2:] for part in PARTS}
+    put("eye", eye_colors(*sides["eye"], look))
+    put("upper_teeth", teeth_colors(*sides["upper_teeth"], upper=True))
+    put("lower_teeth", teeth_colors(*sides["lower_teeth"], upper=False))
+    put("tongue", tongue_colors(*sides["tongue"]))
+    put("cavity", cavity_colors(*sides["cavity"]))
+    put("sheet", sheet_colors(*sides["sheet"], look))
+    width, height = sides["lining"]
+    put("lining", np.broadcast_to(color(look.hair_color) * 0.30, (height, width, 3)))
+    return np.clip(np.rint(image[:, :, ::-1] * 255), 0, 255).astype(np.uint8)
+
+
+def _ground(figure: Figure, layout: Layout, part: str) -> Ground:
+    own = figure.parts == PARTS.index(part)
+    quads = figure.quads[own]
+    left, top, width, height = layout.box(part)
+    corners = layout.place(figure)[own] - np.array([left, top], np.float32)
+    values = np.concatenate(
+        [figure.canonical, figure.normals, figure.attributes, figure.hair[:, None]], axis=1
+    )[quads]
+    # Parts that lie over each other in the texture (the back behind the chest): the front one counts.
+    order = np.argsort(figure.canonical[quads][:, :, 2].mean(1))
+    spread_values, _ = spread(corners[order], values[order], width, height)
+    return Ground(
+        place=spread_values[:, :, 0:3],
+        normal=spread_values[:, :, 3:6],
+        lips=spread_values[:, :, 6],
+        lids=spread_values[:, :, 7],
+        ears=spread_values[:, :, 8],
+        light=spread_values[:, :, 9],
+        hair=spread_values[:, :, 10],
+    )

@@ -1,0 +1,132 @@
+"""Poses a figure: from 52 coefficients, turns of head and eyes to vertices and normals, and into the picture."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from avatarkit_rtc.face.face_pose import FacePose
+from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX, ARKIT_NAMES
+from renderers.head.asset import Floats
+from renderers.head.figure import Figure
+
+DISTANCE: Final = 9.0
+"""Decimetres from the neck to the camera."""
+HEIGHT: Final = 1.10
+"""Height of the camera, decimetres above the joint of the neck."""
+FIELD: Final = math.radians(23.4)
+"""Angle that the picture's shorter side shows."""
+
+_PIVOT: Final = np.array([0.0, 0.40, 0.12], np.float32)
+_TURN_LIMITS: Final = (0.62, 1.0, 0.6)
+_GAZE_LIMIT: Final = 0.55
+_SHIFT_LIMIT: Final = 0.6
+_LOWEST, _HIGHEST = -0.3, 1.3
+
+BREATH: Final = 0.028
+"""Decimetres by which breathing in lifts the shoulders."""
+
+_BLINKS: Final = (ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"])
+_JAW: Final = ARKIT_INDEX["jawOpen"]
+_CLOSE: Final = ARKIT_INDEX["mouthClose"]
+
+
+def rotation_matrix(vector: npt.NDArray[np.floating]) -> Floats:
+    """Axis-angle, shape (3,), radians, to a rotation matrix, shape (3, 3), float32 (Rodrigues)."""
+    x, y, z = (float(part) for part in vector)
+    angle = math.sqrt(x * x + y * y + z * z)
+    if angle < 1e-7:
+        return np.eye(3, dtype=np.float32)
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]) / angle
+    matrix = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
+    return matrix.astype(np.float32)
+
+
+def _bent(value: float, limit: float) -> float:
+    """``value``, bent smoothly to stay within ``limit``; NaN is 0."""
+    return limit * math.tanh(value / limit) if math.isfinite(value) else 0.0
+
+
+class Rig:
+    """Moves one figure. Not thread-safe: results are overwritten by the next call."""
+
+    def __init__(self, figure: Figure, size: tuple[int, int]) -> None:
+        """``size`` is (width, height) of the picture, in pixels."""
+        self._figure = figure
+        self._width, self._height = size
+        self._focal = min(size) / 2 / math.tan(FIELD / 2)
+        self._points = np.empty_like(figure.rest)
+        self._normals = np.empty_like(figure.rest)
+        self._screen = np.empty_like(figure.rest)
+        self._still = BREATH * (1 - figure.turning[:, 0])
+
+    def pose(self, pose: FacePose) -> tuple[Floats, Floats]:
+        """Vertices and unit normals of ``pose``, both of shape (n, 3)."""
+        figure = self._figure
+        points, normals = self._points, self._normals
+        np.copyto(points, figure.rest)
+        np.copyto(normals, figure.normals)
+        weights, gazes = _lids_follow(coefficients_of(pose), pose)
+        moved = weights @ figure.moves
+        half = len(moved) // 2
+        points[figure.moving] += moved[:half].reshape(-1, 3)
+        normals[figure.moving] += moved[half:].reshape(-1, 3)
+        for eye, where, gaze in zip(figure.eyes, figure.eye_balls, gazes, strict=True):
+            turned = figure.eye_local @ rotation_matrix(gaze).T
+            normals[where] = turned
+            points[where] = turned * eye[3] + eye[:3]
+        turn = np.array(
+            [_bent(float(part), limit) for part, limit in zip(pose.rotation, _TURN_LIMITS, strict=True)]
+        )
+        # Translation is metres, the mesh is decimetres.
+        shift = np.array([_bent(10 * float(part), _SHIFT_LIMIT) for part in pose.translation], np.float32)
+        if np.any(turn) or np.any(shift):
+            matrix = rotation_matrix(turn)
+            points -= _PIVOT
+            points += figure.turning * (points @ (matrix.T - np.eye(3, dtype=np.float32)) + shift)
+            points += _PIVOT
+            normals += figure.turning * (normals @ (matrix.T - np.eye(3, dtype=np.float32)))
+        breath = min(1.0, max(0.0, pose.breath if math.isfinite(pose.breath) else 0.0))
+        if breath:
+            points[:, 1] += np.float32(breath) * self._still
+        lengths = np.sqrt(np.einsum("ij,ij->i", normals, normals))
+        normals /= np.maximum(lengths, 1e-6)[:, None]
+        return points, normals
+
+    def project(self, points: Floats) -> Floats:
+        """``points``, shape (n, 3), in the picture: x, y in pixels (y down) and the distance, decimetres."""
+        screen = self._screen if points is self._points else np.empty_like(points)
+        np.subtract(DISTANCE, points[:, 2], out=screen[:, 2])
+        scale = self._focal / screen[:, 2]
+        np.multiply(points[:, 0], scale, out=screen[:, 0])
+        screen[:, 0] += self._width / 2
+        np.subtract(HEIGHT, points[:, 1], out=screen[:, 1])
+        screen[:, 1] *= scale
+        # A picture that is higher than wide shows more below, not above.
+        screen[:, 1] += min(self._width, self._height) / 2 + max(0, self._height - self._width) * 0.5
+        return screen
+
+
+def coefficients_of(pose: FacePose) -> Floats:
+    """The pose's coefficients within bounds, shape (52,); what is no number is 0."""
+    weights = np.nan_to_num(np.asarray(pose.coefficients, dtype=np.float32), posinf=1.0, neginf=0.0)
+    if weights.shape != (len(ARKIT_NAMES),):
+        raise ValueError(f"a face has {len(ARKIT_NAMES)} coefficients, not an array of shape {weights.shape}")
+    return np.clip(weights, _LOWEST, _HIGHEST)
+
+
+def _lids_follow(weights: Floats, pose: FacePose) -> tuple[Floats, list[Floats]]:
+    """Coefficients with lids that go along with the eyes, and the eyes' turns within bounds."""
+    gazes = []
+    for index, gaze in zip(_BLINKS, np.asarray(pose.gaze, np.float32).reshape(2, 3), strict=True):
+        bounded = np.array([_bent(float(part), _GAZE_LIMIT) for part in gaze], np.float32)
+        gazes.append(bounded)
+        down = float(bounded[0])
+        follow = 0.75 * down if down > 0 else 0.35 * down
+        weights[index] = min(1.0, weights[index] + follow * (1 - min(1.0, max(0.0, float(weights[index])))))
+    # Lips cannot close further than the jaw has parted them.
+    weights[_CLOSE] = min(float(weights[_CLOSE]), max(0.0, float(weights[_JAW])))
+    return weights, gazes
