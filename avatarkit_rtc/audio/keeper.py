@@ -29,6 +29,10 @@ _DEFAULT_AFTER_S: Final = 3.0
 """A device that was asked for by name has so long to come back until the default one takes its place."""
 _SAY_AFTER_S: Final = 5.0
 """Away for so long: say once why it cannot be opened."""
+_REFRESH_S: Final = 0.4
+_REFRESH_NEVER_THERE_S: Final = 2.0
+"""How often the list of devices is made anew at most: for a device that was there, and for one that never
+was, as on servers without a sound card."""
 _REST_S: Final = 30.0
 """A better device that could not be taken is not looked for again for so long."""
 
@@ -192,7 +196,7 @@ class DeviceKeeper:
         away = now - (self._watchdog.away_since or now)
         problem: AvatarKitError | None = None
         try:
-            if not refresh_devices():
+            if not refresh_devices(_REFRESH_S if self._name is not None else _REFRESH_NEVER_THERE_S):
                 # Other streams are open, so the list of devices is old: this one may have come since.
                 self._look_around(now)
             for spec in self._candidates(away):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,6 +24,7 @@ from avatarkit_rtc.errors import AudioDeviceError
 _INVALID_SAMPLE_RATE = -9997
 _INVALID_CHANNEL_COUNT = -9998
 
+_refreshed_at = float("-inf")
 _KEPT: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 
 
@@ -106,14 +108,18 @@ def close_stream(stream: Any) -> None:
         stream.close(ignore_errors=True)
 
 
-def refresh_devices() -> bool:
+def refresh_devices(at_most_every_s: float = 0.0) -> bool:
     """Make PortAudio look for devices anew: it does so only when it starts, and its list stays as it was.
 
     That would end every open stream, so nothing happens while there is one in this process, of this package
     or of anybody else. May block for seconds: call it from a worker thread.
 
+    Args:
+        at_most_every_s: a look that is no older than this will do, whoever took it: each costs some 20 ms of
+            processor time, and a process may have a hundred players.
+
     Returns:
-        Whether it looked.
+        Whether it looked, or somebody has.
 
     Raises:
         AudioDeviceError: PortAudio cannot start any more.
@@ -121,6 +127,9 @@ def refresh_devices() -> bool:
     """
     with PORTAUDIO_LOCK:
         sd = load_sounddevice()
+        global _refreshed_at  # noqa: PLW0603 - PortAudio has one list for the process
+        if time.monotonic() - _refreshed_at < at_most_every_s:
+            return True
         if _any_stream_open(sd):
             return False
         with suppress(sd.PortAudioError):  # it did not start last time either
@@ -129,6 +138,7 @@ def refresh_devices() -> bool:
             sd._initialize()
         except sd.PortAudioError as error:
             raise AudioDeviceError(f"no sound: PortAudio cannot start ({_reason(error)})") from error
+        _refreshed_at = time.monotonic()
         return True
 
 

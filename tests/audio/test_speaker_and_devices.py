@@ -335,6 +335,18 @@ def test_closing_while_the_device_is_away_ends_the_search(monkeypatch: pytest.Mo
     assert sound.open_streams() == []
 
 
+def test_many_speakers_without_a_device_look_for_it_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Card("USB", plugged=False)
+    sound = FakeSound([card]).install(monkeypatch)
+    with contextlib.ExitStack() as close:
+        many = [close.enter_context(playing(keep_trying=True)) for _ in range(20)]
+        restarts = sound.restarts
+        time.sleep(1.5)
+        assert sound.restarts - restarts <= 2
+        card.plugged = True
+        wait(lambda: all(each.changes() == [BACK] for each in many), "the device")
+
+
 def test_no_open_stream_of_anybody_is_ended_by_looking_for_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeSound([Card("USB")]).install(monkeypatch)
     assert refresh_devices()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avatarkit_rtc.audio import lookout, restart
+from avatarkit_rtc.audio import lookout, restart, streams
 
 PERIOD_S = 0.01
 
@@ -158,6 +158,7 @@ class FakeSound:
         monkeypatch.setitem(sys.modules, "sounddevice", module)
         monkeypatch.setattr(FakeSound, "now", self)
         monkeypatch.setattr(lookout, "ScanChild", ScanChild)
+        monkeypatch.setattr(streams, "_refreshed_at", float("-inf"))
         monkeypatch.setattr(restart.RESTART, "_next", float("-inf"))
         self._restart()
         return self
