@@ -80,8 +80,13 @@ def pulse() -> Iterator[PulseServer]:
         yield server
 
 
-def program(pulse: PulseServer, script: str, device: str, suffix: str = "") -> Child:
+def list_kiosk(pulse: PulseServer, suffix: str = "") -> None:
     (pulse.directory / ".asoundrc").write_text(ALSA.format(suffix=suffix))
+
+
+def program(pulse: PulseServer, script: str, device: str, suffix: str = "", *, listed: bool = True) -> Child:
+    if listed:
+        list_kiosk(pulse, suffix)
     return Child([sys.executable, "-c", script, device], env={**clean_environment(), **pulse.env()})
 
 
@@ -204,3 +209,57 @@ asyncio.run(main())
     assert peak_frequency(samples[start + 2400 : start + 19200]) == pytest.approx(441, abs=3)
     # The recording's end is now, but for what it is late itself.
     assert float(told) == pytest.approx(end - (len(samples) - start) / 48000, abs=0.15)
+
+
+BOTH = """
+import asyncio, sys, time
+import numpy as np
+from avatarkit_rtc.audio import AudioBlock, LiveMicrophone, open_speaker
+
+restarts = []
+initialize = __import__("sounddevice")._initialize
+__import__("sounddevice")._initialize = lambda: (restarts.append(time.monotonic()), initialize())
+
+async def main():
+    microphone = LiveMicrophone(
+        "default",
+        on_lost=lambda reason: print("lost", reason, flush=True),
+        on_back=lambda name: print("microphone", name, flush=True),
+    )
+    await microphone.start()
+    told = []
+    speaker, problem = await open_speaker(
+        "kiosk", on_event=lambda change, message: (told.append(change.value), print(change.value, flush=True))
+    )
+    print("problem", problem, flush=True)
+    arrivals = []
+    async for block in microphone:
+        if np.abs(block.samples.astype(int)).max() > 500:
+            arrivals.append(time.monotonic())
+        speaker.write(AudioBlock(np.zeros((480, 1), np.int16), 48000, time.monotonic()))
+        if "back" in told and restarts and arrivals[-1] > restarts[-1] + 1.0:
+            break
+    before = max(t for t in arrivals if t < restarts[-1])
+    after = min(t for t in arrivals if t > restarts[-1])
+    print("gap", round(after - before, 3), microphone.losses, len(restarts), flush=True)
+    await speaker.aclose()
+    await microphone.aclose()
+
+asyncio.run(main())
+"""
+
+
+def test_the_microphone_makes_way_for_a_speaker_that_comes_late(pulse: PulseServer) -> None:
+    pulse.pactl("set-default-source", "other.monitor")
+    with pulse.playing("other", tone(400, 60.0)), program(pulse, BOTH, "", listed=False) as child:
+        child.wait_for("problem no sound output device 'kiosk'; there are: ")
+        pulse.load_sink("kiosk")
+        pulse.keep_busy("kiosk")
+        list_kiosk(pulse)
+        child.wait_for("gap ")
+        gap, losses, restarts = child.out.partition("gap ")[2].split()[:3]
+        assert float(gap) < 5.0
+        assert losses == "0"
+        assert restarts == "1"
+        assert "lost" not in child.out
+        assert "microphone" not in child.out
