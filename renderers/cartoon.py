@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from avatarkit_rtc.face import Driver, FaceDriver, FacePose
 from renderers import cartoon_shapes as shapes
 from renderers.canvas import Backend, Canvas, Color, Points, make_canvas
-from renderers.cartoon_rig import CartoonRig, Features
+from renderers.cartoon_rig import Features, features
 from renderers.cartoon_shapes import EyeShape, MouthShape, Projection, closed, jaw_drop, on_face
 from renderers.face import DEFAULT_SIZE, Image, check_size
 
 if TYPE_CHECKING:
-    from avatarkit_rtc.motion.frame import MotionFrame
+    from avatarkit_rtc.audio.block import AudioBlock
     from avatarkit_rtc.playout.pose import Pose
 
 
@@ -88,12 +89,23 @@ class CartoonFace:
     """Draws poses as a cartoon portrait; a :class:`renderers.Face`.
 
     A picture of 512 x 512 takes a few milliseconds with OpenCV and about twice as long with Pillow. The face
-    remembers a running mean of the expression, so that a stream's constant offsets do not distort the mouth:
-    use one face for one stream.
+    is driven by what a stream says and how it sounds: use one face for one stream.
     """
 
-    def __init__(self, size: tuple[int, int] = DEFAULT_SIZE, *, backend: Backend = "auto") -> None:
+    def __init__(
+        self,
+        size: tuple[int, int] = DEFAULT_SIZE,
+        *,
+        backend: Backend = "auto",
+        driver: Driver | None = None,
+    ) -> None:
         """A face with pictures of ``size`` (width, height) pixels.
+
+        Args:
+            size: width and height.
+            backend: what draws.
+            driver: what turns poses and sound into a face; None for a
+                :class:`~avatarkit_rtc.face.FaceDriver` of its own.
 
         Raises:
             ConfigurationError: the size or the backend cannot be right.
@@ -101,24 +113,29 @@ class CartoonFace:
         """
         self._size = check_size(size)
         self._canvas: Canvas = make_canvas(backend)
-        self._rig = CartoonRig()
         self._back = _background(self._size)
+        self.driver: Final[Driver] = driver if driver is not None else FaceDriver()
+        """What moves the face."""
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         return self._size
 
-    def render(self, pose: Pose) -> Image:
-        """Draw ``pose``, see :meth:`draw`."""
-        return self.draw(pose.frame)
+    def hear(self, block: AudioBlock) -> None:
+        """Take a block of the avatar's sound, by which the mouth moves. Any thread."""
+        self.driver.hear(block)
 
-    def draw(self, frame: MotionFrame) -> Image:
-        """Draw ``frame``: shape (height, width, 3), uint8, blue-green-red. Any finite numbers will do."""
-        features = self._rig.features(frame)
+    def render(self, pose: Pose) -> Image:
+        """Draw ``pose`` as the driver understands it, see :meth:`draw`."""
+        return self.draw(self.driver.pose(pose))
+
+    def draw(self, pose: FacePose) -> Image:
+        """Draw ``pose``: shape (height, width, 3), uint8, blue-green-red. Any numbers will do."""
+        shown = features(pose)
         canvas = self._canvas
         canvas.begin(self._back)
-        _Painter(canvas, Projection(features, self._size), features).paint()
+        _Painter(canvas, Projection(shown, self._size), shown).paint()
         return canvas.image()
 
 

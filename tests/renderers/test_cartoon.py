@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.face import frame_pose
 from avatarkit_rtc.motion.frame import FRAME_SIZE, MotionFrame
 from renderers.canvas import Backend
 from renderers.cartoon import CartoonFace
@@ -19,7 +20,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 
 def draw(backend: Backend = "auto", size: tuple[int, int] = (512, 512), **fields: list[float]) -> Image:
-    return CartoonFace(size, backend=backend).draw(MotionFrame.from_fields(fields))
+    return CartoonFace(size, backend=backend).draw(frame_pose(MotionFrame.from_fields(fields)))
 
 
 def iris(image: Image) -> tuple[int, float, float]:
@@ -101,23 +102,23 @@ def test_absurd_numbers_are_drawn_somehow(backend: Backend, scale: float) -> Non
     random = np.random.default_rng(7)
     for _ in range(5):
         values = (random.uniform(-1, 1, FRAME_SIZE) * scale).astype(np.float32)
-        assert face.draw(MotionFrame(values)).std() > 10
+        assert face.draw(frame_pose(MotionFrame(values))).std() > 10
 
 
 def test_not_a_number_is_no_reason_to_stop() -> None:
     face = CartoonFace((64, 64))
     values = np.full(FRAME_SIZE, np.nan, np.float32)
     values[::3] = np.inf
-    face.draw(MotionFrame(values))
-    after = face.draw(MotionFrame.neutral())
+    face.draw(frame_pose(MotionFrame(values)))
+    after = face.draw(frame_pose(MotionFrame.neutral()))
     assert np.abs(after.astype(int) - draw(size=(64, 64)).astype(int)).mean() < 1
 
 
 def test_each_picture_belongs_to_the_caller() -> None:
     face = CartoonFace((64, 64))
-    first = face.draw(MotionFrame.neutral())
+    first = face.draw(frame_pose(MotionFrame.neutral()))
     kept = first.copy()
-    face.draw(MotionFrame.from_fields({"jaw_pose": [0.4]}))
+    face.draw(frame_pose(MotionFrame.from_fields({"jaw_pose": [0.4]})))
     assert np.array_equal(first, kept)
 
 
@@ -125,9 +126,10 @@ def test_without_opencv_pillow_draws() -> None:
     script = """
 import sys
 sys.modules["cv2"] = None
+from avatarkit_rtc.face import frame_pose
 from avatarkit_rtc.motion.frame import MotionFrame
 from renderers.cartoon import CartoonFace
-print(CartoonFace((64, 64)).draw(MotionFrame.neutral()).std() > 10)
+print(CartoonFace((64, 64)).draw(frame_pose(MotionFrame.neutral())).std() > 10)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "True", done.stderr

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from avatarkit_rtc.errors import ConfigurationError, DisplayError
+from avatarkit_rtc.face import FrameDriver, frame_pose
 from avatarkit_rtc.motion.frame import MotionFrame
 from avatarkit_rtc.playout.pose import Pose
 from renderers import Image, OpenCVWindow
@@ -40,13 +41,18 @@ def seen(display: Display, picture: Image) -> bool:
 
 
 def picture(**fields: list[float]) -> Image:
-    return CartoonFace((256, 256)).draw(MotionFrame.from_fields(fields))
+    return still().draw(frame_pose(MotionFrame.from_fields(fields)))
+
+
+def still() -> CartoonFace:
+    """A face without a life of its own: one pose, one picture."""
+    return CartoonFace((256, 256), driver=FrameDriver())
 
 
 def test_a_neutral_face_is_there_at_once_and_then_each_pose(
     display: Display, title: str, pose: MakePose, wait_for: WaitFor
 ) -> None:
-    with OpenCVWindow(title, size=(256, 256)) as window:
+    with OpenCVWindow(title, face=still()) as window:
         wait_for(lambda: seen(display, picture()), "the neutral face")
         assert display.window(title)
         window.show(pose(0, jaw_pose=[0.4], rotation=[0, 0.3, 0]))
@@ -106,7 +112,7 @@ def test_show_never_blocks_and_only_the_newest_pose_is_drawn(
             time.sleep(0.05)
             return super().render(pose)
 
-    with OpenCVWindow(title, face=SlowFace((256, 256))) as window:
+    with OpenCVWindow(title, face=SlowFace((256, 256), driver=FrameDriver())) as window:
         began = time.monotonic()
         for k in range(100):
             window.show(pose(k, rotation=[0, 0.003 * k, 0]))
