@@ -1,15 +1,16 @@
 """How much of the avatar's voice comes back to it, with and without the echo canceller.
 
-The real chain: an avatar speaks through a LiveKit server, the player plays it into a PulseAudio null sink, a
-loopback carries it, 6 dB quieter, into the "room" that the microphone hears, and the avatar records what the
-player publishes. First the avatar speaks alone, then a user in the room alone, then both at once. Two
-settings at a time run in players of their own.
+The real chain: an avatar speaks through a LiveKit server, the player plays it into a PulseAudio sink, which
+passes it on, 6 dB quieter, to the null sink that is the room; the microphone hears the room, and the avatar
+records what the player publishes. First the avatar speaks alone, then a user in the room alone, then both at
+once, with the voices of espeak-ng. Two settings at a time run in players of their own.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -26,9 +27,9 @@ from avatarkit_rtc.audio.level import FLOOR_DBFS
 from avatarkit_rtc.cli.options import join_token
 from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.providers.livekit import LiveKitProvider
-from avatarkit_rtc.testing.voice import speak
-from bench.far_end import IDENTITY, RATE, FarEnd
-from bench.processes import Place, Program, place
+from bench.espeak import say
+from bench.far_end import IDENTITY, FarEnd
+from bench.processes import Place, Program, busy, place
 from bench.report import Figure, Report, arguments, machine, publish
 from tests.support.pulse import PulseServer
 
@@ -40,6 +41,8 @@ SETTINGS: Final[dict[str, dict[str, bool]]] = {
     "nothing": {"echo_cancellation": False, **_OTHERS_OFF},
     "half-duplex alone": {"half_duplex": True, "echo_cancellation": False, **_OTHERS_OFF},
 }
+_VOICES: Final = ("en-us", "en-gb+f3")
+"""The avatar's and the user's."""
 _ECHO_GAIN: Final = "-6dB"
 _LEARNING_S: Final = 2.0
 _MARGIN_S: Final = 0.6
@@ -74,7 +77,7 @@ def _levels(samples: Samples) -> npt.NDArray[np.float64]:
 
 async def _inside(setting: str, room: str, where: Place, sink: str, part_s: float) -> dict[str, float]:
     """One player, in a process whose sound goes to the sinks; the figures of ``setting``."""
-    far, near = (speak(seed, part_s, RATE).pcm for seed in (1, 2))
+    far, near = (say(voice, part_s) for voice in _VOICES)
     player = AvatarPlayer(LiveKitProvider(), **SETTINGS[setting])
     token = join_token(where.key, where.secret, room, IDENTITY)
     async with FarEnd().joined(where.url, token) as avatar, player:
@@ -118,29 +121,30 @@ def _speak_into(sink: str, samples: Samples) -> subprocess.Popen[bytes]:
     return subprocess.Popen(["pacat", *form, f"--device={sink}", file.name], stdin=subprocess.DEVNULL)
 
 
-def measure(where: Place, *, settings: Sequence[str], part_s: float) -> Report:
-    """Run ``settings``, two at a time, ``part_s`` seconds for each of the three parts."""
+def measure(where: Place, *, settings: Sequence[str], part_s: float, loaded: bool = False) -> Report:
+    """Run ``settings``, two at a time, ``part_s`` seconds for each of the three parts; if ``loaded``, beside
+    a process on each core that does nothing but work."""
     found: dict[str, dict[str, float]] = {}
-    for first in range(0, len(settings), 2):
-        found |= _run(where, settings[first : first + 2], part_s, first)
-    return _report(found, part_s)
+    with busy() if loaded else contextlib.nullcontext():
+        for first in range(0, len(settings), 2):
+            found |= _run(where, settings[first : first + 2], part_s, first)
+    return _report(found, part_s, loaded=loaded)
 
 
 def _run(where: Place, settings: Sequence[str], part_s: float, run: int) -> dict[str, dict[str, float]]:
     numbers = range(len(settings))
-    names = [name for number in numbers for name in (f"speaker{number}", f"room{number}")]
     found: dict[str, dict[str, float]] = {}
-    with PulseServer(*names) as pulse, tempfile.TemporaryDirectory() as folder:
+    with (
+        PulseServer(*(f"room{number}" for number in numbers)) as pulse,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         results = [Path(folder) / str(number) for number in numbers]
         for number in numbers:
+            # Not module-loopback, whose delay wanders by 20 ms and more: air does not.
             pulse.pactl(
-                "load-module",
-                "module-loopback",
-                f"source=speaker{number}.monitor",
-                f"sink=room{number}",
-                "latency_msec=30",
+                "load-module", "module-remap-sink", f"sink_name=speaker{number}", f"master=room{number}"
             )
-        for index in _sink_inputs(pulse):
+        for index in _ways_through_the_room(pulse):
             pulse.pactl("set-sink-input-volume", index, _ECHO_GAIN)
         programs = [
             Program(
@@ -163,12 +167,12 @@ def _run(where: Place, settings: Sequence[str], part_s: float, run: int) -> dict
     return found
 
 
-def _sink_inputs(pulse: PulseServer) -> list[str]:
+def _ways_through_the_room(pulse: PulseServer) -> list[str]:
     listed = pulse.pactl("list", "short", "sink-inputs").splitlines()
-    return [line.split("\t")[0] for line in listed if "loopback" in line]
+    return [line.split("\t")[0] for line in listed if "remap-sink" in line]
 
 
-def _report(found: Mapping[str, Mapping[str, float]], part_s: float) -> Report:
+def _report(found: Mapping[str, Mapping[str, float]], part_s: float, *, loaded: bool) -> Report:
     figures: list[Figure] = []
     for setting, values in found.items():
         figures += [
@@ -179,7 +183,6 @@ def _report(found: Mapping[str, Mapping[str, float]], part_s: float) -> Report:
         ]
     figures += [
         Figure("times a microphone was lost", sum(v["losses"] for v in found.values()), "", 0),
-        # Each one moves the echo, and the canceller has to find it again.
         Figure("underruns of the speakers", sum(v["underruns"] for v in found.values()), ""),
     ]
     for on, off in (("default", "default without canceller"), ("canceller alone", "nothing")):
@@ -190,7 +193,7 @@ def _report(found: Mapping[str, Mapping[str, float]], part_s: float) -> Report:
                 Figure(f"{on}: echo against {off}", less, "dB", goal=-30.0),
                 Figure(f"{on}: user alone, quieter than {off}", kept, "dB", goal=6.0),
             ]
-    return Report("echo", figures, {"part_s": part_s, "echo_gain": _ECHO_GAIN})
+    return Report("echo", figures, {"part_s": part_s, "echo_gain": _ECHO_GAIN, "loaded": loaded})
 
 
 def main() -> int:
@@ -198,6 +201,7 @@ def main() -> int:
     parser = arguments(__doc__)
     for name in ("--inside", "--room", "--sink"):
         parser.add_argument(name, help=argparse.SUPPRESS)
+    parser.add_argument("--loaded", action="store_true", help="beside a process that works on each core")
     parser.add_argument("--part", type=float, default=20.0, help="seconds of each of the three parts")
     options = parser.parse_args()
     if options.inside:
@@ -210,7 +214,8 @@ def main() -> int:
     on = machine()
     with place() as where:
         settings = tuple(SETTINGS)[:2] if options.quick else tuple(SETTINGS)
-        report = measure(where, settings=settings, part_s=5.0 if options.quick else options.part)
+        part_s = 5.0 if options.quick else options.part
+        report = measure(where, settings=settings, part_s=part_s, loaded=options.loaded)
     return publish(report, on, options.json)
 
 

@@ -26,14 +26,13 @@ def test_a_voice_is_like_itself_later_and_quieter_and_unlike_another() -> None:
     assert likeness(np.zeros(48000, np.int16), voice) == 0.0
 
 
-@pytest.mark.long  # on a busy machine the speaker underruns, and each time the echo moves
 def test_the_echo_is_gone_and_the_user_is_heard(livekit_server: LiveKitServer) -> None:
-    require("pulseaudio", "pacat", "pactl")
+    require("pulseaudio", "pacat", "pactl", "espeak-ng")
     where = Place(livekit_server.url, livekit_server.api_key, livekit_server.api_secret)
-    for _ in range(3):
+    for _ in range(2):  # a machine that stands still for a second is no fault of the canceller's
         report = measure(where, settings=("default", "default without canceller"), part_s=4.0)
         found = {figure.name: figure.value for figure in report.figures}
-        # 38 to 49 dB are usual.
+        # 45 to 75 dB are usual.
         if found["default: echo against default without canceller"] < -20:
             break
     else:
