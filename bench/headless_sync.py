@@ -2,12 +2,13 @@
 
 A stand-in avatar opens its mouth at the moment of a beep, through a real LiveKit server. A player without a
 sound card notes the presentation times that it gives to the first sample of each beep and to the pose with
-the open mouth: they should be the same.
+the open mouth: they should be the same. Beside it, what a bot gets that goes by the moments of arrival.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
 import sys
 from collections.abc import Sequence
@@ -43,6 +44,9 @@ class Onsets:
     def __init__(self) -> None:
         self.mouths: list[float] = []
         self.beeps: list[float] = []
+        self.shown: list[float] = []
+        """The same by the moments at which they were handed over, in monotonic seconds."""
+        self.arrived: list[float] = []
         self.media_mouths: list[tuple[int | None, float]] = []
         self.media_beeps: list[tuple[int | None, float]] = []
         self.backward = 0
@@ -63,6 +67,7 @@ class Onsets:
         is_open = float(pose.frame.jaw_pose[0]) > OPEN_JAW / 2
         if is_open and not self._open and pose.media_time is not None:
             self.mouths.append(pose.presentation_time)
+            self.shown.append(pose.t)
             self.media_mouths.append((pose.round, pose.media_time))
         self._open = is_open
 
@@ -79,6 +84,7 @@ class Onsets:
         into = int(loud[0]) / block.sample_rate
         if block.presentation_time + into - self._last_loud > _QUIET_S:
             self.beeps.append(block.presentation_time + into)
+            self.arrived.append(block.t + into)
             if block.media_time is not None:
                 self.media_beeps.append((block.round, block.media_time + into))
         self._last_loud = block.presentation_time + int(loud[-1]) / block.sample_rate
@@ -160,7 +166,9 @@ def report(onsets: Onsets, seconds: float) -> Report:
             Figure(f"{name}: 95 % of |mouth - beep|", float(np.percentile(ranked, 95)), "ms", GOAL_95_MS),
             Figure(f"{name}: longest", max(ranked), "ms"),
         ]
+    on_arrival = offsets_ms(onsets.shown, onsets.arrived) or [math.nan]
     figures += [
+        Figure("by the moments of arrival: |median|", abs(statistics.median(on_arrival)), "ms"),
         Figure("times that went back", onsets.backward, "", 0.0),
         Figure("sound missing", 1000 * onsets.gaps_s, "ms"),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ DEMOS = {
     "bots": ["headless_bot.py", "--demo", "--bots", "3", "--seconds", "5.5"],
     "tone": ["custom_audio.py", "--demo"],
     "push": ["custom_audio.py", "--demo", "--sound", "push"],
+    "listen": ["listen.py", "--demo", "--seconds", "7", "--wav", "voice.wav"],
     "stall": ["stall_recovery.py", "--demo", "--seconds", "12.5"],
 }
 
@@ -58,6 +60,17 @@ def test_bots(demos: tuple[dict[str, Done], Path]) -> None:
 def test_custom_audio(demos: tuple[dict[str, Done], Path], name: str) -> None:
     lines = demos[0][name].out.splitlines()
     assert lines == [f"publishing {name}", "sent 2.00 s", "the avatar heard 2.00 s"]
+
+
+def test_listen(demos: tuple[dict[str, Done], Path]) -> None:
+    lines = demos[0]["listen"].out.splitlines()
+    assert len(lines) >= 4
+    for line in lines:
+        _, _, _, level, _, _, jaw = line.split()
+        assert -60 < float(level) < 0  # the avatar speaks
+        assert float(jaw) > 0.0  # and opens its mouth
+    with wave.open(str(demos[1] / "voice.wav")) as file:
+        assert 5.0 < file.getnframes() / file.getframerate() < 8.0
 
 
 def test_stall_recovery(demos: tuple[dict[str, Done], Path]) -> None:
