@@ -18,7 +18,7 @@ from renderers.head.texture import Layout, spread
 
 
 def bake_texture(figure: Figure, look: HeadLook, layout: Layout) -> npt.NDArray[np.uint8]:
-    """The texture, blue-green-red."""
+    """The texture, shape (height, width, 4): blue, green, red, and nothing."""
     image = np.zeros(layout.shape, np.float32)
 
     def put(part: str, colors: Floats) -> None:
@@ -37,10 +37,12 @@ def bake_texture(figure: Figure, look: HeadLook, layout: Layout) -> npt.NDArray[
     put("lower_teeth", teeth_colors(*sides["lower_teeth"], upper=False))
     put("tongue", tongue_colors(*sides["tongue"]))
     put("cavity", cavity_colors(*sides["cavity"]))
-    put("sheet", sheet_colors(*sides["sheet"], look))
+    if np.any(figure.parts == PARTS.index("sheet")):
+        put("sheet", sheet_colors(_ground(figure, layout, "sheet"), look))
     width, height = sides["lining"]
     put("lining", np.broadcast_to(color(look.hair_color) * 0.30, (height, width, 3)))
-    return np.clip(np.rint(image[:, :, ::-1] * 255), 0, 255).astype(np.uint8)
+    painted = np.clip(np.rint(image[:, :, ::-1] * 255), 0, 255).astype(np.uint8)
+    return np.dstack([painted, np.zeros_like(painted[:, :, 0])])
 
 
 def _ground(figure: Figure, layout: Layout, part: str) -> Ground:

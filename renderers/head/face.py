@@ -31,6 +31,11 @@ BACKGROUND: Final = "studio"
 _BREATHS: Final = 7
 """Steps between out and in for which the shoulders are drawn (once each): less than half a pixel each."""
 
+_SMALLEST: Final = 0.35
+"""Square pixels below which a quad is not worth its call: its neighbours' rims cover it."""
+_SMALLEST_EAR: Final = 1.6
+"""The same, added for ears: hundreds of tiny quads with skin of the same colour behind them."""
+
 _TEXELS_PER_PIXEL: Final = 2.0
 """How far the place in the texture usually goes from one pixel to the next."""
 
@@ -160,6 +165,8 @@ class HeadFace:
             uvs=self._layout.place(figure)[chosen],
             balls=ball_centers()[figure.materials[chosen]],
             layers=figure.layers[chosen],
+            smallest=_SMALLEST + _SMALLEST_EAR * figure.attributes[figure.quads[chosen], 2].mean(1),
+            windows=figure.windows(chosen),
         )
         texels = _TEXELS_PER_PIXEL * self._layout.scale * 512 / min(size)
         return Painter(size, surface, self._texture, self._balls, BALL_RADIUS, texels)

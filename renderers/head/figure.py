@@ -13,6 +13,7 @@ from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX
 from renderers.head.asset import Asset, Floats, Indices, load_asset
 from renderers.head.hair_shape import CUTS, Sheet, hanging_hair, knot, thickness
 from renderers.head.looks import HeadLook
+from renderers.head.painter import Window
 
 MATERIALS: Final = ("skin", "hair", "cloth", "eye", "wet", "inside")
 """What a quad is made of, for its light."""
@@ -36,9 +37,10 @@ FRIENDLY: Final = {
 }
 """The rest face, as coefficients on top of the mean person's, which looks stern."""
 
-_EYE_GRID: Final = 9
-_EYE_REACH: Final = 1.25
-"""Radians from the iris' middle to the edge of what is drawn of an eyeball."""
+_EYE_GRID: Final = 7
+_EYE_REACH: Final = 1.02
+"""Radians from the iris' middle to the sides of what is drawn of an eyeball."""
+_FLATTER: Final = 0.40
 _TOOTH_COLUMNS, _TOOTH_ROWS = 17, 4
 
 
@@ -81,10 +83,27 @@ class Figure:
     """How far hair stands off at each vertex, shape (n,)."""
     attributes: Floats
     """Lips, lids, ears, light (as in the asset) of each vertex, shape (n, 4)."""
+    rings: tuple[Indices, Indices, Indices]
+    """Vertices around the openings of mouth, left and right eye."""
     lip_middles: tuple[int, int]
     """The vertices where upper and lower lip meet in the middle."""
     height: float
     """From chin to crown, without hair."""
+
+    def windows(self, chosen: npt.NDArray[np.bool_]) -> tuple[Window, ...]:
+        """Mouth and eyes, as openings before what is seen through them, for the ``chosen`` quads."""
+        numbers = np.cumsum(chosen) - 1
+        part = np.where(chosen, self.parts, -1)
+        mouth = np.isin(
+            part, [PARTS.index(name) for name in ("tongue", "upper_teeth", "lower_teeth", "cavity")]
+        )
+        behind = [mouth]
+        for ball in self.eye_balls:
+            first = self.quads[:, 0]
+            behind.append((part == PARTS.index("eye")) & (first >= ball.start) & (first < ball.stop))
+        return tuple(
+            Window(ring, numbers[np.flatnonzero(own)]) for ring, own in zip(self.rings, behind, strict=True)
+        )
 
     def still_quads(self) -> npt.NDArray[np.bool_]:
         """Which quads neither a shape nor the head's turning moves, shape (m,)."""
@@ -168,7 +187,8 @@ def build_figure(look: HeadLook) -> Figure:
     eye_local, eye_balls = _add_eyes(builder, eyes)
     teeth = _add_teeth(builder, asset, body)
     if cut.hang is not None:
-        _add_sheet(builder, hanging_hair(body[on_head & (asset.turning > 0.9)], cut), FACE)
+        scalp = on_head & (asset.turning > 0.9) & (asset.ears < 0.1)
+        _add_sheet(builder, hanging_hair(body[scalp], cut), BEFORE)
     if cut.bun:
         _add_sheet(builder, knot(), BEHIND)
     rest = np.concatenate(builder.places)
@@ -198,9 +218,26 @@ def build_figure(look: HeadLook) -> Figure:
         lashes=asset.lashes,
         hair=grown,
         attributes=attributes,
+        rings=_rings(asset),
         lip_middles=_lip_middles(asset),
         height=float(np.ptp(asset.rest[on_head & (asset.turning > 0.99)][:, 1])),
     )
+
+
+def _rings(asset: Asset) -> tuple[Indices, Indices, Indices]:
+    """Vertices around the openings: where skin meets the mouth's inside, and where it ends at the eyes."""
+    head, cavity = (asset.charts == asset.chart_names.index(name) for name in ("head", "cavity"))
+    mouth = np.intersect1d(asset.quads[head], asset.quads[cavity])
+    sides = np.sort(
+        np.stack([asset.quads[head], np.roll(asset.quads[head], -1, 1)], 2).reshape(-1, 2), axis=1
+    )
+    edges, counts = np.unique(sides, axis=0, return_counts=True)
+    rim = np.unique(edges[counts == 1])
+    eyes = []
+    for eye in asset.eyes:
+        near = np.linalg.norm(asset.rest[rim] - eye[:3], axis=1) < 1.6 * eye[3]
+        eyes.append(rim[near])
+    return mouth, eyes[0], eyes[1]
 
 
 def _lip_middles(asset: Asset) -> tuple[int, int]:
@@ -263,17 +300,27 @@ def _add_body(builder: _Builder, asset: Asset, covered_ears: bool) -> None:
 def _add_eyes(builder: _Builder, eyes: Floats) -> tuple[Floats, tuple[slice, slice]]:
     line = np.linspace(-1, 1, _EYE_GRID)
     # A square of great circles: even quads in the middle of the ball, none at a pole.
-    across, up = np.meshgrid(np.tan(line * _EYE_REACH / 1.6), -np.tan(line * _EYE_REACH / 1.6))
+    across, up = np.meshgrid(np.tan(line * _EYE_REACH), -np.tan(line * _EYE_REACH))
     local = np.stack([across, up, np.ones_like(across)], 2).reshape(-1, 3)
     local /= np.linalg.norm(local, axis=1, keepdims=True)
     quads = grid_quads(_EYE_GRID, _EYE_GRID)
     uv = np.stack([local[:, 0], -local[:, 1]], 1) / 2 + 0.5
     balls = []
     for eye in eyes:
-        where = builder.vertices(local * eye[3] + eye[:3])
+        where = builder.vertices(eyeball(local, eye))
         builder.add(quads + where.start, uv[quads], "eye", "eye", INSIDE)
         balls.append(where)
     return local.astype(np.float32), (balls[0], balls[1])
+
+
+def eyeball(directions: Floats, eye: Floats) -> Floats:
+    """Points of an eyeball (centre and radius, shape (4,)) in ``directions``, unit vectors, shape (n, 3).
+
+    The mean person's lids stand off a round eyeball at the corners, so it is drawn flatter to both sides.
+    """
+    points = directions * eye[3] + eye[:3]
+    points[:, 2] += _FLATTER * eye[3] * directions[:, 0] ** 2
+    return np.asarray(points, dtype=np.float32)
 
 
 def _add_teeth(builder: _Builder, asset: Asset, body: Floats) -> tuple[slice, slice]:
@@ -319,10 +366,8 @@ def _add_sheet(builder: _Builder, sheet: Sheet, layer: int) -> None:
     )[:, [0, 2]]
     if (outward * cross).sum() < 0:
         quads, uv = quads[:, ::-1], uv[:, ::-1]
-    # What hangs is before the face; on the head itself the hair's two layers go by their distance.
-    low = sheet.points.reshape(-1, 3)[grid_quads(rows, columns)][:, :, 1].mean(1) < 1.75
-    builder.add(quads, uv, "sheet", "hair", np.where(low & (layer == FACE), BEFORE, layer))
-    if layer == FACE:
+    builder.add(quads, uv, "sheet", "hair", layer)
+    if layer == BEFORE:
         builder.add(quads[:, ::-1], uv[:, ::-1], "lining", "hair", BEHIND)
 
 

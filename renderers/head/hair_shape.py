@@ -112,16 +112,16 @@ def hanging_hair(scalp: Floats, cut: Cut) -> Sheet:
     Args:
         scalp: Vertices of the head with the hair on it, shape (n, 3); the curtain goes around them.
     """
+    import cv2
+
     assert cut.hang is not None
-    columns, rows = 45, 24
-    top = 2.42
+    columns, rows = 31, 13
+    top = 1.80
     part = np.linspace(0, 1, rows)
     height = top - (top - cut.hang) * part
-    # The front edge: along the temple, over the ear, then down beside the cheek.
+    # The front edge: at the temple's hairline, over the ear, then down beside the cheek.
     opening = np.interp(
-        height,
-        [-0.8, 0.0, 0.4, 0.8, 1.2, 1.5, 1.75, 2.0, 2.2, 2.42],
-        [0.95, 0.90, 0.86, 0.84, 0.86, 0.86, 0.78, 0.58, 0.34, 0.12],
+        height, [-0.8, 0.0, 0.4, 0.8, 1.2, 1.45, 1.66], [0.98, 0.93, 0.88, 0.84, 0.85, 0.90, 0.96]
     )
     across = np.linspace(-1, 1, columns)
     # Closer columns at the two front edges, which are what is seen.
@@ -129,16 +129,16 @@ def hanging_hair(scalp: Floats, cut: Cut) -> Sheet:
     angle = math.pi - (math.pi - opening[:, None]) * np.abs(across)[None]
     side = np.sign(across)[None]
     radius = _hull(scalp, angle, np.broadcast_to(side, angle.shape), height)
-    # Hanging hair keeps the width that it has at the ears, and draws in a little at the tips.
-    ear_row = int(np.argmin(np.abs(height - 1.25)))
-    for row in range(ear_row, rows):
-        fall = (height[ear_row] - height[row]) / max(height[ear_row] - cut.hang, 1e-6)
-        wide = radius[ear_row] * (1 + 0.06 * math.sin(fall * math.pi)) - 0.10 * fall**3
-        radius[row] = np.maximum(wide, radius[row] * min(1.0, 1.2 - fall))
-    # Its upper rim is sunk into the hair on the head.
-    radius += (-0.05 + 0.10 * smooth_step(0.0, 0.22, part))[:, None]
+    # Hanging hair does not follow the head inwards; it draws in a little at the tips.
+    for row in range(1, rows):
+        radius[row] = np.maximum(radius[row], radius[row - 1] + 0.004)
+    radius = cv2.GaussianBlur(radius, (1, 7), 1.5, borderType=cv2.BORDER_REPLICATE)
+    fall = np.clip((1.1 - height) / (1.1 - cut.hang), 0, 1)[:, None]
+    radius = radius * (1 + 0.05 * np.sin(fall * math.pi)) - 0.13 * fall**2
+    # Its upper rim lies on the hair of the head.
+    radius += 0.006 + 0.02 * smooth_step(0.0, 0.4, part)[:, None]
     wave = 0.012 * np.sin(11 * height[:, None] + 5 * across[None]) + 0.014 * np.sin(np.abs(across)[None] * 37)
-    radius = radius + wave * smooth_step(0.0, 0.3, part)[:, None]
+    radius = radius + wave * smooth_step(0.1, 0.5, part)[:, None]
     x = side * radius * np.sin(angle)
     z = AXIS_Z + radius * np.cos(angle)
     tips = 0.05 * np.sin(across * 23) * smooth_step(0.7, 1.0, part)[:, None]
@@ -162,8 +162,7 @@ def _hull(scalp: Floats, angle: Floats, side: Floats, height: Floats) -> Floats:
         for column in range(angle.shape[1]):
             turn = own_angle - side[row, column] * angle[row, column]
             turn = (turn + math.pi) % (2 * math.pi) - math.pi
-            # The outer ones of what is near count most: hair goes over ears.
-            weight = np.exp(-rise - (turn / 0.10) ** 2 + 5 * own_radius)
+            weight = np.exp(-rise - (turn / 0.10) ** 2)
             radius[row, column] = (weight * own_radius).sum() / max(weight.sum(), 1e-12)
     return np.asarray(cv2.GaussianBlur(radius, (5, 5), 1.0), dtype=np.float64)
 

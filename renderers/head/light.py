@@ -10,9 +10,9 @@ import numpy.typing as npt
 from renderers.head.asset import Floats
 from renderers.head.figure import MATERIALS
 
-BALL_RADIUS: Final = 62.0
+BALL_RADIUS: Final = 124.0
 """Pixels."""
-_TILE: Final = 128
+_TILE: Final = 256
 _ONE: Final = 128
 """Brightness 1 in the picture: the painter multiplies by value / 128."""
 
@@ -35,7 +35,7 @@ def ball_centers() -> Floats:
 
 
 def light_balls() -> npt.NDArray[np.uint8]:
-    """The picture of all balls, one below the other, blue-green-red."""
+    """The picture of all balls, one below the other: blue, green, red, and nothing."""
     row, column = np.mgrid[0:_TILE, 0:_TILE]
     x = (column - (_TILE / 2 - 0.5)) / BALL_RADIUS
     y = -(row - (_TILE / 2 - 0.5)) / BALL_RADIUS
@@ -48,7 +48,8 @@ def light_balls() -> npt.NDArray[np.uint8]:
     linear = np.concatenate(tiles)
     # Colours are multiplied as they are stored, so light is stored in the same curve (gamma 2.2).
     shown = np.clip(linear, 0, None) ** (1 / 2.2)
-    return np.clip(np.rint(shown[:, :, ::-1] * _ONE), 0, 255).astype(np.uint8)
+    bright = np.clip(np.rint(shown[:, :, ::-1] * _ONE), 0, 255).astype(np.uint8)
+    return np.dstack([bright, np.zeros_like(bright[:, :, 0])])
 
 
 def _ball(normal: npt.NDArray[np.float64], material: str) -> npt.NDArray[np.float64]:

@@ -89,18 +89,22 @@ def noise(u: Floats, v: Floats) -> Floats:
     return result
 
 
-def along_line(ground_a: Floats, ground_b: Floats, points: npt.NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """Distance from a polyline and how far along it (0 to 1), for places (a, b) in a plane."""
+def along_line(places: Floats, points: Floats) -> tuple[Floats, Floats]:
+    """Distance of ``places`` from a polyline, and how far along it (0 to 1) they are.
+
+    Args:
+        places: Shape (n, d).
+        points: Shape (m, d).
+    """
     lengths = np.r_[0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))]
-    best = np.full(ground_a.shape, np.inf, np.float32)
-    where = np.zeros(ground_a.shape, np.float32)
-    for (ax, ay), (bx, by), start, end in zip(
-        points[:-1], points[1:], lengths[:-1], lengths[1:], strict=True
-    ):
-        dx, dy = bx - ax, by - ay
-        part = np.clip(((ground_a - ax) * dx + (ground_b - ay) * dy) / (dx * dx + dy * dy), 0, 1)
-        away = np.hypot(ground_a - ax - part * dx, ground_b - ay - part * dy)
+    best = np.full(len(places), np.inf)
+    where = np.zeros(len(places))
+    for number, start in enumerate(points[:-1]):
+        way = points[number + 1] - start
+        part = np.clip((places - start) @ way / (way @ way), 0, 1)
+        away = np.linalg.norm(places - start - part[:, None] * way, axis=1)
         nearer = away < best
         best = np.where(nearer, away, best)
-        where = np.where(nearer, (start + part * (end - start)) / lengths[-1], where)
-    return np.asarray(best, np.float32), np.asarray(where, np.float32)
+        length = lengths[number] + part * (lengths[number + 1] - lengths[number])
+        where = np.where(nearer, length / lengths[-1], where)
+    return best.astype(np.float32), where.astype(np.float32)

@@ -43,6 +43,19 @@ def scalp_colors(ground: Ground, look: HeadLook) -> tuple[Floats, Floats]:
         ) + 0.6 * noise(p[:, :, 0] * 34 - p[:, :, 2] * 17, p[:, :, 1] * 34 + p[:, :, 2] * 21)
         shine = 0.12 * step(1.9, 2.5, ground.y)
         return _tones(look, strands, shine, 0.45 * step(0.12, -0.05, ground.hair - 0.12)), strands
+    if look.hair in ("bob", "long"):
+        # Combed from a parting to both sides.
+        combed = ground.z - 0.25 * np.abs(ground.x) + 0.05 * noise(ground.x * 5, ground.z * 5)
+        strands = (
+            0.45 * noise(combed * 22, np.abs(ground.x) * 1.5 + ground.y)
+            + 0.35 * noise(combed * 60, np.abs(ground.x) * 3 + 31)
+            + 0.25 * noise(combed * 120, np.abs(ground.x) * 5 + 77)
+        )
+        front = step(-0.2, 0.7, away[:, :, 2])
+        shine = np.exp(-(((np.abs(ground.x) - 0.30 + 0.03 * strands) / 0.10) ** 2)) * front
+        parting = np.exp(-(((ground.x - 0.10) / 0.016) ** 2)) * step(0.1, 0.4, ground.z)
+        image = _tones(look, strands, 0.8 * shine, 0.5 * np.exp(-(((ground.x - 0.10) / 0.05) ** 2)))
+        return mix(image, color(look.skin) * 0.8, 0.65 * parting), strands
     bend = turn + 0.10 * noise(polar * 4, turn * 2 + 9)
     strands = (
         0.45 * noise(bend * 26, polar * 2.2)
@@ -58,8 +71,9 @@ def scalp_colors(ground: Ground, look: HeadLook) -> tuple[Floats, Floats]:
     return _tones(look, strands, np.asarray(shine), deep), strands
 
 
-def sheet_colors(width: int, height: int, look: HeadLook) -> Floats:
-    """Colours of hanging hair: around by the width, down by the height."""
+def sheet_colors(ground: Ground, look: HeadLook) -> Floats:
+    """Colours of a sheet of hair, whose texture goes around by its width and down by its height."""
+    height, width = ground.x.shape
     across, down = np.meshgrid(np.linspace(-1, 1, width), np.linspace(0, 1, height))
     side = np.abs(across)
     wavy = across + 0.006 * np.sin(down * 14 + 6 * across)
@@ -68,10 +82,13 @@ def sheet_colors(width: int, height: int, look: HeadLook) -> Floats:
         + 0.40 * noise(wavy * 150 + 9, down * 4 + 31)
         + 0.30 * noise(wavy * 320 + 3, down * 6 + 77)
     )
-    shine = np.exp(-(((down - 0.20 + 0.02 * strands) / 0.07) ** 2)) * 0.9 + 0.35 * np.exp(
+    shine = np.exp(-(((down - 0.24 + 0.02 * strands) / 0.08) ** 2)) * 0.6 + 0.35 * np.exp(
         -(((down - 0.62 + 0.03 * strands) / 0.10) ** 2)
     )
     # Close to the face it lies in its own shade; the tips are lighter.
-    depth = 0.55 * step(0.965, 1.0, side) + 0.25 * step(0.0, 0.06, 0.06 - down)
+    depth = 0.45 * step(0.965, 1.0, side) * step(0.15, 0.35, down)
     image = _tones(look, strands, shine, depth)
-    return mix(image, np.clip(color(look.hair_color) * 1.35 + 0.02, 0, 1), 0.22 * step(0.6, 1.0, down))
+    image = mix(image, np.clip(color(look.hair_color) * 1.35 + 0.02, 0, 1), 0.22 * step(0.6, 1.0, down))
+    # Its upper rim shall not be seen: there it is painted as the hair that it lies on.
+    above, _ = scalp_colors(ground, look)
+    return mix(above, image, step(0.02, 0.38, down + 0.05 * strands))

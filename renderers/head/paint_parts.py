@@ -17,7 +17,7 @@ def eye_colors(width: int, height: int, look: HeadLook) -> Floats:
     """An eyeball from the front; the picture's half width is the eyeball's radius."""
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
-    white = np.broadcast_to(color("#f1ece6"), (height, width, 3)).astype(np.float32)
+    white = np.broadcast_to(color("#e9e2da"), (height, width, 3)).astype(np.float32)
     white = mix(white, color("#d9a79b"), 0.75 * step(0.62, 0.98, radius))
     veins = np.clip(1 - np.abs(noise(angle * 7 + 3, radius * 5)) * 9, 0, 1) * step(0.62, 0.9, radius)
     white = mix(white, color("#c05a50"), 0.16 * veins)

@@ -19,6 +19,18 @@ _FOLD: Final = np.array([[0.205, 1.06], [0.27, 0.97], [0.315, 0.87], [0.335, 0.7
 _MOUTH_Y: Final = 0.722
 
 
+_RAGGED: Final = {
+    "crop": 0.05,
+    "short": 0.055,
+    "swept": 0.05,
+    "curly": 0.06,
+    "bob": 0.02,
+    "long": 0.02,
+    "bun": 0.03,
+}
+"""How uneven the hairline is, decimetres."""
+
+
 def paint_skin(ground: Ground, look: HeadLook) -> Floats:
     """Colours of the skin, shape (height, width, 3), 0 to 1."""
     base = color(look.skin)
@@ -63,6 +75,10 @@ def paint_skin(ground: Ground, look: HeadLook) -> Floats:
 def _shade(image: Floats, ground: Ground) -> Floats:
     """Where little of the sky is seen it is dark, and red: light there has gone through skin."""
     light = np.clip(ground.light * 1.22, 0.03, 1)
+    eyes = load_asset().eyes
+    for eye in eyes:
+        near = step(1.35, 1.05, np.linalg.norm(ground.place - eye[:3], axis=2) / eye[3])
+        light = np.maximum(light, 0.42 * near)
     # Lips shut out the light where they meet, but the corners shall not look like holes.
     powers = np.array([0.42, 0.62, 0.68], np.float32)
     return np.asarray(image * light[:, :, None] ** powers, dtype=np.float32)
@@ -76,15 +92,22 @@ def _eyes_surroundings(image: Floats, ground: Ground, look: HeadLook) -> Floats:
     hollow = spot(ground, (0.26, 1.26, 1.26), 0.075)
     image = mix(image, base * np.array([0.86, 0.76, 0.76], np.float32), (0.22 + 0.25 * look.age) * hollow)
     asset = load_asset()
-    # The margin of the upper lid, seen from the front: dark with lashes.
-    roots = asset.rest[asset.lashes[0, 0]][:, :2]
-    near = (np.abs(np.abs(ground.x) - 0.29) < 0.25) & (np.abs(ground.y - 1.39) < 0.12) & (ground.z > 1.0)
+    eyes = asset.eyes.mean(0)
+    middle = np.array([asset.eyes[0, 0], eyes[1], eyes[2]])
+    place = np.stack([np.abs(ground.x), ground.y, ground.z], 2)
+    depth = np.linalg.norm(place - middle, axis=2) / eyes[3]
+    # What touches the eyeball is moist and red, not the dark hole that the sky's light alone would make of it.
+    inner = step(1.10, 1.0, depth) * (ground.z > eyes[2])
+    image = mix(image, base * np.array([0.85, 0.62, 0.58], np.float32), 0.6 * inner)
+    # The margin of the upper lid: dark with lashes.
+    roots = asset.rest[asset.lashes[0, 0]]
+    near = depth < 1.5
     distance = np.full(ground.x.shape, 1.0, np.float32)
     along = np.zeros(ground.x.shape, np.float32)
     if near.any():
-        distance[near], along[near] = along_line(np.abs(ground.x[near]), ground.y[near], roots)
-    thick = (0.017 if look.sex < 0 else 0.011) * (0.55 + 0.6 * along)
-    line = step(1.0, 0.25, distance / np.maximum(thick, 1e-4)) * (distance < 0.1)
+        distance[near], along[near] = along_line(place[near], roots)
+    thick = (0.016 if look.sex < 0 else 0.011) * (0.55 + 0.6 * along)
+    line = step(1.0, 0.35, distance / np.maximum(thick, 1e-4)) * (distance < 0.1)
     return mix(image, color("#1d1411"), 0.88 * line)
 
 
@@ -96,7 +119,7 @@ def _age(image: Floats, ground: Ground, look: HeadLook) -> Floats:
     near = (side < 0.42) & (ground.y > 0.7) & (ground.y < 1.12) & (ground.z > 1.1)
     fold = np.zeros(side.shape, np.float32)
     if near.any():
-        distance, along = along_line(side[near], ground.y[near], _FOLD)
+        distance, along = along_line(np.stack([side[near], ground.y[near]], 1), _FOLD)
         fold[near] = np.exp(-((distance / 0.018) ** 2)) * (1 - 0.6 * along)
     image = mix(image, shade, np.clip(0.05 + 0.6 * look.age, 0, 1) * fold * 0.6)
     if look.age > 0.2:
@@ -142,7 +165,7 @@ def _brows(image: Floats, ground: Ground, look: HeadLook) -> Floats:
     line = _BROW.copy()
     # Men's brows lie lower and straighter.
     line[:, 1] -= 0.022 * male + 0.012 * male * np.sin(np.linspace(0, np.pi, len(line)))
-    distance, along = along_line(side[near], ground.y[near], line)
+    distance, along = along_line(np.stack([side[near], ground.y[near]], 1), line)
     thick = (0.030 + 0.016 * male) * np.interp(along, [0, 0.12, 0.5, 0.8, 1], [0.75, 1.0, 0.95, 0.6, 0.2])
     body = step(1.25, 0.35, distance / thick)
     # Hairs lean outwards along the brow.
@@ -197,7 +220,9 @@ def paint_scalp(image: Floats, ground: Ground, look: HeadLook, soft: float) -> F
 
     inside = above_hairline(ground.place)
     colors, strands = scalp_colors(ground, look)
-    amount = step(-0.6 * soft, 1.3 * soft, inside + 0.055 * strands) * (1 - np.clip(3 * ground.ears, 0, 1))
+    amount = step(-0.6 * soft, 1.3 * soft, inside + _RAGGED[look.hair] * strands) * (
+        1 - np.clip(3 * ground.ears, 0, 1)
+    )
     if look.hair == "crop":
         amount = amount * 0.86
     # Hair shades the skin beside it.

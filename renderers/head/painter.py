@@ -30,8 +30,21 @@ _SHIFT: Final = 4
 _EDGE: Final = 5.0
 """Jump of the place in the texture, in multiples of its usual change per pixel, that counts as an edge."""
 
+_STIFF: Final = 0.3
+"""Square pixels."""
+
 _MARGIN: Final = 2
 """Pixels around the drawn quads that are looked at."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """An opening through which quads are seen, such as the mouth: what lies outside of it is not drawn."""
+
+    ring: Indices
+    """Vertices around the opening."""
+    quads: Indices
+    """Which quads are behind it: indices into the surface's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,11 +54,14 @@ class Surface:
     quads: Indices
     """Vertices of each quad, shape (q, 4)."""
     uvs: Floats
-    """Place of each corner in the texture, in pixels, shape (q, 4, 2)."""
+    """Place of each corner in the texture, in texels, shape (q, 4, 2)."""
     balls: Floats
     """Centre of the lit ball of each quad's material in the picture of balls, in pixels, shape (q, 2)."""
     layers: npt.NDArray[np.int32]
     """Quads of a higher layer lie before those of a lower one, whatever their distance, shape (q,)."""
+    smallest: Floats
+    """Area, square pixels, below which a quad is not drawn, shape (q,)."""
+    windows: tuple[Window, ...] = ()
 
 
 class Painter:
@@ -60,22 +76,29 @@ class Painter:
         ball_radius: float,
         texels_per_pixel: float,
     ) -> None:
-        """``size`` is (width, height); ``texture`` and ``balls`` are pictures, blue-green-red."""
+        """``size`` is (width, height); ``texture`` and ``balls`` are pictures of shape (…, …, 4): blue, green,
+        red, and nothing (OpenCV looks up four channels faster than three)."""
         import cv2
 
         self._cv2: Any = cv2
         self._width, self._height = size
-        self._surface = surface
-        self._texture, self._balls, self._radius = texture, balls, ball_radius
+        # All arrays with the corner first: sums over corners are then sums of whole rows.
+        self._corners = np.ascontiguousarray(surface.quads.T)
+        self._u = np.ascontiguousarray(surface.uvs[:, :, 0].T, dtype=np.float32)
+        self._v = np.ascontiguousarray(surface.uvs[:, :, 1].T, dtype=np.float32)
+        self._ball_x = np.ascontiguousarray(surface.balls[:, 0], dtype=np.float32)
+        self._ball_y = np.ascontiguousarray(surface.balls[:, 1], dtype=np.float32)
+        self._nearness = surface.layers.astype(np.float32) * 1000
+        self._smallest = (2 * surface.smallest).astype(np.float32)
+        self._windows = surface.windows
+        self._texture, self._balls, self._radius = texture, balls, np.float32(ball_radius)
         self._edge = _EDGE * texels_per_pixel
         width, height = size
-        self._numbers = np.zeros((2 * height, 2 * width), np.int32)
-        self._x = np.broadcast_to(
-            (np.arange(width, dtype=np.float32) + 0.5)[None, :, None], (height, width, 2)
-        ).copy()
-        self._y = np.broadcast_to(
-            (np.arange(height, dtype=np.float32) + 0.5)[:, None, None], (height, width, 2)
-        ).copy()
+        self._numbers = np.zeros((2 * height, 2 * width), np.int16)
+        across = (np.arange(width, dtype=np.float32) + 0.5)[None, :, None]
+        down = (np.arange(height, dtype=np.float32) + 0.5)[:, None, None]
+        self._x = np.broadcast_to(across, (height, width, 2)).copy()
+        self._y = np.broadcast_to(down, (height, width, 2)).copy()
 
     def paint(
         self,
@@ -93,110 +116,103 @@ class Painter:
             alpha: How much of each pixel is covered, shape (height, width), 0 to 255, or None. Colours are
                 multiplied by it.
         """
-        corners, shown = self._visible(points)
+        shown, x, y = self._visible(points)
         if not len(shown):
             return
-        left, top, right, bottom = self._box(corners)
+        left, top = max(0, int(x.min()) - _MARGIN), max(0, int(y.min()) - _MARGIN)
+        right = min(self._width, int(x.max()) + 1 + _MARGIN)
+        bottom = min(self._height, int(y.max()) + 1 + _MARGIN)
         if left >= right or top >= bottom:
             return
         numbers = self._numbers[2 * top : 2 * bottom, 2 * left : 2 * right]
         numbers[:] = 0
-        self._fill(corners, numbers, left, top)
-        tables = self._tables(corners, normals[self._surface.quads[shown], :2], shown)
+        self._fill(x, y, numbers, left, top)
+        tables = self._tables(shown, x, y, normals)
         ids = numbers[::2, ::2].astype(np.intp)
-        x, y = self._x[top:bottom, left:right], self._y[top:bottom, left:right]
-        uv = self._evaluate(tables[0], ids, x, y)
-        colors = self._colors(uv, self._evaluate(tables[1], ids, x, y))
+        pixel_x, pixel_y = self._x[top:bottom, left:right], self._y[top:bottom, left:right]
+        uv = _evaluate(tables[0], ids, pixel_x, pixel_y)
+        colors = self._colors(uv, _evaluate(tables[1], ids, pixel_x, pixel_y))
         region = image[top:bottom, left:right]
         covered = (ids != 0).view(np.uint8)
-        before = region.copy()
-        self._cv2.copyTo(colors, covered, region)
+        rows, columns = self._edges(uv)
+        before = region[rows, columns]
+        self._cv2.copyTo(self._cv2.cvtColor(colors, self._cv2.COLOR_BGRA2BGR), covered, region)
         below = None
         if alpha is not None:
-            below = alpha[top:bottom, left:right].copy()
-            alpha[top:bottom, left:right][covered != 0] = 255
-        rows, columns = self._edges(uv)
-        self._smooth(rows, columns, numbers, (left, top), tables, image, before, alpha, below)
+            below = alpha[top + rows, left + columns]
+            self._cv2.copyTo(np.full_like(covered, 255), covered, alpha[top:bottom, left:right])
+        mean, outside = self._smooth(rows, columns, numbers, (left, top), tables, before)
+        region[rows, columns] = mean
+        if alpha is not None and below is not None:
+            share = outside.astype(np.uint16)
+            alpha[top + rows, left + columns] = (255 * (4 - share) + share * below + 2) >> 2
 
-    def _visible(self, points: Floats) -> tuple[Floats, Indices]:
-        """Corners of the quads to draw, shape (k, 4, 2), back to front, and their indices."""
-        surface = self._surface
-        corners = points[surface.quads]
-        a = corners[:, 2, :2] - corners[:, 0, :2]
-        b = corners[:, 3, :2] - corners[:, 1, :2]
-        area = a[:, 1] * b[:, 0] - a[:, 0] * b[:, 1]
-        # Twice the area, in square pixels: from behind it is negative, and slivers show no colour of their own.
-        shown = np.flatnonzero(area > 0.05)
-        distance = corners[shown, :, 2].sum(1) - 1000.0 * surface.layers[shown]
-        shown = shown[np.argsort(-distance)]
-        return corners[shown, :, :2], shown
+    def _visible(self, points: Floats) -> tuple[Indices, Floats, Floats]:
+        """Quads to draw, back to front, and x and y of their corners, shape (4, k)."""
+        corners = self._corners
+        px, py = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
+        x, y = px[corners], py[corners]
+        area = (y[2] - y[0]) * (x[3] - x[1]) - (x[2] - x[0]) * (y[3] - y[1])
+        # Twice the area; from behind it is negative.
+        wanted = area > self._smallest
+        for window in self._windows:
+            wx, wy, own = px[window.ring], py[window.ring], window.quads
+            qx, qy = x[:, own], y[:, own]
+            outside = (qx.max(0) < wx.min()) | (qx.min(0) > wx.max())
+            outside |= (qy.max(0) < wy.min()) | (qy.min(0) > wy.max())
+            wanted[own[outside]] = False
+        shown = np.flatnonzero(wanted)
+        distance = np.ascontiguousarray(points[:, 2])[corners[:, shown]]
+        nearness = self._nearness[shown] - distance[0] - distance[1] - distance[2] - distance[3]
+        shown = shown[np.argsort(nearness)]
+        return shown, x[:, shown], y[:, shown]
 
-    def _box(self, corners: Floats) -> tuple[int, int, int, int]:
-        low, high = corners.min((0, 1)), corners.max((0, 1))
-        return (
-            max(0, int(low[0]) - _MARGIN),
-            max(0, int(low[1]) - _MARGIN),
-            min(self._width, int(high[0]) + 1 + _MARGIN),
-            min(self._height, int(high[1]) + 1 + _MARGIN),
-        )
-
-    def _fill(self, corners: Floats, numbers: npt.NDArray[np.int32], left: int, top: int) -> None:
+    def _fill(self, x: Floats, y: Floats, numbers: npt.NDArray[np.int16], left: int, top: int) -> None:
         # Two cells per pixel; a cell's middle is where OpenCV has whole numbers.
         scale = float(1 << _SHIFT)
-        shift = np.array([2 * left + 0.5, 2 * top + 0.5], np.float32)
-        fixed = np.rint((corners * 2 - shift) * scale).astype(np.int32)
+        fixed = np.empty((x.shape[1], 4, 2), np.int32)
+        fixed[:, :, 0] = np.rint((x * 2 - (2 * left + 0.5)) * scale).T
+        fixed[:, :, 1] = np.rint((y * 2 - (2 * top + 0.5)) * scale).T
         fill = self._cv2.fillConvexPoly
-        for number, quad in enumerate(fixed, 1):
+        number = 0
+        for quad in fixed:
+            number += 1
             fill(numbers, quad, number, 8, _SHIFT)
 
-    def _tables(self, corners: Floats, normals: Floats, shown: Indices) -> tuple[Floats, Floats]:
+    def _tables(self, shown: Indices, x: Floats, y: Floats, normals: Floats) -> tuple[Floats, Floats]:
         """Planes by number, for the texture and for the normals: shape (3, k + 1, 2) each."""
-        middle = corners.mean(1, keepdims=True)
-        away = corners - middle
-        dx, dy = away[:, :, 0], away[:, :, 1]
+        middle_x, middle_y = (x[0] + x[1] + x[2] + x[3]) / 4, (y[0] + y[1] + y[2] + y[3]) / 4
+        dx, dy = x - middle_x, y - middle_y
         # The constant keeps slivers, seen from the side, from having planes of any steepness.
-        xx = (dx * dx).sum(1, keepdims=True) + 0.3
-        yy = (dy * dy).sum(1, keepdims=True) + 0.3
-        xy = (dx * dy).sum(1, keepdims=True)
+        xx = _sum(dx * dx) + _STIFF
+        yy = _sum(dy * dy) + _STIFF
+        xy = _sum(dx * dy)
         scale = 1 / (xx * yy - xy * xy)
-        along_x = ((yy * dx - xy * dy) * scale)[:, :, None]
-        along_y = ((xx * dy - xy * dx) * scale)[:, :, None]
-        balls = self._surface.balls[shown]
+        along_x, along_y = (yy * dx - xy * dy) * scale, (xx * dy - xy * dx) * scale
+        corners = self._corners[:, shown]
+        # Up in the world is up in the picture of the ball.
+        normal_x = np.ascontiguousarray(normals[:, 0])[corners] * self._radius
+        normal_y = np.ascontiguousarray(normals[:, 1])[corners] * -self._radius
+        normal_x += self._ball_x[shown]
+        normal_y += self._ball_y[shown]
         results = []
-        for values, offset, outside in (
-            (self._surface.uvs[shown], None, -100.0),
-            (normals, balls, 0.0),
-        ):
+        for pair, outside in (((self._u[:, shown], self._v[:, shown]), -1000.0), ((normal_x, normal_y), 0.0)):
             table = np.empty((3, len(shown) + 1, 2), np.float32)
             table[0, 0] = outside
             table[1:, 0] = 0
-            step_x = (values * along_x).sum(1)
-            step_y = (values * along_y).sum(1)
-            base = values.mean(1) - step_x * middle[:, 0, :1] - step_y * middle[:, 0, 1:]
-            if offset is not None:
-                # Up in the world is up in the picture of the ball.
-                turn = np.array([self._radius, -self._radius], np.float32)
-                step_x, step_y, base = step_x * turn, step_y * turn, base * turn + offset
-            table[0, 1:], table[1, 1:], table[2, 1:] = base, step_x, step_y
+            for axis, values in enumerate(pair):
+                step_x, step_y = _sum(values * along_x), _sum(values * along_y)
+                table[0, 1:, axis] = _sum(values) / 4 - step_x * middle_x - step_y * middle_y
+                table[1, 1:, axis] = step_x
+                table[2, 1:, axis] = step_y
             results.append(table)
         return results[0], results[1]
 
-    @staticmethod
-    def _evaluate(table: Floats, ids: Indices, x: Floats, y: Floats) -> Floats:
-        value = np.take(table[1], ids, axis=0)
-        value *= x
-        part = np.take(table[2], ids, axis=0)
-        part *= y
-        value += part
-        np.take(table[0], ids, axis=0, out=part)
-        value += part
-        return value
-
     def _colors(self, uv: Floats, ball: Floats) -> npt.NDArray[np.uint8]:
         cv2 = self._cv2
-        albedo = cv2.remap(self._texture, uv, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        light = cv2.remap(self._balls, ball, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        colors: npt.NDArray[np.uint8] = cv2.multiply(albedo, light, scale=1 / 128)
+        albedo = cv2.remap(self._texture, uv, None, cv2.INTER_LINEAR)
+        light = cv2.remap(self._balls, ball, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+        colors: npt.NDArray[np.uint8] = cv2.multiply(albedo, light, albedo, 1 / 128)
         return colors
 
     def _edges(self, uv: Floats) -> tuple[Indices, Indices]:
@@ -210,47 +226,61 @@ class Painter:
         marked[:, :-1] |= across
         marked[1:] |= down
         marked[:-1] |= down
-        return np.nonzero(marked)
+        places = np.flatnonzero(marked)
+        rows = places // uv.shape[1]
+        return rows, places - rows * uv.shape[1]
 
     def _smooth(
         self,
         rows: Indices,
         columns: Indices,
-        numbers: npt.NDArray[np.int32],
+        numbers: npt.NDArray[np.int16],
         corner: tuple[int, int],
         tables: tuple[Floats, Floats],
-        image: npt.NDArray[np.uint8],
         before: npt.NDArray[np.uint8],
-        alpha: npt.NDArray[np.uint8] | None,
-        below: npt.NDArray[np.uint8] | None,
-    ) -> None:
-        """Colour the pixels at ``rows`` and ``columns`` (of the box at ``corner``) by the mean of four."""
-        if not len(rows):
-            return
+    ) -> tuple[npt.NDArray[np.uint8], Indices]:
+        """Mean of the four colours of the pixels at ``rows`` and ``columns`` (of the box at ``corner``).
+
+        Returns:
+            Colours, shape (n, 3), and how many of the four are outside of the surface, where ``before`` is seen.
+        """
+        count = len(rows)
+        # OpenCV takes no more than 32767 columns: a block of rows, the last one not full.
+        wide = 1024
+        high = -(-4 * count // wide)
+        ids = np.zeros(high * wide, np.intp)
+        x = np.zeros((high * wide, 2), np.float32)
+        y = np.zeros((high * wide, 2), np.float32)
         left, top = corner
-        ids = np.empty((len(rows), 4), np.intp)
-        x = np.empty((len(rows), 4, 2), np.float32)
-        y = np.empty((len(rows), 4, 2), np.float32)
         for part, (down, across) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
-            ids[:, part] = numbers[2 * rows + down, 2 * columns + across]
-            x[:, part] = (left + columns + (0.25 + 0.5 * across))[:, None]
-            y[:, part] = (top + rows + (0.25 + 0.5 * down))[:, None]
-        # OpenCV takes no more than 32767 rows.
-        colors = np.concatenate(
-            [
-                self._colors(
-                    self._evaluate(tables[0], ids[at : at + 16384], x[at : at + 16384], y[at : at + 16384]),
-                    self._evaluate(tables[1], ids[at : at + 16384], x[at : at + 16384], y[at : at + 16384]),
-                )
-                for at in range(0, len(rows), 16384)
-            ]
-        )
-        outside = ids == 0
-        old = np.broadcast_to(before[rows, columns][:, None], colors.shape)
-        colors[outside] = old[outside]
-        image[top + rows, left + columns] = (colors.sum(1, dtype=np.uint16) + 2) >> 2
-        if alpha is not None and below is not None:
-            count = outside.sum(1, dtype=np.uint16)
-            alpha[top + rows, left + columns] = (
-                255 * (4 - count) + count * below[rows, columns].astype(np.uint16) + 2
-            ) >> 2
+            own = slice(part * count, (part + 1) * count)
+            ids[own] = numbers[2 * rows + down, 2 * columns + across]
+            x[own] = (columns + (left + 0.25 + 0.5 * across))[:, None]
+            y[own] = (rows + (top + 0.25 + 0.5 * down))[:, None]
+        block = ids.reshape(high, wide)
+        x, y = x.reshape(high, wide, 2), y.reshape(high, wide, 2)
+        if not high:
+            return before, np.zeros(0, np.intp)
+        colors = self._colors(_evaluate(tables[0], block, x, y), _evaluate(tables[1], block, x, y))
+        # Outside, the texture is looked up beyond its border, which is black.
+        total = colors.reshape(-1, 4)[: 4 * count, :3].reshape(4, count, 3).sum(0, dtype=np.uint16)
+        outside = (ids[: 4 * count] == 0).reshape(4, count).sum(0)
+        total += before * outside[:, None].astype(np.uint16)
+        return ((total + 2) >> 2).astype(np.uint8), outside
+
+
+def _sum(corners: Floats) -> Floats:
+    """Sum over the four corners of shape (4, k)."""
+    return np.asarray(corners[0] + corners[1] + corners[2] + corners[3])
+
+
+def _evaluate(table: Floats, ids: Indices, x: Floats, y: Floats) -> Floats:
+    """The planes numbered ``ids`` at ``x`` and ``y`` (both given twice, for the two values of each plane)."""
+    value = np.take(table[1], ids, axis=0)
+    value *= x
+    part = np.take(table[2], ids, axis=0)
+    part *= y
+    value += part
+    np.take(table[0], ids, axis=0, out=part)
+    value += part
+    return value

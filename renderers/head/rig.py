@@ -11,7 +11,7 @@ import numpy.typing as npt
 from avatarkit_rtc.face.face_pose import FacePose
 from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX, ARKIT_NAMES
 from renderers.head.asset import Floats
-from renderers.head.figure import Figure
+from renderers.head.figure import Figure, eyeball
 
 DISTANCE: Final = 9.0
 """Decimetres from the neck to the camera."""
@@ -77,7 +77,7 @@ class Rig:
         for eye, where, gaze in zip(figure.eyes, figure.eye_balls, gazes, strict=True):
             turned = figure.eye_local @ rotation_matrix(gaze).T
             normals[where] = turned
-            points[where] = turned * eye[3] + eye[:3]
+            points[where] = eyeball(turned, eye)
         turn = np.array(
             [_bent(float(part), limit) for part, limit in zip(pose.rotation, _TURN_LIMITS, strict=True)]
         )
