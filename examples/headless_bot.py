@@ -35,6 +35,7 @@ class Bot:
         """Called for each shown pose, on the event loop: quick work only, or hand it to a thread."""
         pose = shot.pose
         line = {"t": round(pose.t, 3), "round": pose.round, "position": pose.position, "kind": pose.kind}
+        line["presentation"] = round(pose.presentation_time, 4)  # on one time with block.presentation_time
         line["jaw"] = round(float(pose.frame.jaw_pose[0]), 4)
         self.file.write(json.dumps(line) + "\n")
 

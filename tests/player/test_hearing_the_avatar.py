@@ -10,6 +10,7 @@ import pytest
 
 from avatarkit_rtc import AvatarPlayer, ConnectionState, DisconnectReason, ReceivedAudio, ReceivedAudioStream
 from avatarkit_rtc.testing.mock_provider import MockProvider
+from renderers import HeadlessSink
 from tests.support.livekit import until
 from tests.support.playing import NotingView, end_packet, speak
 
@@ -217,6 +218,19 @@ async def test_blocks_tell_their_round_and_its_media_time() -> None:
     assert inside[0].media_time is not None
     # The sample that belongs to frame 0 has the presentation time of frame 0.
     assert inside[0].presentation_time - inside[0].media_time == pytest.approx(start, abs=0.03)
+
+
+async def test_a_view_gets_the_same_blocks() -> None:
+    provider, seen = MockProvider(), []
+    with HeadlessSink(on_sound=seen.append) as view:
+        async with AvatarPlayer(provider, view, play_audio=False) as player:
+            await player.connect()
+            stream = player.audio()
+            for number in range(1, 4):
+                provider.feed_audio(BLOCK * number)
+            await until(lambda: len(seen) == 3, "the sound")
+            await player.disconnect()
+            assert [block async for block in stream] == seen
 
 
 async def keep_sounding(provider: MockProvider) -> None:

@@ -87,3 +87,21 @@ def test_a_late_tick_makes_no_burst() -> None:
 def test_refuses_a_rate_out_of_range(rate: float) -> None:
     with pytest.raises(ValueError, match="1 and 1000"):
         RenderClock(rate)
+
+
+def test_presentation_times_go_with_the_poses() -> None:
+    clock = RenderClock(50.0)
+    clock.push(Pose(10.0, PoseKind.RECEIVED, ramp(0.0), 1, 0.0, 3.0), 10.04)
+    clock.pose(10.0)
+    clock.push(Pose(10.04, PoseKind.RECEIVED, ramp(1.0), 1, 1.0, 3.04), 10.08)
+    clock.push(Pose(10.08, PoseKind.TRANSITION, ramp(2.0), 1, None, 3.10), 10.12)
+    between = clock.pose(10.10)
+    assert between is not None
+    assert between.presentation_time == pytest.approx(3.07)
+    after = clock.pose(10.13)
+    assert after is not None
+    assert (after.presentation_time, after.media_time) == (3.10, None)
+    clock.push(Pose(10.12, PoseKind.RECEIVED, ramp(3.0), 1, 2.0), 10.16)
+    without = clock.pose(10.15)
+    assert without is not None
+    assert without.presentation_time is None
