@@ -27,7 +27,11 @@ _STALLED_S: Final = 0.5
 """A device that brings nothing for this long, seen at two looks in a row, is gone."""
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 1.0
-_REFRESH_EVERY_S: Final = 3.0
+_REFRESH_EVERY_S: Final = 1.5
+_REFRESH_LATER_S: Final = 5.0
+_LONG_AWAY_S: Final = 60.0
+"""Away for longer than this, the list of devices is made anew less often: it takes some 20 ms of processor
+time."""
 _DEFAULT_AFTER_S: Final = 2.0
 """Time for a device to come back by itself, before the default one is taken in its place."""
 _FIRST_SOUND_S: Final = 3.0
@@ -324,8 +328,9 @@ class LiveMicrophone:
                 # A device that was not there when PortAudio started is in no list before this. It takes
                 # seconds where a sound server does not answer.
                 with contextlib.suppress(AvatarKitError):
-                    is_fresh = await asyncio.to_thread(refresh_devices)
-                refresh_at = loop.time() + _REFRESH_EVERY_S
+                    is_fresh = await asyncio.to_thread(refresh_devices, _REFRESH_EVERY_S / 2)
+                long = loop.time() - away_since > _LONG_AWAY_S
+                refresh_at = loop.time() + (_REFRESH_LATER_S if long else _REFRESH_EVERY_S)
             for spec in self._candidates(loop.time() - away_since):
                 opened = await self._try(spec)
                 if opened is not None:

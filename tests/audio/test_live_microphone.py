@@ -123,7 +123,7 @@ def found(name: str) -> Found:
 def devices(monkeypatch: pytest.MonkeyPatch) -> Devices:
     devices = Devices()
     monkeypatch.setattr(microphone_module, "open_microphone", devices.open)
-    monkeypatch.setattr(live_module, "refresh_devices", lambda: True)
+    monkeypatch.setattr(live_module, "refresh_devices", lambda at_most_every_s: True)
     monkeypatch.setattr(live_module, "Lookout", Looks)
     monkeypatch.setattr(live_module, "RESTART", Restart())
     monkeypatch.setattr(Looks, "news", [])

@@ -35,6 +35,7 @@ class Card:
     busy: bool = False
     plugged: bool = True
     works: bool = True
+    inputs: int = 0
 
     def described(self, index: int) -> dict[str, Any]:
         """As PortAudio does."""
@@ -42,7 +43,7 @@ class Card:
             "index": index,
             "name": self.name,
             "hostapi": 0,
-            "max_input_channels": 0,
+            "max_input_channels": self.inputs,
             "max_output_channels": self.channels,
             "default_samplerate": float(self.rates[0]),
         }
@@ -77,6 +78,7 @@ class Stream:
     """An output stream; a thread calls back each 10 ms."""
 
     closed = True
+    kind = "Output"
 
     def __init__(
         self,
@@ -92,11 +94,11 @@ class Stream:
         sound = FakeSound.now
         self.card = sound.listed[device]
         if self.card.busy or not self.card.plugged:
-            raise PortAudioError("Error opening OutputStream: Device unavailable", -9985)
+            raise PortAudioError(f"Error opening {self.kind}Stream: Device unavailable", -9985)
         if samplerate not in self.card.rates:
-            raise PortAudioError("Error opening OutputStream: Invalid sample rate", -9997)
-        if channels > self.card.channels:
-            raise PortAudioError("Error opening OutputStream: Invalid number of channels", -9998)
+            raise PortAudioError(f"Error opening {self.kind}Stream: Invalid sample rate", -9997)
+        if channels > (self.card.inputs if self.kind == "Input" else self.card.channels):
+            raise PortAudioError(f"Error opening {self.kind}Stream: Invalid number of channels", -9998)
         self.samplerate, self.channels, self.latency = samplerate, channels, 0.02
         self._size, self._callback, self._finished = blocksize, callback, finished_callback
         self._stop = threading.Event()
@@ -119,10 +121,14 @@ class Stream:
             due += PERIOD_S
             when.currentTime = time.monotonic()
             when.outputBufferDacTime = when.currentTime + self.latency
-            out = np.full((self._size, self.channels), 99, np.int16)
-            self._callback(out, self._size, when, None)
-            self.played.append(out)
+            when.inputBufferAdcTime = when.currentTime - PERIOD_S
+            block = self._block()
+            self._callback(block, self._size, when, None)
+            self.played.append(block)
         self._finished()
+
+    def _block(self) -> np.ndarray[Any, np.dtype[np.int16]]:
+        return np.full((self._size, self.channels), 99, np.int16)
 
     def abort(self, ignore_errors: bool = True) -> None:
         self._stop.set()
@@ -132,6 +138,17 @@ class Stream:
     def close(self, ignore_errors: bool = True) -> None:
         self.abort()
         self.closed = True
+
+
+class InputStream(Stream):
+    """It hears a tone of 441 Hz."""
+
+    kind = "Input"
+
+    def _block(self) -> np.ndarray[Any, np.dtype[np.int16]]:
+        at = len(self.played) * self._size + np.arange(self._size)
+        tone = 9000 * np.sin(2 * np.pi * 441 * at / self.samplerate)
+        return np.rint(tone).astype(np.int16)[:, np.newaxis].repeat(self.channels, axis=1)
 
 
 @dataclass
@@ -151,6 +168,7 @@ class FakeSound:
         """Put it in sounddevice's place until the test ends."""
         module: Any = ModuleType("sounddevice")
         module.PortAudioError, module.OutputStream, module._StreamBase = PortAudioError, Stream, Stream
+        module.InputStream = InputStream
         module.query_hostapis = lambda: [{"name": "Fake"}]
         module.query_devices = self._query
         module._terminate = lambda: None
@@ -172,9 +190,10 @@ class FakeSound:
         devices = [card.described(index) for index, card in enumerate(self.listed)]
         if kind is None:
             return devices
-        if not devices or kind == "input":
+        able = [each for each in devices if each[f"max_{kind}_channels"]]
+        if not able:
             raise PortAudioError("no such device")
-        return devices[0]
+        return able[0]
 
     def open_streams(self) -> list[Stream]:
         """The streams that are open."""
