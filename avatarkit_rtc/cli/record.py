@@ -89,7 +89,7 @@ def record(
             "--until-silent", min=0.1, help="Stop once the avatar has spoken and then been silent so long."
         ),
     ] = None,
-    face: Face = "cartoon",
+    face: Face = "head",
     size: PictureSize = "512x512",
     fps: PictureRate = 25.0,
     codec: Codec = None,
@@ -128,10 +128,17 @@ def record(
         "log_level": "error",  # what it would warn of is said
     }
 
+    joined = False
+
     async def main(stop: asyncio.Event) -> None:
+        def connected() -> None:
+            nonlocal joined
+            joined = True
+
         silence = None if until_silent is None else Silence(until_silent)
         view = recorder if silence is None else Tee(recorder, silence)
         player = AvatarPlayer(LiveKitProvider(avatar_identity=avatar), view, **options)
+        player.on("connected", connected)
         try:
             await _record(stop, player, recorder, way.viewer(identity), duration, silence)
         finally:
@@ -142,8 +149,11 @@ def record(
         run(main)
     finally:
         recorder.close()
-        if not recorder.pictures:
-            _remove_empty(recorder)
+        if not joined or not recorder.pictures:
+            _remove(recorder)
+    if not joined:
+        say("stopped before the room was joined")
+        return
     report(recorder)
 
 
@@ -224,6 +234,7 @@ def _said_load(event: RecorderLoad) -> None:
     say(f"{why}: encoder level {event.level}, {event.picture_rate:g} pictures a second")
 
 
-def _remove_empty(recorder: Recorder) -> None:
+def _remove(recorder: Recorder) -> None:
+    """Nothing but an idle face is in it."""
     recorder.file.unlink(missing_ok=True)
     recorder.file.with_suffix(".jsonl").unlink(missing_ok=True)

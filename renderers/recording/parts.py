@@ -137,10 +137,17 @@ class Parts:
         Raises:
             OSError: one could not be ended.
         """
+        last = self._ending
         try:
             self._end_old(float("inf"))
         finally:
             self.current.file.close()
+            if last is not None and not self.current.file.pictures:
+                # It was begun for sound that came before its pictures, which did not come.
+                self.current.file.path.unlink(missing_ok=True)
+                self._pictures_before -= last.file.pictures
+                self._silence_before_s -= last.file.tracks[0].silence_s
+                self.current = last
 
     def abandon(self) -> None:
         """Give up after an error; what was written plays. Never raises."""

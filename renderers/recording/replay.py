@@ -16,6 +16,7 @@ from avatarkit_rtc.pyav import load_av
 from renderers.face import Face, hearing
 from renderers.recording.formats import format_of
 from renderers.recording.media_file import MediaFile
+from renderers.recording.pace import Pace
 from renderers.recording.sidecar import Line, read_sidecar
 from renderers.recording.sound import SAMPLE_RATE
 
@@ -138,6 +139,8 @@ class Replay:
                 return self._write(file, face, fps, progress)
             finally:
                 file.close()
+                if not file.pictures:
+                    out.unlink(missing_ok=True)
         except OSError as error:
             raise RecordingError(f"{out} cannot be written: {error.strerror or error}") from error
 
@@ -145,12 +148,12 @@ class Replay:
         blocks = self.blocks()
         hear = hearing(face)
         waiting = next(blocks, None)
-        last = -np.inf
+        last, pace = 0.0, Pace()
         for pose in self.poses():
             while waiting is not None and waiting.presentation_time <= pose.t + AHEAD_S:
                 waiting = self._hand_on(file, hear, waiting, blocks)
             progress(pose.t)
-            if pose.t - last >= 0.75 / fps and file.picture(face.render(pose), pose.t):
+            if pace.wants(pose.t, 1 / fps) and file.picture(face.render(pose), pose.t):
                 last = pose.t
         if not file.pictures:
             raise ConfigurationError(f"{self.path} holds no pose")

@@ -16,6 +16,7 @@ from renderers.face import Face
 from renderers.recording.formats import Format
 from renderers.recording.load import Load, LoadControl
 from renderers.recording.media_file import MediaFile
+from renderers.recording.pace import Pace
 from renderers.recording.parts import Part, Parts
 from renderers.recording.sidecar import SUFFIX, SidecarWriter
 from renderers.recording.timeline import Timeline
@@ -95,6 +96,7 @@ class Session:
         self._sidecar_start = 0.0
         self._next_sidecar: Part | None = None
         self._last_t = -math.inf
+        self._pace = Pace()
         self._last_frame: tuple[int | None, int] | None = None
         self._newest_t = 0.0
         self._busy_since = time.monotonic()
@@ -208,9 +210,12 @@ class Session:
         divider, fps = self._in_force.divider, self._plan.fps
         if pose.position is None or divider > 1 or not _ONE_PER_FRAME[0] <= fps <= _ONE_PER_FRAME[1]:
             self._last_frame = None
-            return t - self._last_t >= (divider - 0.25) / fps
+            return self._pace.wants(t, divider / fps)
         before, self._last_frame = self._last_frame, (pose.round, math.floor(pose.position + 1e-6))
-        return self._last_frame != before and t > self._last_t
+        if self._last_frame == before or t <= self._last_t:
+            return False
+        self._pace.took(t, 1 / fps)
+        return True
 
     def _draw(self, pose: Pose, t: float) -> None:
         before = time.thread_time()

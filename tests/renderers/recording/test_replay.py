@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avatarkit_rtc.audio.received import ReceivedAudio
+from avatarkit_rtc.errors import ConfigurationError, RecordingError
+from avatarkit_rtc.playout.pose import Pose
+from renderers import Image, Recorder
+from renderers.recording.replay import Replay
+from tests.renderers.test_recorder import record
+from tests.support.video import Flash, bright, onsets, plays, probe, sound_of
+
+MakePose = Callable[..., Pose]
+
+
+class Listening(Flash):
+    """A face that hears, of another size."""
+
+    size = (96, 64)
+
+    def __init__(self) -> None:
+        self.heard: list[ReceivedAudio] = []
+        self.late = 0
+
+    def hear(self, block: ReceivedAudio) -> None:
+        self.heard.append(block)
+
+    def render(self, pose: Pose) -> Image:
+        if self.heard and pose.t > self.heard[-1].presentation_time + 0.02:
+            self.late += 1
+        return np.full((64, 96, 3), 255 if pose.frame.jaw_pose[0] > 0 else 0, np.uint8)
+
+
+@pytest.fixture
+def sidecar(tmp_path: Path, pose: MakePose) -> Path:
+    """Of a recording of four seconds, with flashes and beeps at 1, 2 and 3 s."""
+    with Recorder(tmp_path / "talk.mp4", face=Flash(), sidecar=True) as recorder:
+        record(recorder, pose, 4, sound=(0, 4))
+    return tmp_path / "talk.jsonl"
+
+
+@pytest.mark.parametrize("name", ["again.webm", "again.mp4"])
+def test_poses_and_sound_come_again_with_another_face(tmp_path: Path, sidecar: Path, name: str) -> None:
+    out = tmp_path / name
+    face = Listening()
+    told: list[float] = []
+    done = Replay(sidecar).to_file(out, face, progress=told.append)
+    assert (done.pictures, done.duration_s) == (100, pytest.approx(4.0))
+    assert told == pytest.approx([k / 25 for k in range(100)])
+    video = probe(out)["video"]
+    assert (video["width"], video["height"]) == (96, 64)
+    assert video["times"] == pytest.approx([k / 25 for k in range(100)], abs=0.002)
+    assert bright(out) == bright(tmp_path / "talk.mp4")
+    assert onsets(sound_of(out)) == pytest.approx([1, 2, 3], abs=0.015)
+    assert plays(out) == ""
+    assert face.late == 0, "the face hears before it draws"
+    assert len(face.heard[0].samples) == 480
+    times = [block.presentation_time for block in face.heard]
+    assert np.diff(times) == pytest.approx(0.01)
+
+
+def test_without_the_recording_it_is_silent(tmp_path: Path, sidecar: Path) -> None:
+    (tmp_path / "talk.mp4").unlink()
+    out = tmp_path / "again.mp4"
+    assert Replay(sidecar).sound is None
+    Replay(sidecar).to_file(out, Flash())
+    assert np.abs(sound_of(out)).max() < 100
+
+
+def test_sound_may_be_left_out_or_come_from_elsewhere(tmp_path: Path, sidecar: Path) -> None:
+    assert Replay(sidecar, with_sound=False).sound is None
+    other = tmp_path / "other.mkv"
+    Replay(sidecar).to_file(other, Flash())
+    assert Replay(sidecar, sound=other).sound == other
+
+
+def test_a_picture_rate_of_its_own(tmp_path: Path, sidecar: Path) -> None:
+    out = tmp_path / "slow.mp4"
+    assert Replay(sidecar).to_file(out, Flash(), fps=10).pictures == pytest.approx(40, abs=1)
+    assert {round(step, 2) for step in np.diff(probe(out)["video"]["times"])} == {0.08, 0.12}
+
+
+def test_what_cannot_be_is_refused(tmp_path: Path, sidecar: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot read"):
+        Replay(tmp_path / "none.jsonl")
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
+    with pytest.raises(ConfigurationError, match="is empty"):
+        Replay(empty)
+    with pytest.raises(ConfigurationError, match="no file"):
+        Replay(sidecar, sound=tmp_path / "none.wav")
+    with pytest.raises(ConfigurationError, match="another name"):
+        Replay(sidecar).to_file(tmp_path / "talk.mp4", Flash())
+    with pytest.raises(RecordingError, match="cannot be written"):
+        Replay(sidecar).to_file(tmp_path / "no" / "such.mp4", Flash())
+    with pytest.raises(ConfigurationError, match="cannot read the sound"):
+        Replay(sidecar, sound=sidecar).to_file(tmp_path / "a.mp4", Flash())
+    header = sidecar.read_text(encoding="utf-8").splitlines()[0]
+    poseless = tmp_path / "poseless.jsonl"
+    poseless.write_text(header + "\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="no pose"):
+        Replay(poseless, with_sound=False).to_file(tmp_path / "a.mp4", Flash())
+    assert not (tmp_path / "a.mp4").exists()
