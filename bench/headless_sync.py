@@ -53,6 +53,8 @@ class Onsets:
         """Times that presentation time went back, or left the samples' pace."""
         self.gaps_s = 0.0
         """Sound that was missing."""
+        self.stall_ms = 0.0
+        """Longest time a pose was shown after its deadline: by how much the machine stood still."""
         self._open = False
         self._last_loud = -1.0
         self._last_pose = 0.0
@@ -119,6 +121,7 @@ async def watch(where: Place, seconds: float) -> Onsets:
         listening = asyncio.create_task(listen())
         await player.connect(config)
         await asyncio.sleep(seconds)
+        onsets.stall_ms = player.stats().worst_lateness_ms
         await player.disconnect()
         await listening
     return onsets
@@ -170,6 +173,7 @@ def report(onsets: Onsets, seconds: float) -> Report:
     figures += [
         Figure("by the moments of arrival: |median|", abs(statistics.median(on_arrival)), "ms"),
         Figure("times that went back", onsets.backward, "", 0.0),
+        Figure("longest stall of this machine seen here", onsets.stall_ms, "ms"),
         Figure("sound missing", 1000 * onsets.gaps_s, "ms"),
     ]
     median = statistics.median(offsets_ms(onsets.mouths, onsets.beeps))

@@ -35,11 +35,6 @@ from avatarkit_rtc.playout.sample_clock import SampleClock
 TYPICAL_PATH_DELAY_S: Final = 0.050
 """From a sample's sending to its handing out, on a quiet network: taken until there is sound that tells."""
 
-LOUDSPEAKER_S: Final = 0.005
-"""The path delay that feeds state is fitted to a loudspeaker, a null sink that is heard 5 ms before it says;
-here nothing is played. Over 15 sessions without one the sound was 3.6 ms later than stated, -5 to +12 by the
-phase of the sender's 10 ms ticks, when the statement was 1.5 ms more."""
-
 SLEW: Final = 0.2
 """A round's beginning moves by at most so many seconds per second: media time goes 20 % faster or slower."""
 
@@ -98,7 +93,7 @@ class PresentationClock:
     @property
     def voice_delay_s(self) -> float:
         """From a frame's sending to the handing out of its sound, beyond what a motion packet takes."""
-        return self._path_delay + LOUDSPEAKER_S + self._audio_delay
+        return self._path_delay + self._audio_delay
 
     def begin(self, now: float) -> None:
         """Session time begins, the first time this is called."""
