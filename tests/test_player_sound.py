@@ -298,9 +298,13 @@ class FakeMicrophone:
     recorded = dropped = overflows = 0
     active = True
     stalled_s = 0.0
+    opened = None
 
     def __init__(self) -> None:
         self.closed = self.gone = False
+
+    def give_way(self) -> None:
+        pass
 
     def __aiter__(self) -> AsyncIterator[AudioBlock]:
         return self
@@ -330,7 +334,7 @@ def microphones(monkeypatch: pytest.MonkeyPatch) -> list[FakeMicrophone]:
         return opened[-1]
 
     monkeypatch.setattr(microphone_module, "open_microphone", open_microphone)
-    monkeypatch.setattr(live_module, "refresh_devices", lambda: True)
+    monkeypatch.setattr(live_module, "refresh_devices", lambda at_most_every_s: True)
     monkeypatch.setattr(live_module, "_DEFAULT_AFTER_S", 0.1)
     return opened
 
