@@ -147,7 +147,7 @@ class Recorder:
             raise ConfigurationError(f"rotate_bytes must be 100000 or more, not {rotate_bytes!r}")
         chosen = make_face(face, size)
         if chosen is None:
-            raise ConfigurationError("a recording needs a face that draws: face='cartoon', for instance")
+            raise ConfigurationError("a recording needs a face that draws: face='head', for instance")
         self._hear = hearing(chosen)
         self._log = ThinnedLog(logging.getLogger("avatarkit_rtc"))
         self._lock = threading.Lock()
@@ -157,8 +157,6 @@ class Recorder:
         self._shown = self._poses_done = self._dropped_poses = 0
         self._heard = self._blocks_done = self._dropped_blocks = 0
         self._behind_s = 0.0
-        self._part = 0
-        self._file = self.path
         self._fps = fps
         self.error: RecordingError | None = None
         """What ended the recording before :meth:`close`; None while all is well."""
@@ -195,7 +193,7 @@ class Recorder:
     @property
     def file(self) -> Path:
         """The file that is being written, or was last: :attr:`path`, or with rotation a numbered one."""
-        return self._file
+        return self._session.parts.current.file.path
 
     @property
     def pictures(self) -> int:
@@ -216,8 +214,8 @@ class Recorder:
         """A snapshot."""
         session, work = self._session, self._session.work
         return RecorderStats(
-            file=self._file,
-            files=self._part,
+            file=self.file,
+            files=session.parts.current.number,
             duration_s=session.duration_s,
             pictures=self.pictures,
             thinned=work.thinned,
@@ -327,7 +325,7 @@ class Recorder:
     def _failed(self, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         problem = RecordingError(
-            f"the recording {self._file} has ended: {reason}; what was written until then plays"
+            f"the recording {self.file} has ended: {reason}; what was written until then plays"
         )
         problem.__cause__ = error
         self.error = problem
@@ -336,13 +334,12 @@ class Recorder:
         self._report("error", problem)
 
     def _begun(self, part: Part) -> None:
-        self._part, self._file = part.number, part.file.path
-        self._report("recorder-file", RecorderFile(str(self._file), part.number))
+        self._report("recorder-file", RecorderFile(str(part.file.path), part.number))
 
     def _load_changed(self, load: Load, less: bool) -> None:
         rate = self._fps / load.divider
         if less:
-            why = f"recording {self._file.name} cannot keep up"
+            why = f"recording {self.file.name} cannot keep up"
             self._log.warning("load", f"{why}: encoder level {load.level}, {rate:g} pictures a second")
         self._report("recorder-load", RecorderLoad(load.level, rate, less))
 
@@ -350,7 +347,7 @@ class Recorder:
         self._log.warning("face", f"the face failed to draw: {type(error).__name__}: {error}", error)
 
     def _sidecar_failed(self, error: Exception) -> None:
-        problem = RecordingError(f"the sidecar of {self._file} has ended: {error}; the recording goes on")
+        problem = RecordingError(f"the sidecar of {self.file} has ended: {error}; the recording goes on")
         problem.__cause__ = error
         self._log.warning("sidecar", str(problem))
         self._report("error", problem)
