@@ -3,7 +3,8 @@
 A tone burst each second is played into a PulseAudio null sink whose monitor is the microphone. The sound
 card's own clock tells when it is in the room; the other participant, in the same process so that there is one
 clock, tells when it comes out of LiveKit. Nothing may be lost on the way: blocks that PortAudio reports as
-lost, blocks that waited too long, blocks that were recorded and not sent.
+lost, blocks that waited too long, blocks that were recorded and not sent. With ``--hogs`` a thread of the
+same process keeps the interpreter to itself for 20 ms, again and again, half of the time.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from avatarkit_rtc.providers.livekit import LiveKitProvider
 from bench.far_end import IDENTITY, RATE, FarEnd
 from bench.processes import Place, Program, place
 from bench.report import Figure, Report, arguments, machine, publish
+from bench.speaker_program import Hog
 from tests.support.pulse import PulseServer
 
 _BURST_S: Final = 0.08
@@ -105,7 +107,7 @@ def delays(audible: Sequence[float], heard: Sequence[float]) -> tuple[list[float
     return found, missing
 
 
-async def _inside(where: Place, seconds: float) -> dict[str, Any]:
+async def _inside(where: Place, seconds: float, *, hogs: bool) -> dict[str, Any]:
     """The measurement, in a process whose microphone hears what is played."""
     import sounddevice
 
@@ -121,10 +123,11 @@ async def _inside(where: Place, seconds: float) -> dict[str, Any]:
             channels=1,
             dtype="int16",
             blocksize=480,
-            latency="high",
+            latency=0.1,
             callback=beeper.callback,
         ):
             await asyncio.sleep(_SETTLING_S)
+            hog = Hog() if hogs else None
             before = _counters(player)
             start = time.monotonic()
             other.frames.clear()
@@ -132,6 +135,8 @@ async def _inside(where: Place, seconds: float) -> dict[str, Any]:
             after = _counters(player)
             end = time.monotonic()
             await asyncio.sleep(_LONGEST_S)
+            if hog is not None:
+                hog.stop()
         moments = [moment for moment in beeper.audible if start < moment < end]
         found, missing = delays(moments, onsets(other.frames))
     lost = {name: after[name] - before[name] for name in after}
@@ -150,12 +155,14 @@ def _counters(player: AvatarPlayer) -> dict[str, int]:
     }
 
 
-def measure(where: Place, *, seconds: float) -> Report:
-    """Publish a microphone for ``seconds``."""
+def measure(where: Place, *, seconds: float, hogs: bool = False) -> Report:
+    """Publish a microphone for ``seconds``, beside a thread that hogs the interpreter if ``hogs``."""
     with PulseServer("voice") as pulse, tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result"
         environment = {**pulse.env(sink="voice", source="voice.monitor"), **where.environment}
-        arguments = ("--inside", where.room, "--seconds", str(seconds), "--json", str(result))
+        arguments = ["--inside", where.room, "--seconds", str(seconds), "--json", str(result)]
+        if hogs:
+            arguments.append("--hogs")
         with Program("-m", "bench.microphone", *arguments, environment=environment) as program:
             program.wait(seconds + 60)
         found = json.loads(result.read_text())
@@ -168,12 +175,13 @@ def measure(where: Place, *, seconds: float) -> Report:
             Figure("bursts", len(rising), ""),
             Figure("bursts never heard", found["missing"], "", 0),
             Figure("blocks of 10 ms recorded", found["recorded"], ""),
+            Figure("the time, in blocks of 10 ms", 100 * found["seconds"], ""),
             Figure("blocks sent", found["sent"], ""),
             Figure("blocks dropped, the reader late", found["dropped"], "", 0),
             Figure("overflows before they came to us", found["overflows"], "", 0),
             Figure("times the microphone was lost", found["losses"], "", 0),
         ],
-        {"seconds": seconds},
+        {"seconds": seconds, "hogs": hogs},
         ["recorded and sent may differ by what is on its way at the two moments of counting"],
     )
 
@@ -182,15 +190,18 @@ def main() -> int:
     """The command."""
     parser = arguments(__doc__)
     parser.add_argument("--seconds", type=float, default=600.0, help="how long (default: ten minutes)")
+    parser.add_argument("--hogs", action="store_true", help="beside 20 ms hogs of the interpreter, at 50 %%")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args()
     with place() as where:
         if options.inside:
             inside = Place(where.url, where.key, where.secret, options.inside)
-            options.json.write_text(json.dumps(asyncio.run(_inside(inside, options.seconds))))
+            options.json.write_text(
+                json.dumps(asyncio.run(_inside(inside, options.seconds, hogs=options.hogs)))
+            )
             return 0
         on = machine()
-        report = measure(where, seconds=10.0 if options.quick else options.seconds)
+        report = measure(where, seconds=10.0 if options.quick else options.seconds, hogs=options.hogs)
     return publish(report, on, options.json)
 
 

@@ -36,7 +36,7 @@ class Microphone:
         sample_rate: int = 48000,
         channels: int = 1,
         max_ms: float = 500.0,
-        latency: str | float = "low",
+        latency: str | float = 0.06,
     ) -> None:
         """Make a microphone; :meth:`start` opens its device.
 
@@ -46,7 +46,9 @@ class Microphone:
                 rate.
             channels: 1 or 2; a device without mono gets stereo.
             max_ms: sound held for a late reader, in milliseconds (at least 20).
-            latency: PortAudio's own: ``low``, ``high`` or seconds.
+            latency: PortAudio's own: ``low``, ``high`` or seconds. It is the room that a device has for sound
+                which another thread keeps this one from fetching; sound that is fetched in time is hardly
+                later for it.
 
         Raises:
             ConfigurationError: a value is out of range.
