@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.echo import EchoCanceller, VoiceProcessing
 from avatarkit_rtc.audio.echo_reference import EchoReference, RenderTap
+from avatarkit_rtc.audio.intake import Intake
+from avatarkit_rtc.audio.output import Gain
+from avatarkit_rtc.audio.playback import Playback
 from avatarkit_rtc.testing.voice import speak
 from tests.support.pulse import rms
 
@@ -187,3 +191,23 @@ def test_the_canceller_takes_the_echo_out_through_late_threads_and_a_gap() -> No
         without.append(heard[:, 0])
     for part in (slice(250, 400), slice(650, 850)):
         assert rms(np.concatenate(left[part])) < 0.03 * rms(np.concatenate(without[part]))
+
+
+def test_the_tap_gets_what_the_card_gets_volume_and_silence_included() -> None:
+    playback = Playback(RATE, 1, target_s=0.02, max_s=0.2)
+    gain = Gain()
+    gain.set(0.25)
+    intake = Intake(playback, gain)
+    when = SimpleNamespace(outputBufferDacTime=0.0, currentTime=0.0)
+    given = []
+    for number in range(60):
+        if number < 30:  # then there is no sound any more
+            intake.write(AudioBlock(np.full((480, 1), 8000, np.int16), RATE, 0.0), number * 0.01)
+        out = np.full((480, 1), 99, np.int16)
+        playback.callback(out, 480, when, None)
+        given.append(out)
+    tapped = np.empty((60 * 480, 1), np.int16)
+    assert playback.tap.ring.read_into(tapped) == len(tapped)
+    assert np.array_equal(tapped, np.concatenate(given))
+    assert np.median(tapped[tapped > 500]) == pytest.approx(2000, abs=20)
+    assert not tapped[-480:].any()
