@@ -68,6 +68,16 @@ def test_what_is_not_there_is_an_error_that_lists_what_is(spec: int | str) -> No
     assert "Microphone (USB)" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("spec", "near"),
+    [("Headphnes", "'Headphones' or 'Headphones Pro'"), ("realtec", "'Speakers (Realtek)'")],
+)
+def test_a_name_that_is_nearly_right_is_answered_by_the_right_one(spec: str, near: str) -> None:
+    with pytest.raises(AudioDeviceError) as caught:
+        choose(DEVICES, spec, "output")
+    assert f"; did you mean {near}?; there are: " in str(caught.value)
+
+
 def test_several_that_fit_are_an_error_that_lists_them() -> None:
     with pytest.raises(AudioDeviceError, match=r"several .* 3: Headphones \(WASAPI\); 4: Headphones Pro"):
         choose(DEVICES, "head", "output")
