@@ -14,6 +14,8 @@ from avatarkit_rtc.playout.pose import Pose, PoseKind
 from avatarkit_rtc.testing.performer import perform
 from renderers.recording.sidecar import SidecarWriter, fields_of, read_sidecar
 
+ROOT = Path(__file__).resolve().parents[3]
+
 HEADER = {"file": "talk.mp4", "part": 1, "start": 0.0, "face": "cartoon", "size": [64, 48], "fps": 25}
 
 GOLDEN = """\
@@ -44,6 +46,7 @@ def test_the_format_is_the_documented_one(tmp_path: Path) -> None:
     path = tmp_path / "talk.jsonl"
     write(path)
     assert path.read_text(encoding="utf-8") == GOLDEN
+    assert GOLDEN in (ROOT / "docs" / "recording.md").read_text(encoding="utf-8")
 
 
 def test_what_was_written_can_be_read(tmp_path: Path) -> None:
