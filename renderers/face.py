@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
@@ -20,8 +21,11 @@ Image: TypeAlias = npt.NDArray[np.uint8]
 DEFAULT_SIZE: Final = (512, 512)
 """Width and height in pixels of a face made by name."""
 
-FACE_NAMES: Final = ("cartoon", "null")
+FACE_NAMES: Final = ("head", "cartoon", "null")
 """What :func:`make_face` knows by name."""
+
+DEFAULT_FACE: Final = "head"
+"""The face of a view that was not told another."""
 
 _MIN_SIDE, _MAX_SIDE = 16, 8192
 
@@ -68,19 +72,22 @@ def check_size(size: Any) -> tuple[int, int]:
     return width, height
 
 
-def make_face(face: str | Face | None = "cartoon", size: tuple[int, int] = DEFAULT_SIZE) -> Face | None:
+def make_face(face: str | Face | None = DEFAULT_FACE, size: tuple[int, int] = DEFAULT_SIZE) -> Face | None:
     """The face called ``face``, with pictures of ``size`` (width, height) pixels.
 
-    ``"cartoon"`` is a 2D drawing. ``"null"`` (or None) draws nothing: the result is None, and a view then
-    hands on poses without pictures. An object with ``size`` and ``render()`` is returned as it is, and keeps
-    its size.
+    ``"head"`` is a 3D head, ``"head:ben"`` another look of it (:data:`renderers.head.LOOKS` has the names);
+    where OpenCV cannot be loaded, the cartoon is drawn instead. ``"cartoon"`` is a 2D drawing. ``"null"`` (or
+    None) draws nothing: the result is None, and a view then hands on poses without pictures. An object with
+    ``size`` and ``render()`` is returned as it is, and keeps its size.
 
     Raises:
-        ConfigurationError: no face has that name, or the size cannot be right.
+        ConfigurationError: no face or look has that name, or the size cannot be right.
         MissingDependencyError: neither OpenCV nor Pillow can be loaded.
     """
     if face is None or face == "null":
         return None
+    if face == "head" or (isinstance(face, str) and face.startswith("head:")):
+        return _head(face.removeprefix("head").removeprefix(":"), check_size(size))
     if face == "cartoon":
         from renderers.cartoon import CartoonFace
 
@@ -92,3 +99,19 @@ def make_face(face: str | Face | None = "cartoon", size: tuple[int, int] = DEFAU
     raise ConfigurationError(
         f"a face is one of {', '.join(FACE_NAMES)}, or an object with size and render(), not {face!r}"
     )
+
+
+def _head(look: str, size: tuple[int, int]) -> Face:
+    from renderers.head.looks import DEFAULT_LOOK, find_look
+
+    chosen = find_look(look or DEFAULT_LOOK)
+    try:
+        from renderers.head.face import HeadFace
+
+        return HeadFace(size, chosen)
+    except MissingDependencyError:
+        from renderers.cartoon import CartoonFace
+
+        log = logging.getLogger("avatarkit_rtc")
+        log.warning("the cartoon is drawn instead of the head, which needs OpenCV")
+        return CartoonFace(size)

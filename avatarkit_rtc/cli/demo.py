@@ -52,7 +52,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="The video file, where there is no window.")] = Path(
         "avatarkit-demo.mp4"
     ),
-    face: Face = "cartoon",
+    face: Face = "head",
     mute: Annotated[bool, typer.Option("--mute", help="Do not play the voice.")] = False,
     clip: Clip = None,
     pcm: Pcm = None,

@@ -71,7 +71,7 @@ def play(
     arrival_log: Annotated[
         Path | None, typer.Option("--arrival-log", help="Write a CSV line per frame that arrives here.")
     ] = None,
-    face: Face = "cartoon",
+    face: Face = "head",
     fullscreen: Annotated[bool, typer.Option("--fullscreen", help="Fill the screen.")] = False,
     mute: Annotated[bool, typer.Option("--mute", help="Do not play the voice.")] = False,
     audio_device: Annotated[str | None, typer.Option("--audio-device", help="Output device by name.")] = None,

@@ -25,7 +25,7 @@ def replay(
         Path | None,
         typer.Option("--out", help="Into this video file, as fast as it goes; else into a window."),
     ] = None,
-    face: Face = "cartoon",
+    face: Face = "head",
     size: PictureSize = "512x512",
     fps: PictureRate = 25.0,
     codec: Codec = None,
@@ -77,7 +77,7 @@ async def _to_file(
 
     drawn = make_face(face, size)
     if drawn is None:
-        raise ConfigurationError("a video file needs a face that draws: --face cartoon, for instance")
+        raise ConfigurationError("a video file needs a face that draws: --face head, for instance")
     pictures, newest = 0, 0.0
 
     def progress(t: float) -> None:

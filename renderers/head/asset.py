@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -37,7 +38,7 @@ class Asset:
     charts: npt.NDArray[np.uint8]
     """Which part a quad belongs to, shape (m,): an index of :attr:`chart_names`."""
     chart_names: tuple[str, ...]
-    """``head``, ``torso``, ``cavity`` (of the mouth), ``upper_teeth``, ``lower_teeth`` (no quads), ``tongue``."""
+    """``head``, ``torso``, ``cavity`` (of the mouth), ``tongue``, and the teeth, which have no quads."""
     morphs: Mapping[str, Floats]
     """How other people differ, by name, each of shape (n, 3), at weight 1."""
     shapes: tuple[tuple[Indices, Floats], ...]
@@ -47,7 +48,7 @@ class Asset:
     eye_morphs: Mapping[str, Floats]
     """What each morph adds to :attr:`eyes`."""
     hanging: Indices
-    """Vertices in the middle of an edge, with the ends of that edge, shape (h, 3): they have to stay there."""
+    """Vertices that have to stay in the middle of an edge, with the ends of that edge, shape (h, 3)."""
     lashes: Indices
     """Vertices of the upper lashes, shape (2, 2, 13): left and right eye, roots and tips, outwards."""
     teeth: Indices
@@ -91,9 +92,7 @@ def load_asset() -> Asset:
         charts=stored["charts"],
         chart_names=tuple(str(name) for name in stored["chart_names"]),
         morphs=dict(zip(names, stored["morphs"].astype(np.float32) / _MORPH_SCALE, strict=True)),
-        shapes=tuple(
-            (rows[start:end], moves[start:end]) for start, end in zip(starts[:-1], starts[1:], strict=True)
-        ),
+        shapes=tuple((rows[start:end], moves[start:end]) for start, end in pairwise(starts)),
         eyes=stored["eyes"],
         eye_morphs=dict(zip(names, stored["eye_morphs"], strict=True)),
         hanging=stored["hanging"].astype(np.intp),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from renderers.face import DEFAULT_SIZE, Image, check_size
 from renderers.head.bake import bake_texture
 from renderers.head.figure import Figure, build_figure
 from renderers.head.light import BALL_RADIUS, ball_centers, light_balls
-from renderers.head.looks import DEFAULT_LOOK, HeadLook, find_look
+from renderers.head.looks import DEFAULT_LOOK, HeadLook, check_color, find_look
 from renderers.head.paint import color
 from renderers.head.painter import Painter, Surface
 from renderers.head.rig import Rig
@@ -22,7 +23,7 @@ from renderers.head.texture import Layout, texture_scale
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
-    from avatarkit_rtc.face import FaceDriver
+    from avatarkit_rtc.face import Driver
     from avatarkit_rtc.playout.pose import Pose
 
 BACKGROUND: Final = "studio"
@@ -49,9 +50,9 @@ class HeadFace:
         look: str | HeadLook = DEFAULT_LOOK,
         *,
         background: str | Image = BACKGROUND,
-        driver: FaceDriver | None = None,
+        driver: Driver | None = None,
     ) -> None:
-        """Take about a second to build the head and to paint its skin.
+        """Takes about a second to build the head and to paint its skin; the next one of that look nothing.
 
         Args:
             size: Width and height of the pictures, pixels. The head fills the shorter side.
@@ -80,16 +81,12 @@ class HeadFace:
             from avatarkit_rtc.face import FaceDriver
 
             driver = FaceDriver()
-        self.driver: FaceDriver = driver
+        self.driver: Driver = driver
         self._backdrop = _backdrop(background, self._size)
-        figure = build_figure(self.look)
-        self._figure = figure
-        layout = Layout(texture_scale(self._size))
-        self._layout = layout
-        self._texture = bake_texture(figure, self.look, layout)
-        self._balls = light_balls()
-        self._rig = Rig(figure, self._size)
-        self._still = figure.still_quads()
+        self._layout = Layout(texture_scale(self._size))
+        self._figure, self._texture = _person(self.look, self._layout)
+        self._rig = Rig(self._figure, self._size)
+        self._still = self._figure.still_quads()
         self._painter = self._make_painter(self._size, ~self._still)
         self._shoulders: dict[int, tuple[Image, npt.NDArray[np.uint8]]] = {}
         self._backed: dict[int, Image] = {}
@@ -153,7 +150,7 @@ class HeadFace:
         )
 
     def mouth_opening(self, pose: FacePose) -> float:
-        """Gap between the lips at the middle of the mouth in ``pose``, in heads' heights; nothing is drawn."""
+        """Gap between the lips in the middle of the mouth, in heads' heights; nothing is drawn."""
         points, _ = self._rig.pose(pose)
         upper, lower = self._figure.lip_middles
         return float(np.linalg.norm(points[upper] - points[lower])) / self._figure.height
@@ -169,7 +166,7 @@ class HeadFace:
             windows=figure.windows(chosen),
         )
         texels = _TEXELS_PER_PIXEL * self._layout.scale * 512 / min(size)
-        return Painter(size, surface, self._texture, self._balls, BALL_RADIUS, texels)
+        return Painter(size, surface, self._texture, _balls(), BALL_RADIUS, texels)
 
     def _shoulders_alone(self, step: int) -> tuple[Image, npt.NDArray[np.uint8]]:
         """What does not move with the head, on black, multiplied by its coverage, and its coverage."""
@@ -199,6 +196,18 @@ class HeadFace:
         return self._backed[step]
 
 
+@lru_cache(maxsize=8)
+def _person(look: HeadLook, layout: Layout) -> tuple[Figure, npt.NDArray[np.uint8]]:
+    """Geometry and texture. Faces share them: nobody writes into them."""
+    figure = build_figure(look)
+    return figure, bake_texture(figure, look, layout)
+
+
+@lru_cache(maxsize=1)
+def _balls() -> npt.NDArray[np.uint8]:
+    return light_balls()
+
+
 def _straight(image: Image, mask: npt.NDArray[np.uint8]) -> Image:
     """Blue, green, red, alpha from colours that are multiplied by alpha."""
     result = np.dstack([image, mask])
@@ -223,5 +232,5 @@ def _backdrop(background: str | Image, size: tuple[int, int]) -> Image:
         # Half a step of fixed noise: no bands in the gradient.
         grain = np.random.default_rng(1).uniform(-0.5, 0.5, (height, width, 1))
         return np.clip(np.rint(wall * bright[:, :, None] + grain), 0, 255).astype(np.uint8)
-    HeadLook(skin=background)
-    return np.broadcast_to(np.rint(color(background)[::-1] * 255), (height, width, 3)).astype(np.uint8)
+    plain = np.rint(color(check_color("background", background))[::-1] * 255)
+    return np.broadcast_to(plain, (height, width, 3)).astype(np.uint8)

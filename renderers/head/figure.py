@@ -107,10 +107,10 @@ class Figure:
 
     def still_quads(self) -> npt.NDArray[np.bool_]:
         """Which quads neither a shape nor the head's turning moves, shape (m,)."""
-        moved = self.turning[:, 0] > 0
+        moved = np.zeros(len(self.rest), np.bool_)
         moved[self.moving] = True
-        still: npt.NDArray[np.bool_] = ~moved[self.quads].any(1)
-        return still
+        moved |= self.turning[:, 0] > 0
+        return np.asarray(~np.any(moved[self.quads], axis=1), dtype=np.bool_)
 
 
 class _Builder:

@@ -132,7 +132,7 @@ def hanging_hair(scalp: Floats, cut: Cut) -> Sheet:
     # Hanging hair does not follow the head inwards; it draws in a little at the tips.
     for row in range(1, rows):
         radius[row] = np.maximum(radius[row], radius[row - 1] + 0.004)
-    radius = cv2.GaussianBlur(radius, (1, 7), 1.5, borderType=cv2.BORDER_REPLICATE)
+    radius = np.asarray(cv2.GaussianBlur(radius, (1, 7), 1.5, borderType=cv2.BORDER_REPLICATE))
     fall = np.clip((1.1 - height) / (1.1 - cut.hang), 0, 1)[:, None]
     radius = radius * (1 + 0.05 * np.sin(fall * math.pi)) - 0.13 * fall**2
     # Its upper rim lies on the hair of the head.

@@ -1,4 +1,4 @@
-"""Light, as pictures of lit balls: for each material how bright a surface is that faces some way ("matcaps")."""
+"""Light, as pictures of lit balls ("matcaps"): how bright each material is, by where it faces."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _ball(normal: npt.NDArray[np.float64], material: str) -> npt.NDArray[np.floa
     def wrapped(cosine: npt.NDArray[np.float64], wrap: float) -> npt.NDArray[np.float64]:
         return np.clip((cosine + wrap) / (1 + wrap), 0, 1)
 
-    # Light that has gone through skin is red: red reaches further round (Penner's pre-integrated skin, roughly).
+    # Light that has gone through skin is red: red reaches further round (roughly as Penner has it).
     wraps = (0.52, 0.34, 0.28) if material == "skin" else (0.30, 0.30, 0.30)
     key_light = np.stack([wrapped(key, wrap) for wrap in wraps], 2) * np.array([1.02, 0.98, 0.92]) * 0.86
     fill_light = wrapped(fill, 0.6)[:, :, None] * np.array([0.80, 0.90, 1.0]) * 0.20

@@ -76,10 +76,19 @@ class HeadLook:
                     raise ConfigurationError(
                         f"{field.name} must be one of {', '.join(styles)}, not {value!r}"
                     )
-            elif not (value is None and field.name == "brow_color") and (
-                not isinstance(value, str) or not _COLOR.match(value)
-            ):
-                raise ConfigurationError(f"{field.name} must be a colour like #dfae92, not {value!r}")
+            elif not (value is None and field.name == "brow_color"):
+                check_color(field.name, value)
+
+
+def check_color(name: str, value: Any) -> str:
+    """``value``, if it is a colour.
+
+    Raises:
+        ConfigurationError: it is none; the message calls it ``name``.
+    """
+    if not isinstance(value, str) or not _COLOR.match(value):
+        raise ConfigurationError(f"{name} must be a colour like #dfae92, not {value!r}")
+    return value
 
 
 def _is_number(value: Any) -> bool:

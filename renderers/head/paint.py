@@ -85,8 +85,8 @@ def noise(u: Floats, v: Floats) -> Floats:
 
     map_u = np.mod(np.asarray(u, np.float32), _NOISE_SIDE)
     map_v = np.mod(np.asarray(v, np.float32), _NOISE_SIDE)
-    result: Floats = cv2.remap(_noise_tile(), map_u, map_v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    return result
+    lumps = cv2.remap(_noise_tile(), map_u, map_v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return np.asarray(lumps, dtype=np.float32)
 
 
 def along_line(places: Floats, points: Floats) -> tuple[Floats, Floats]:

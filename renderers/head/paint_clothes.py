@@ -44,7 +44,7 @@ def paint_clothes(image: Floats, ground: Ground, look: HeadLook) -> Floats:
     folds = noise(ground.x * 1.7 + 0.4 * ground.y, ground.y * 0.9 + 3) * 0.6 + 0.4 * noise(
         ground.x * 3.5, ground.y * 1.4
     )
-    cloth = np.broadcast_to(tone, image.shape) * (1 + 0.018 * weave + 0.05 * folds)[:, :, None]
+    cloth: Floats = np.broadcast_to(tone, image.shape) * (1 + 0.018 * weave + 0.05 * folds)[:, :, None]
     light = np.clip(ground.light * 1.15, 0.2, 1) ** 0.5
     cloth = cloth * light[:, :, None]
     if look.clothes in ("crew", "v_neck"):

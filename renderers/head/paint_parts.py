@@ -25,7 +25,9 @@ def eye_colors(width: int, height: int, look: HeadLook) -> Floats:
     # Fibres run outwards; brighter around the pupil and, against the light, at the bottom.
     fibres = 0.6 * noise(angle * 12.73, radius * 6) + 0.4 * noise(angle * 28.6 + 5, radius * 9)
     ring = step(_PUPIL, 0.30, radius) * step(IRIS, 0.36, radius)
-    iris = np.broadcast_to(tone, (height, width, 3)) * (0.78 + 0.30 * fibres + 0.32 * ring)[:, :, None]
+    iris: Floats = (
+        np.broadcast_to(tone, (height, width, 3)) * (0.78 + 0.30 * fibres + 0.32 * ring)[:, :, None]
+    )
     lit = np.clip(0.5 + 0.9 * y / IRIS, 0, 1) * step(IRIS, 0.3, radius)
     iris = mix(iris, np.clip(tone * 1.9 + 0.10, 0, 1), 0.50 * lit)
     iris = mix(iris, color("#8a5a2c"), 0.22 * step(0.30, 0.20, radius))

@@ -96,7 +96,7 @@ def _eyes_surroundings(image: Floats, ground: Ground, look: HeadLook) -> Floats:
     middle = np.array([asset.eyes[0, 0], eyes[1], eyes[2]])
     place = np.stack([np.abs(ground.x), ground.y, ground.z], 2)
     depth = np.linalg.norm(place - middle, axis=2) / eyes[3]
-    # What touches the eyeball is moist and red, not the dark hole that the sky's light alone would make of it.
+    # What touches the eyeball is moist and red, not the dark hole that the sky's light would make of it.
     inner = step(1.10, 1.0, depth) * (ground.z > eyes[2])
     image = mix(image, base * np.array([0.85, 0.62, 0.58], np.float32), 0.6 * inner)
     # The margin of the upper lid: dark with lashes.

@@ -76,8 +76,8 @@ class Painter:
         ball_radius: float,
         texels_per_pixel: float,
     ) -> None:
-        """``size`` is (width, height); ``texture`` and ``balls`` are pictures of shape (…, …, 4): blue, green,
-        red, and nothing (OpenCV looks up four channels faster than three)."""
+        """``size`` is (width, height); ``texture`` and ``balls`` are pictures of four channels, blue, green,
+        red, and nothing: OpenCV looks up four faster than three."""
         import cv2
 
         self._cv2: Any = cv2
@@ -174,9 +174,7 @@ class Painter:
         fixed[:, :, 0] = np.rint((x * 2 - (2 * left + 0.5)) * scale).T
         fixed[:, :, 1] = np.rint((y * 2 - (2 * top + 0.5)) * scale).T
         fill = self._cv2.fillConvexPoly
-        number = 0
-        for quad in fixed:
-            number += 1
+        for number, quad in enumerate(fixed, 1):
             fill(numbers, quad, number, 8, _SHIFT)
 
     def _tables(self, shown: Indices, x: Floats, y: Floats, normals: Floats) -> tuple[Floats, Floats]:
@@ -242,15 +240,15 @@ class Painter:
         """Mean of the four colours of the pixels at ``rows`` and ``columns`` (of the box at ``corner``).
 
         Returns:
-            Colours, shape (n, 3), and how many of the four are outside of the surface, where ``before`` is seen.
+            Colours, shape (n, 3), and how many of the four are outside, where ``before`` is seen.
         """
         count = len(rows)
         # OpenCV takes no more than 32767 columns: a block of rows, the last one not full.
         wide = 1024
         high = -(-4 * count // wide)
         ids = np.zeros(high * wide, np.intp)
-        x = np.zeros((high * wide, 2), np.float32)
-        y = np.zeros((high * wide, 2), np.float32)
+        x: Floats = np.zeros((high * wide, 2), np.float32)
+        y: Floats = np.zeros((high * wide, 2), np.float32)
         left, top = corner
         for part, (down, across) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
             own = slice(part * count, (part + 1) * count)

@@ -1,4 +1,4 @@
-"""Poses a figure: from 52 coefficients, turns of head and eyes to vertices and normals, and into the picture."""
+"""Poses a figure: from coefficients and turns to vertices and normals, and into the picture."""
 
 from __future__ import annotations
 

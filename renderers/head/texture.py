@@ -69,8 +69,8 @@ def spread(corners: Floats, values: Floats, width: int, height: int) -> tuple[Fl
         values: Shape (m, 4, c).
 
     Returns:
-        Shape (height, width, c), and which pixels lie in a quad. Pixels within some steps of one get the values
-        of their neighbour, so that looking up between pixels finds no foreign ones.
+        Shape (height, width, c), and which pixels lie in a quad or near one. Those near one get its values,
+        so that looking up between pixels finds no foreign ones.
     """
     import cv2
 
