@@ -34,6 +34,7 @@ class Restart:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._attempting = threading.Lock()
         self._speakers: list[Quiet] = []
         self._asked: float | None = None
         self._begun: float | None = None
@@ -82,13 +83,16 @@ class Restart:
 
     def attempt(self, now: float) -> None:
         """My streams are closed: restart PortAudio if everybody's are. Blocks."""
-        try:
-            if not refresh_devices():
-                return
-        except AvatarKitError as error:
-            _log.debug("the restart failed: %s", error)  # whoever opens a device now will say it
-        with self._lock:
-            self._end(now)
+        with self._attempting:
+            if self._begun is None:
+                return  # somebody else has done it
+            try:
+                if not refresh_devices():
+                    return
+            except AvatarKitError as error:
+                _log.debug("the restart failed: %s", error)  # whoever opens a device now will say it
+            with self._lock:
+                self._end(now)
 
     def _end(self, now: float) -> None:
         self._asked = self._begun = None
