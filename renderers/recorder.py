@@ -18,7 +18,7 @@ from avatarkit_rtc.events import EVENTS, RecorderFile, RecorderLoad
 from avatarkit_rtc.pyav import load_av
 from renderers._log import ThinnedLog
 from renderers._worker import Worker
-from renderers.face import DEFAULT_SIZE, Face, hearing, make_face
+from renderers.face import DEFAULT_FACE, DEFAULT_SIZE, Face, hearing, make_face
 from renderers.recording.formats import format_of
 from renderers.recording.load import Load
 from renderers.recording.parts import Part
@@ -108,7 +108,7 @@ class Recorder:
         self,
         path: str | os.PathLike[str],
         *,
-        face: str | Face = "cartoon",
+        face: str | Face = DEFAULT_FACE,
         size: tuple[int, int] = DEFAULT_SIZE,
         fps: float = 25,
         codec: str | None = None,
@@ -116,6 +116,7 @@ class Recorder:
         sidecar: bool = False,
         rotate_s: float | None = None,
         rotate_bytes: int | None = None,
+        level: int = 0,
     ) -> None:
         """Begin a recording in the file ``path``, which is overwritten.
 
@@ -132,6 +133,8 @@ class Recorder:
             rotate_s: Begin a new file after so many seconds, 2 or more: ``talk.mp4`` stands for
                 ``talk-0001.mp4``, ``talk-0002.mp4``, … after those that are there.
             rotate_bytes: Begin a new file once one is so large, 100 000 or more.
+            level: How little the encoder works from the beginning, where many record at once: 0, 1 or 2, the
+                presets ``veryfast``, ``superfast`` and ``ultrafast`` of H.264.
 
         Raises:
             MissingDependencyError: PyAV is missing, or what the face needs.
@@ -145,6 +148,8 @@ class Recorder:
             raise ConfigurationError(f"rotate_s must be 2 or more, not {rotate_s!r}")
         if rotate_bytes is not None and not rotate_bytes >= 100_000:
             raise ConfigurationError(f"rotate_bytes must be 100000 or more, not {rotate_bytes!r}")
+        if not 0 <= level < len(form.video.levels):
+            raise ConfigurationError(f"level must be 0 to {len(form.video.levels) - 1}, not {level!r}")
         chosen = make_face(face, size)
         if chosen is None:
             raise ConfigurationError("a recording needs a face that draws: face='head', for instance")
@@ -170,7 +175,7 @@ class Recorder:
             "size": list(chosen.size),
             "fps": fps,
         }
-        plan = Plan(self.path, form, fps, own_voice, sidecar, rotate_s, rotate_bytes, about)
+        plan = Plan(self.path, form, fps, own_voice, sidecar, rotate_s, rotate_bytes, level, about)
         hooks = Hooks(self._begun, self._load_changed, self._face_failed, self._sidecar_failed)
         try:
             av = load_av()
