@@ -8,9 +8,10 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
+from avatarkit_rtc.audio.delay_estimate import AudioDelayEstimate
 from avatarkit_rtc.events import RoundEnded, RoundStarted, Stalled
 from avatarkit_rtc.log_limit import RateLimit
-from avatarkit_rtc.motion.events import RoundEndReason
+from avatarkit_rtc.motion.events import FrameArrived, RoundEndReason
 from avatarkit_rtc.motion.packet import PacketKind
 from avatarkit_rtc.motion.stream import MotionStream
 from avatarkit_rtc.options import AvatarPlayerOptions
@@ -40,6 +41,8 @@ class MotionLoop:
         self.playout = Playout(options.playout())
         self.presentation = PresentationClock(audio_delay_s=options.audio_delay_ms / 1000)
         """The one time of poses and sound."""
+        self.mouth_and_voice = AudioDelayEstimate()
+        """What delay of the service's sound they speak for."""
         self.stall = StallDetector(options.stall_timeout_s, watch_idle=options.watch_idle)
         self.poses_shown = 0
         """Poses handed to the view."""
@@ -112,6 +115,9 @@ class MotionLoop:
         if events:
             self.presentation.handle(events, now)
             self.playout.handle(events, now)
+            for event in events:
+                if isinstance(event, FrameArrived) and not event.recovered:
+                    self.mouth_and_voice.frame(now, float(event.frame.jaw_pose[0]))
             self._report_rounds()
         self._schedule()
         return True
@@ -135,6 +141,12 @@ class MotionLoop:
         """How much later (+) than its voice the face is; None where one of the two is not known."""
         offset = self.playout.av_offset_s
         return None if offset is None else offset * 1000
+
+    @property
+    def audio_delay_estimate_ms(self) -> float | None:
+        """What ``audio_delay_ms`` should be, going by mouth and voice alone; None while that is not sure."""
+        estimate = self.mouth_and_voice.estimate_s
+        return None if estimate is None else estimate * 1000
 
     def connected(self, *, expect_motion: bool = False) -> None:
         """Connected (again); ``expect_motion`` if silence from now on is a stall even between rounds."""

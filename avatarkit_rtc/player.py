@@ -97,6 +97,7 @@ class AvatarPlayer:
             listened=self._hub.listened,
             face=self._motion.playout.strategy.sync,
             presentation=self._motion.presentation,
+            mouth_and_voice=self._motion.mouth_and_voice,
             hear_user=self._hear_user if callable(getattr(view, "user_sound", None)) else None,
         )
         self._connection = Connection(
@@ -345,6 +346,7 @@ class AvatarPlayer:
             view_errors=motion.view_errors,
             worst_lateness_ms=motion.worst_lateness_s * 1000,
             av_offset_ms=motion.av_offset_ms,
+            audio_delay_estimate_ms=motion.audio_delay_estimate_ms,
         )
 
     # -- hooks of the connection -----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.delay_estimate import AudioDelayEstimate
 from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats
 from avatarkit_rtc.audio.path_delay import SharedFeed, follow_path_delay
 from avatarkit_rtc.audio.received import AudioReaders, ReceivedAudio
@@ -97,6 +98,7 @@ class PlayerSound:
         listened: Callable[[str], bool] = lambda event: True,
         face: SyncDelay | None = None,
         presentation: PresentationClock | None = None,
+        mouth_and_voice: AudioDelayEstimate | None = None,
         hear_user: Callable[[AudioBlock], None] | None = None,
     ) -> None:
         """
@@ -107,6 +109,7 @@ class PlayerSound:
             listened: whether one of them has handlers.
             face: the delay of the face, which follows the voice while that is heard.
             presentation: the time that poses and sound share; None for one of the sound's own.
+            mouth_and_voice: is told of the sound, as it is of the mouth.
             hear_user: the view's taker of the user's sound, if it has one.
         """
         self._provider = provider
@@ -121,6 +124,7 @@ class PlayerSound:
         self._feed: AudioFeed | None = None
         self._reading: AudioFeed | None = None
         self._presentation = presentation or PresentationClock(audio_delay_s=options.audio_delay_ms / 1000)
+        self._mouth_and_voice = mouth_and_voice or AudioDelayEstimate()
         self.readers = AudioReaders()
         """Who reads the avatar's sound by ``audio()``."""
         self._ending: set[asyncio.Task[None]] = set()
@@ -184,6 +188,7 @@ class PlayerSound:
         if speaker is not None and self._face is not None:
             follower = VoiceFollower(shared, speaker, self._face, self._options)
         self._presentation.sound_interrupted()
+        self._mouth_and_voice.forget()
         dropped = feed.dropped
         try:
             async for block in feed:
@@ -192,6 +197,8 @@ class PlayerSound:
                     continue
                 self._received += 1
                 received = self._placed(block, lost)
+                path_delay = self._presentation.voice_delay_s - self._options.audio_delay_ms / 1000
+                self._mouth_and_voice.block(block.t - path_delay, block.samples)
                 if self._is_muted():
                     self._muted_blocks += 1
                     continue

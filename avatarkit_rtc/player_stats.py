@@ -33,6 +33,10 @@ class PlayerStats:
     """How much later (+) than its voice is heard the face moves; None while no voice is played, its delay is
     not known, or nobody speaks."""
 
+    audio_delay_estimate_ms: float | None
+    """What the option ``audio_delay_ms`` should be, by how the mouth goes with the voice of the last two
+    minutes, give or take 20 ms; None while that is not sure. It is not followed by itself."""
+
     def as_dict(self) -> dict[str, Any]:
         """The snapshot as plain values, ready for JSON."""
         return dataclasses.asdict(self)

@@ -42,16 +42,17 @@ async def main(way: str, room: str, seconds: float, audio_delay_ms: float) -> No
     player = AvatarPlayer(
         LiveKitProvider(), mouth, lip_sync=follow, enable_jitter_buffer=follow, audio_delay_ms=audio_delay_ms
     )
-    offsets, delays = [], []
+    offsets: list[float] = []
+    estimate = None
     async with player:
         await player.connect(config)
-        print("ready", file=sys.stderr, flush=True)
+        print("connected", flush=True)
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while loop.time() < end:
             await asyncio.sleep(0.5)
             stats = player.stats()
-            delays.append(stats.playout.target_delay_ms)
+            estimate = stats.audio_delay_estimate_ms or estimate
             if stats.av_offset_ms is not None:
                 offsets.append(stats.av_offset_ms)
         speaker = player.stats().audio.speaker
@@ -59,7 +60,7 @@ async def main(way: str, room: str, seconds: float, audio_delay_ms: float) -> No
         json.dumps(
             {
                 "opened": mouth.opened,
-                "target_delay_ms": delays[-1] if delays else None,
+                "audio_delay_estimate_ms": estimate,
                 "av_offset_ms": sorted(offsets)[len(offsets) // 2] if offsets else None,
                 "underruns": speaker.underruns if speaker else None,
             }

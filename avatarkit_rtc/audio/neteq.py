@@ -9,6 +9,8 @@ concealment, which is a delay when the packet was late and none when it was lost
 
 from __future__ import annotations
 
+import cmath
+import math
 from typing import Final, NamedTuple
 
 RATE: Final = 48000
@@ -94,3 +96,37 @@ class NetEqDelay:
         gain = self._variance / (self._variance + noise)
         self.delay_s += gain * off
         self._variance *= 1.0 - gain
+
+
+TICK_S: Final = 0.010
+"""NetEQ hands out 10 ms at a time."""
+
+_SMOOTHING: Final = 1 / 8
+_SURE: Final = 0.6
+_WRAP_S: Final = 0.0008
+
+
+class TickPhase:
+    """How long before a tick packets arrive, which NetEQ does not count: it counts whole ticks.
+
+    Packets come each 20 ms and ticks each 10, so on a quiet network this is the same for the whole of a
+    session, and another in the next. A circular mean, as just before one tick is just after the last; where
+    arrivals are spread all over, and where they coincide with the ticks, so that one may count or not, it is
+    taken for half a tick.
+    """
+
+    def __init__(self) -> None:
+        self._mean = 0j
+
+    def update(self, arrival: float, tick: float) -> None:
+        """A packet arrived at ``arrival``, and there was a tick at ``tick``: seconds, on one clock."""
+        turn = cmath.exp(2j * math.pi * ((tick - arrival) / TICK_S % 1.0))
+        self._mean += _SMOOTHING * (turn - self._mean)
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds from a packet's arrival to the next tick: 0 … 0.010."""
+        if abs(self._mean) < _SURE:
+            return TICK_S / 2
+        wait = cmath.phase(self._mean) / (2 * math.pi) % 1.0 * TICK_S
+        return wait if _WRAP_S < wait < TICK_S - _WRAP_S else TICK_S / 2

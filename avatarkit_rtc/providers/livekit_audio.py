@@ -14,7 +14,7 @@ import numpy as np
 from livekit import rtc
 
 from avatarkit_rtc.audio.block import AudioBlock
-from avatarkit_rtc.audio.neteq import NetEqDelay, NetEqSums
+from avatarkit_rtc.audio.neteq import TICK_S, NetEqDelay, NetEqSums, TickPhase
 from avatarkit_rtc.errors import ConfigurationError, PublishError
 
 _log = logging.getLogger("avatarkit_rtc")
@@ -25,9 +25,9 @@ FEED_BLOCKS: Final = 100
 """Blocks of 10 ms a feed keeps for a slow reader: 1 s. The oldest are dropped, and counted."""
 UPLINK_QUEUE_MS: Final = 100
 """Sound queued in an uplink before ``write`` waits."""
-CODEC_S: Final = 0.0185
-"""From a sample's sending to the receiver's jitter buffer, beyond what a motion packet takes: the encoder's
-packet and the decoder's ticks. Measured on a local server."""
+CODEC_S: Final = 0.017
+"""From a sample's sending to its handing out, beyond what a motion packet takes and what NetEQ says: the
+encoder's packet, the block that NetEQ hands out, and reading it. Measured on a local server (16-18 ms)."""
 _BLOCK_MS: Final = 10
 _READ_MS: Final = 20
 """What is read from LiveKit at a time: as long as an Opus packet. Each read wakes the process several times,
@@ -48,6 +48,9 @@ class TrackFeed:
         self._ended = False
         self._pump: asyncio.Task[None] | None = None
         self._neteq = NetEqDelay()
+        self._phase = TickPhase()
+        self._last_tick: float | None = None
+        self._last_packet = 0.0
 
     @property
     def dropped(self) -> int:
@@ -69,9 +72,18 @@ class TrackFeed:
 
     async def path_delay_s(self) -> float:
         """Seconds from a sample's sending to its handing out, beyond what a motion packet takes."""
+        asked = time.monotonic()
         for stats in await self._track.get_stats():
             if stats.HasField("inbound_rtp"):
                 inbound, received = stats.inbound_rtp.inbound, stats.inbound_rtp.received
+                # Microseconds and milliseconds of the library's own clock: only their difference is of use.
+                age = stats.inbound_rtp.rtc.timestamp / 1e6 - inbound.last_packet_received_timestamp / 1e3
+                if (
+                    inbound.last_packet_received_timestamp != self._last_packet
+                    and self._last_tick is not None
+                ):
+                    self._last_packet = inbound.last_packet_received_timestamp
+                    self._phase.update(asked - age, self._last_tick)
                 sums = NetEqSums(
                     inbound.jitter_buffer_delay,
                     inbound.jitter_buffer_emitted_count,
@@ -80,7 +92,7 @@ class TrackFeed:
                     inbound.concealed_samples,
                 )
                 self._neteq.update(time.monotonic(), sums, received.jitter)
-        return self._neteq.delay_s + CODEC_S
+        return max(0.0, self._neteq.delay_s - TICK_S + self._phase.wait_s) + CODEC_S
 
     def end(self) -> None:
         """No more sound will come: the reader gets what is there and then stops."""
@@ -130,7 +142,7 @@ class TrackFeed:
     def _take(self, frame: rtc.AudioFrame) -> None:
         samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels)
         size = frame.sample_rate * _BLOCK_MS // 1000
-        now = time.monotonic()
+        now = self._last_tick = time.monotonic()
         for start in range(0, len(samples), size):
             self._dropped += len(self._blocks) == self._blocks.maxlen
             # The first half was decoded earlier, and only waited for the second.

@@ -53,8 +53,8 @@ class StandInOptions:
     rounds: int | None = None
     """Rounds to play, one utterance each, beginning again after the last; None to go on for ever."""
     pause_s: float | Sequence[float] = 2.0
-    """Seconds from the end of a round's frames to the next round; also after the last round. Several are taken
-    in turn."""
+    """Seconds from the end of a round's frames to the next round; also after the last round. Several are
+    taken in turn."""
     start_idle_s: float = 0.4
     """Seconds of idling before the first round."""
     idle_packets: bool = True

@@ -141,7 +141,7 @@ class StandInAvatar:
 
     async def _play(self) -> None:
         loop = asyncio.get_running_loop()
-        clock = self._clock = SessionClock(loop.time() + self._transport.audio_lead_s)
+        clock = self._clock = SessionClock(loop.time() + max(0.0, self._transport.audio_lead_s))
         parts = [
             asyncio.create_task(self._play_motion(clock), name="stand-in motion"),
             asyncio.create_task(self._play_audio(clock), name="stand-in sound"),

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from avatarkit_rtc.audio.neteq import INITIAL_S, RATE, NetEqDelay, NetEqSums
+from avatarkit_rtc.audio.neteq import INITIAL_S, RATE, TICK_S, NetEqDelay, NetEqSums, TickPhase
 
 EVERY_S = 0.3
 
@@ -120,3 +120,30 @@ def test_it_is_never_negative() -> None:
     delay = settled(stream)
     stream.removed += RATE
     assert delay.update(stream.t, stream.silence(0.02), 0.0) == 0.0
+
+
+def phase(offsets_s: list[float]) -> TickPhase:
+    """Packets that come each 20 ms and an offset, and ticks each 10 ms, asked for at odd moments."""
+    found = TickPhase()
+    for number, offset in enumerate(offsets_s):
+        arrival = 50.0 + 0.02 * 17 * number + offset
+        tick = 50.0 + 0.01 * (34 * number + number % 3 - 1)
+        found.update(arrival, tick)
+    return found
+
+
+@pytest.mark.parametrize("wait", [0.002, 0.005, 0.0085])
+def test_the_wait_for_the_next_tick_is_found(wait: float) -> None:
+    assert phase([-wait] * 40).wait_s == pytest.approx(wait, abs=1e-6)
+
+
+def test_noise_in_reading_the_ticks_averages_out() -> None:
+    rng = random.Random(2)
+    assert phase([-0.003 + rng.gauss(0, 0.0007) for _ in range(60)]).wait_s == pytest.approx(0.003, abs=0.001)
+
+
+def test_with_jitter_or_on_the_tick_it_is_half_a_tick() -> None:
+    rng = random.Random(2)
+    assert TickPhase().wait_s == TICK_S / 2
+    assert phase([rng.uniform(0, 0.04) for _ in range(200)]).wait_s == TICK_S / 2
+    assert phase([0.0] * 40).wait_s == TICK_S / 2

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from avatarkit_rtc.testing.server import LocalServer
-from bench.lipsync import CASES, measure, offsets_ms
-from tests.support.pulse import PulseServer
+from bench.lipsync import offsets_ms, quick
 from tests.support.system import require
 
 
@@ -16,12 +14,8 @@ def test_a_mouth_is_matched_with_its_beep() -> None:
     assert len(offsets_ms([], heard)) == 0
 
 
-def test_the_face_that_follows_is_nearer_to_its_voice(own_server: LocalServer) -> None:
+def test_the_face_that_follows_is_nearer_to_its_voice() -> None:
     require("pulseaudio", "parec", "pactl")
-    with PulseServer("one", "two") as pulse:
-        found = measure(CASES[0], 20.0, own_server, pulse)
-    ours, theirs = found["following"], found["on-arrival"]
-    assert isinstance(ours, dict)
-    assert isinstance(theirs, dict)
-    assert ours["beeps"] >= 5
-    assert abs(ours["median_ms"]) < abs(theirs["median_ms"])
+    report = quick()
+    ours, theirs = (report.figure(f"clean, {way}: median").value for way in ("following", "on arrival"))
+    assert ours < theirs / 2, report.table()
