@@ -24,11 +24,15 @@ class Figure:
     unit: str
     goal: float | None = None
     """It should be at most this; None where there is nothing to reach."""
+    at_least: bool = False
+    """It should be at least :attr:`goal` instead."""
 
     @property
     def met(self) -> bool | None:
         """Whether the goal is reached; None without one."""
-        return None if self.goal is None else self.value <= self.goal
+        if self.goal is None:
+            return None
+        return self.value >= self.goal if self.at_least else self.value <= self.goal
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ class Report:
 def _verdict(figure: Figure) -> str:
     if figure.goal is None:
         return ""
-    return f"{'ok' if figure.met else 'MISSED'} (goal: at most {figure.goal:g})"
+    bound = "least" if figure.at_least else "most"
+    return f"{'ok' if figure.met else 'MISSED'} (goal: at {bound} {figure.goal:g})"
 
 
 def machine() -> dict[str, Any]:
