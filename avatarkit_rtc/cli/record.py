@@ -93,6 +93,9 @@ def record(
     size: PictureSize = "512x512",
     fps: PictureRate = 25.0,
     codec: Codec = None,
+    level: Annotated[
+        int, typer.Option("--level", min=0, max=2, help="How little the encoder works, from the beginning.")
+    ] = 0,
     sidecar: Annotated[
         bool, typer.Option(help="Write poses, rounds, events and figures beside the file, as JSON lines.")
     ] = True,
@@ -117,6 +120,7 @@ def record(
         size=parse_size(size),
         fps=fps,
         codec=codec,
+        level=level,
         sidecar=sidecar,
         rotate_s=rotate_seconds,
         rotate_bytes=None if rotate_megabytes is None else round(rotate_megabytes * 1e6),

@@ -41,13 +41,14 @@ class Load:
 class LoadControl:
     """Chooses the load by how far behind the work is."""
 
-    def __init__(self, levels: int, dividers: Sequence[int] = DIVIDERS) -> None:
+    def __init__(self, levels: int, dividers: Sequence[int] = DIVIDERS, *, first: int = 0) -> None:
         """
         Args:
             levels: of the encoder.
+            first: the level to begin with, and never to go above.
             dividers: of the picture rate, on top of the lightest level.
         """
-        steps = [Load(level, 1) for level in range(levels)]
+        steps = [Load(level, 1) for level in range(first, levels)]
         steps += [Load(levels - 1, divider) for divider in dividers]
         self._steps: Final = tuple(steps)
         self._at = 0

@@ -52,6 +52,7 @@ class Parts:
         *,
         rotate_s: float | None = None,
         rotate_bytes: int | None = None,
+        level: int = 0,
         on_part: OnPart = lambda part: None,
     ) -> None:
         """
@@ -60,6 +61,7 @@ class Parts:
                 ``talk-0001.mp4``, ``talk-0002.mp4``, …, after what is there already.
             rotate_s: a new file after so many seconds.
             rotate_bytes: a new file once one is so large.
+            level: of the encoder, to begin with.
             on_part: called when a file begins.
 
         Raises:
@@ -74,7 +76,7 @@ class Parts:
         self._ending: Part | None = None
         self._pictures_before = 0
         self._silence_before_s = 0.0
-        self._level = 0
+        self._level = level
         self._picture_t = 0.0
         self.current = self._begin(1, 0.0)
         """The newest file."""

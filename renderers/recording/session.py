@@ -63,6 +63,8 @@ class Plan:
     sidecar: bool
     rotate_s: float | None
     rotate_bytes: int | None
+    level: int = 0
+    """Of the encoder, to begin with."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What the sidecar's first line says."""
 
@@ -108,9 +110,10 @@ class Session:
             self._make_file,
             rotate_s=plan.rotate_s,
             rotate_bytes=plan.rotate_bytes,
+            level=plan.level,
             on_part=self._begun,
         )
-        self._control = LoadControl(self._parts.current.file.video.levels)
+        self._control = LoadControl(self._parts.current.file.video.levels, first=plan.level)
         self._in_force = self._control.load
 
     @property

@@ -302,6 +302,7 @@ def test_a_recording_of_nothing_can_be_closed(tmp_path: Path) -> None:
         ("talk.mp4", {"size": (1, 1)}, "size"),
         ("talk.mp4", {"codec": "vp9"}, "takes h264"),
         ("talk.webm", {"codec": "h264"}, "takes vp8 or vp9"),
+        ("talk.mp4", {"level": 3}, "level must be 0 to 2"),
         ("talk.mp4", {"rotate_s": 0.5}, "rotate_s"),
         ("talk.mp4", {"rotate_bytes": 10}, "rotate_bytes"),
     ],

@@ -18,6 +18,13 @@ def test_presets_go_before_pictures_and_each_step_has_time_to_show() -> None:
     assert steps(LoadControl(3), 0, 0.8, 1.0, 1.0) == [Load(1, 1)]
 
 
+def test_it_never_works_harder_than_it_began() -> None:
+    control = LoadControl(3, first=1)
+    assert control.load == Load(1, 1)
+    assert steps(control, 0, 1, 1.0, 1.0) == [Load(2, 1), Load(2, 2)]
+    assert steps(control, 2, 500, 0.0, 0.1)[-1] == Load(1, 1)
+
+
 def test_who_keeps_up_is_left_alone() -> None:
     control = LoadControl(3)
     assert steps(control, 0, 100, 0.05, 0.3) == []
