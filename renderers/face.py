@@ -13,6 +13,7 @@ from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
+    from avatarkit_rtc.face import ExpressionMap
     from avatarkit_rtc.playout.pose import Pose
 
 Image: TypeAlias = npt.NDArray[np.uint8]
@@ -21,7 +22,7 @@ Image: TypeAlias = npt.NDArray[np.uint8]
 DEFAULT_SIZE: Final = (512, 512)
 """Width and height in pixels of a face made by name."""
 
-FACE_NAMES: Final = ("head", "cartoon", "null")
+FACE_NAMES: Final = ("head", "cartoon", "flame", "null")
 """What :func:`make_face` knows by name."""
 
 DEFAULT_FACE: Final = "head"
@@ -76,18 +77,27 @@ def make_face(face: str | Face | None = DEFAULT_FACE, size: tuple[int, int] = DE
     """The face called ``face``, with pictures of ``size`` (width, height) pixels.
 
     ``"head"`` is a 3D head, ``"head:ben"`` another look of it (:data:`renderers.head.LOOKS` has the names);
-    where OpenCV cannot be loaded, the cartoon is drawn instead. ``"cartoon"`` is a 2D drawing. ``"null"`` (or
-    None) draws nothing: the result is None, and a view then hands on poses without pictures. An object with
-    ``size`` and ``render()`` is returned as it is, and keeps its size.
+    where OpenCV cannot be loaded, the cartoon is drawn instead. ``"flame"`` and ``"flame:ben"`` are that head
+    with its mouth moved by the stream's expression in place of the sound, by a fit that ``avatarkit-rtc face
+    fit`` has made of FLAME's model file. ``"cartoon"`` is a 2D drawing. ``"null"`` (or None) draws nothing:
+    the result is None, and a view then hands on poses without pictures. An object with ``size`` and
+    ``render()`` is returned as it is, and keeps its size.
 
     Raises:
-        ConfigurationError: no face or look has that name, or the size cannot be right.
+        ConfigurationError: no face or look has that name, the size cannot be right, or for ``flame`` no fit
+        was
+            made.
         MissingDependencyError: neither OpenCV nor Pillow can be loaded.
     """
     if face is None or face == "null":
         return None
-    if face == "head" or (isinstance(face, str) and face.startswith("head:")):
-        return _head(face.removeprefix("head").removeprefix(":"), check_size(size))
+    name, _, look = face.partition(":") if isinstance(face, str) else ("", "", "")
+    if name == "head":
+        return _head(look, check_size(size))
+    if name == "flame":
+        from renderers.flame.fit import load_fit
+
+        return _head(look, check_size(size), load_fit())
     if face == "cartoon":
         from renderers.cartoon import CartoonFace
 
@@ -101,17 +111,18 @@ def make_face(face: str | Face | None = DEFAULT_FACE, size: tuple[int, int] = DE
     )
 
 
-def _head(look: str, size: tuple[int, int]) -> Face:
+def _head(look: str, size: tuple[int, int], expression: ExpressionMap | None = None) -> Face:
+    from avatarkit_rtc.face import FaceDriver
     from renderers.head.looks import DEFAULT_LOOK, find_look
 
-    chosen = find_look(look or DEFAULT_LOOK)
+    chosen, driver = find_look(look or DEFAULT_LOOK), FaceDriver(expression=expression)
     try:
         from renderers.head.face import HeadFace
 
-        return HeadFace(size, chosen)
+        return HeadFace(size, chosen, driver=driver)
     except MissingDependencyError:
         from renderers.cartoon import CartoonFace
 
         log = logging.getLogger("avatarkit_rtc")
         log.warning("the cartoon is drawn instead of the head, which needs OpenCV")
-        return CartoonFace(size)
+        return CartoonFace(size, driver=driver)

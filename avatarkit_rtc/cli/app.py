@@ -14,6 +14,7 @@ from avatarkit_rtc import __version__
 from avatarkit_rtc.cli.demo import LOCAL_SERVER, demo
 from avatarkit_rtc.cli.devices import devices
 from avatarkit_rtc.cli.doctor import doctor
+from avatarkit_rtc.cli.face import face
 from avatarkit_rtc.cli.play import play
 from avatarkit_rtc.cli.publish import publish
 from avatarkit_rtc.cli.record import record
@@ -67,6 +68,7 @@ def set_up_logging(verbose: bool) -> None:
 
 for command in (demo, play, record, replay, publish, token, devices, doctor):
     app.command()(command)
+app.add_typer(face, name="face")
 
 
 def with_livekit_value(arguments: Sequence[str]) -> list[str]:

@@ -30,7 +30,7 @@ def test_the_version() -> None:
 def test_the_commands_are_listed() -> None:
     done = run_command("--help")
     assert done.code == 0
-    for name in ("demo", "play", "publish", "token", "devices", "doctor"):
+    for name in ("demo", "play", "publish", "token", "devices", "doctor", "face"):
         assert f"\n  {name} " in done.out
 
 
@@ -52,6 +52,7 @@ def test_without_a_command_the_help_is_shown() -> None:
         ("token", ["--url", "--key", "--secret", "--room", "--identity"]),
         ("devices", []),
         ("doctor", []),
+        ("face", ["fit"]),
     ],
 )
 def test_help_names_every_option(command: str, options: list[str]) -> None:
