@@ -39,8 +39,8 @@ _SLOTS: Final = 4
 """... and slots."""
 _LOOKS: Final = 6
 """A step has to be seen in so many blocks in a row."""
-_STEP: Final = RATE * 8 // 1000
-"""A change at once of more than this is a gap."""
+_STEP: Final = RATE * 15 // 1000
+"""A change at once of more than this is a gap; less comes of callbacks that come now singly, now in pairs."""
 _CREEP: Final = RATE * 2 / 1000 / 100
 """A slow change, of so much in a block at most, comes of two clocks that differ; the canceller follows it
 better by itself ..."""
