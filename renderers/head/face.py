@@ -12,12 +12,13 @@ from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
 from avatarkit_rtc.face.face_pose import FacePose
 from avatarkit_rtc.motion.arkit_names import ARKIT_NAMES
 from renderers.face import DEFAULT_SIZE, Image, check_size
+from renderers.head.asset import Floats
 from renderers.head.bake import bake_texture
-from renderers.head.figure import Figure, build_figure
+from renderers.head.figure import PARTS, Figure, build_figure
 from renderers.head.light import BALL_RADIUS, ball_centers, light_balls
 from renderers.head.looks import DEFAULT_LOOK, HeadLook, check_color, find_look
 from renderers.head.paint import color
-from renderers.head.painter import Painter, Surface
+from renderers.head.painter import Glint, Painter, Surface
 from renderers.head.rig import Rig
 from renderers.head.texture import Layout, texture_scale
 
@@ -31,6 +32,10 @@ BACKGROUND: Final = "studio"
 
 _BREATHS: Final = 7
 """Steps between out and in for which the shoulders are drawn (once each): less than half a pixel each."""
+
+_LAMP: Final = (-0.20, 0.17, 0.0)
+_FLOOR: Final = (0.17, -0.22, 0.0)
+"""Where eyes mirror lamp and floor, from the middle of the cornea, in radii of the eyeball."""
 
 _SMALLEST: Final = 0.35
 """Square pixels below which a quad is not worth its call: its neighbours' rims cover it."""
@@ -86,8 +91,12 @@ class HeadFace:
         self._layout = Layout(texture_scale(self._size))
         self._figure, self._texture = _person(self.look, self._layout)
         self._rig = Rig(self._figure, self._size)
-        self._still = self._figure.still_quads()
-        self._painter = self._make_painter(self._size, ~self._still)
+        still = self._figure.still_quads()
+        # A row of quads on both sides of the border: the edges of two would let the background through.
+        vertices = np.zeros(len(self._figure.rest), np.bool_)
+        vertices[self._figure.quads[still]] = True
+        self._still = np.asarray(vertices[self._figure.quads].any(axis=1), dtype=np.bool_)
+        self._painter = self._make_painter(self._size, ~still)
         self._shoulders: dict[int, tuple[Image, npt.NDArray[np.uint8]]] = {}
         self._backed: dict[int, Image] = {}
 
@@ -124,11 +133,11 @@ class HeadFace:
         screen = self._rig.project(points)
         if not alpha:
             image = self._backed_shoulders(step).copy()
-            self._painter.paint(screen, normals, image)
+            self._painter.paint(screen, normals, image, glints=self._glints(points))
             return image
         shoulders, covered = self._shoulders_alone(step)
         image, mask = shoulders.copy(), covered.copy()
-        self._painter.paint(screen, normals, image, mask)
+        self._painter.paint(screen, normals, image, mask, self._glints(points))
         return _straight(image, mask)
 
     def draw_coefficients(
@@ -151,9 +160,25 @@ class HeadFace:
 
     def mouth_opening(self, pose: FacePose) -> float:
         """Gap between the lips in the middle of the mouth, in heads' heights; nothing is drawn."""
-        points, _ = self._rig.pose(pose)
+        # Upright: the height is then the head's own. Lips at rest press on each other, which is no gap.
+        points, _ = self._rig.pose(FacePose(pose.coefficients))
         upper, lower = self._figure.lip_middles
-        return float(np.linalg.norm(points[upper] - points[lower])) / self._figure.height
+        return max(0.0, float(points[upper, 1] - points[lower, 1])) / self._figure.height
+
+    def _glints(self, points: Floats) -> list[Glint]:
+        """What the eyes mirror: a window above, and the light from below."""
+        result = []
+        for eye, ball in zip(self._figure.eyes, self._figure.eye_balls, strict=True):
+            own = points[ball]
+            middle, iris = own.mean(0), own[len(own) // 2]
+            # Mirrored in the cornea, which is rounder than the eyeball: it goes half way with the iris.
+            near = 0.5 * iris + 0.5 * (middle + np.array([0, 0, 0.35 * eye[3]]))
+            places = near + np.array([_LAMP, _FLOOR], np.float32) * eye[3]
+            screen = self._rig.project(np.asarray(places, dtype=np.float32))
+            pixels = float(eye[3]) * self._rig.focal / float(screen[0, 2])
+            result.append(Glint(float(screen[0, 0]), float(screen[0, 1]), 0.105 * pixels, 0.95))
+            result.append(Glint(float(screen[1, 0]), float(screen[1, 1]), 0.16 * pixels, 0.16))
+        return result
 
     def _make_painter(self, size: tuple[int, int], chosen: npt.NDArray[np.bool_]) -> Painter:
         figure = self._figure
@@ -163,6 +188,7 @@ class HeadFace:
             balls=ball_centers()[figure.materials[chosen]],
             layers=figure.layers[chosen],
             smallest=_SMALLEST + _SMALLEST_EAR * figure.attributes[figure.quads[chosen], 2].mean(1),
+            shiny=figure.parts[chosen] == PARTS.index("eye"),
             windows=figure.windows(chosen),
         )
         texels = _TEXELS_PER_PIXEL * self._layout.scale * 512 / min(size)

@@ -25,10 +25,10 @@ BEHIND, BODY, INSIDE, FACE, BEFORE = range(5)
 """Layers from back to front."""
 
 FRIENDLY: Final = {
-    "mouthSmileLeft": 0.30,
-    "mouthSmileRight": 0.30,
-    "cheekSquintLeft": 0.06,
-    "cheekSquintRight": 0.06,
+    "mouthSmileLeft": 0.42,
+    "mouthSmileRight": 0.42,
+    "cheekSquintLeft": 0.10,
+    "cheekSquintRight": 0.10,
     "browInnerUp": 0.10,
     "browOuterUpLeft": 0.05,
     "browOuterUpRight": 0.05,
@@ -40,6 +40,8 @@ FRIENDLY: Final = {
 _EYE_GRID: Final = 7
 _EYE_REACH: Final = 1.02
 """Radians from the iris' middle to the sides of what is drawn of an eyeball."""
+_NAPE: Final = 0.25
+"""Height of the nape, decimetres."""
 _FLATTER: Final = 0.40
 _TOOTH_COLUMNS, _TOOTH_ROWS = 17, 4
 
@@ -119,7 +121,8 @@ class _Builder:
     def __init__(self, asset: Asset, rest: Floats) -> None:
         self.places = [rest]
         self.canonical = [asset.rest]
-        self.turning = [asset.turning]
+        # What hardly turns stays where it is: it is drawn once and for all.
+        self.turning = [np.asarray(np.clip((asset.turning - 0.04) / 0.96, 0, 1), dtype=np.float32)]
         self.count = len(rest)
         self.quads: list[npt.NDArray[np.intp]] = []
         self.uvs: list[Floats] = []
@@ -368,7 +371,9 @@ def _add_sheet(builder: _Builder, sheet: Sheet, layer: int) -> None:
         quads, uv = quads[:, ::-1], uv[:, ::-1]
     builder.add(quads, uv, "sheet", "hair", layer)
     if layer == BEFORE:
-        builder.add(quads[:, ::-1], uv[:, ::-1], "lining", "hair", BEHIND)
+        # Behind shoulders and back, which are drawn before, there is no inner side to be seen.
+        above = sheet.points.reshape(-1, 3)[grid_quads(rows, columns)][:, :, 1].min(1) > _NAPE
+        builder.add(quads[above, ::-1], uv[above, ::-1], "lining", "hair", BEHIND)
 
 
 def _moves(

@@ -121,7 +121,7 @@ def hanging_hair(scalp: Floats, cut: Cut) -> Sheet:
     height = top - (top - cut.hang) * part
     # The front edge: at the temple's hairline, over the ear, then down beside the cheek.
     opening = np.interp(
-        height, [-0.8, 0.0, 0.4, 0.8, 1.2, 1.45, 1.66], [0.98, 0.93, 0.88, 0.84, 0.85, 0.90, 0.96]
+        height, [-0.8, 0.0, 0.4, 0.8, 1.15, 1.4, 1.6, 1.80], [0.98, 0.93, 0.88, 0.84, 0.86, 0.93, 1.00, 1.04]
     )
     across = np.linspace(-1, 1, columns)
     # Closer columns at the two front edges, which are what is seen.
@@ -135,13 +135,13 @@ def hanging_hair(scalp: Floats, cut: Cut) -> Sheet:
     radius = np.asarray(cv2.GaussianBlur(radius, (1, 7), 1.5, borderType=cv2.BORDER_REPLICATE))
     fall = np.clip((1.1 - height) / (1.1 - cut.hang), 0, 1)[:, None]
     radius = radius * (1 + 0.05 * np.sin(fall * math.pi)) - 0.13 * fall**2
-    # Its upper rim lies on the hair of the head.
-    radius += 0.006 + 0.02 * smooth_step(0.0, 0.4, part)[:, None]
+    # Its upper rim is drawn over the hair of the head, within that hair's outline.
+    radius += (-0.05 + 0.075 * smooth_step(0.0, 0.30, part))[:, None]
     wave = 0.012 * np.sin(11 * height[:, None] + 5 * across[None]) + 0.014 * np.sin(np.abs(across)[None] * 37)
     radius = radius + wave * smooth_step(0.1, 0.5, part)[:, None]
     x = side * radius * np.sin(angle)
     z = AXIS_Z + radius * np.cos(angle)
-    tips = 0.05 * np.sin(across * 23) * smooth_step(0.7, 1.0, part)[:, None]
+    tips = 0.03 * np.sin(across * 9) * smooth_step(0.7, 1.0, part)[:, None]
     y = np.broadcast_to(height[:, None], x.shape) + tips
     points = np.stack([x, y, z], 2).astype(np.float32)
     uv = np.stack(np.broadcast_arrays((across[None] + 1) / 2, part[:, None]), 2).astype(np.float32)

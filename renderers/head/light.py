@@ -81,12 +81,9 @@ def _ball(normal: npt.NDArray[np.float64], material: str) -> npt.NDArray[np.floa
     elif material == "cloth":
         light += (edge * rim * 0.35)[:, :, None] + (0.03 * shine**6)[:, :, None]
     elif material == "eye":
-        # In the shade of brows and lids; the window that they mirror is painted by the eyes themselves.
+        # In the shade of brows and lids; what eyes mirror is drawn on top (the painter's glints).
         shade = np.clip(1.02 - 0.55 * np.clip(up - 0.05, 0, 1) - 0.20 * np.abs(normal[:, :, 0]), 0.3, 1)
         light = (0.80 + 0.25 * light) * shade[:, :, None]
-        spot = np.exp(-((((normal[:, :, 0] + 0.20) / 0.055) ** 2 + ((up - 0.235) / 0.06) ** 2) ** 2))
-        small = np.exp(-(((normal[:, :, 0] - 0.20) / 0.05) ** 2 + ((up + 0.20) / 0.05) ** 2))
-        light = light * (1 + 0 * spot[:, :, None]) + 5.0 * spot[:, :, None] + 0.5 * small[:, :, None]
     elif material == "wet":
         light += (0.5 * shine**40)[:, :, None]
     return np.asarray(light)

@@ -83,10 +83,14 @@ def noise(u: Floats, v: Floats) -> Floats:
     """Smooth noise, -1 to 1, one lump per unit of ``u`` and ``v``; the same for the same place."""
     import cv2
 
-    map_u = np.mod(np.asarray(u, np.float32), _NOISE_SIDE)
-    map_v = np.mod(np.asarray(v, np.float32), _NOISE_SIDE)
+    map_u, map_v = (np.mod(np.asarray(part, np.float32), _NOISE_SIDE) for part in (u, v))
+    # OpenCV takes no more than 32767 rows or columns: lists of places go in as blocks.
+    shape, size = map_u.shape, map_u.size
+    wide = 4096 if len(shape) == 1 else shape[1]
+    pad = -size % wide
+    map_u, map_v = (np.pad(part.ravel(), (0, pad)).reshape(-1, wide) for part in (map_u, map_v))
     lumps = cv2.remap(_noise_tile(), map_u, map_v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    return np.asarray(lumps, dtype=np.float32)
+    return np.asarray(lumps.ravel()[:size].reshape(shape), dtype=np.float32)
 
 
 def along_line(places: Floats, points: Floats) -> tuple[Floats, Floats]:

@@ -66,7 +66,7 @@ def paint_clothes(image: Floats, ground: Ground, look: HeadLook) -> Floats:
     else:
         cloth = _shirt(cloth.astype(np.float32), ground, below, tone)
     # The clothes' shade on the skin.
-    image = mix(image, image * np.array([0.66, 0.52, 0.48], np.float32), 0.75 * step(-0.10, 0.0, below))
+    image = mix(image, image * np.array([0.70, 0.62, 0.58], np.float32), 0.6 * step(-0.09, 0.0, below))
     return mix(image, cloth.astype(np.float32), step(-0.006, 0.006, below))
 
 

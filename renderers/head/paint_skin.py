@@ -106,7 +106,7 @@ def _eyes_surroundings(image: Floats, ground: Ground, look: HeadLook) -> Floats:
     along = np.zeros(ground.x.shape, np.float32)
     if near.any():
         distance[near], along[near] = along_line(place[near], roots)
-    thick = (0.016 if look.sex < 0 else 0.011) * (0.55 + 0.6 * along)
+    thick = (0.021 if look.sex < 0 else 0.013) * (0.55 + 0.6 * along)
     line = step(1.0, 0.35, distance / np.maximum(thick, 1e-4)) * (distance < 0.1)
     return mix(image, color("#1d1411"), 0.88 * line)
 
@@ -139,7 +139,12 @@ def _age(image: Floats, ground: Ground, look: HeadLook) -> Floats:
 
 
 def _lips(image: Floats, ground: Ground, look: HeadLook) -> Floats:
-    tone = color(look.lips)
+    # Men's lips differ less from their skin.
+    tone = mix(
+        color(look.lips),
+        color(look.skin) * np.array([0.88, 0.76, 0.72], np.float32),
+        0.35 * max(0.0, look.sex),
+    )
     mask = step(0.18, 0.72, ground.lips)
     below = step(_MOUTH_Y + 0.02, _MOUTH_Y - 0.02, ground.y)
     side = np.clip(np.abs(ground.x) / 0.24, 0, 1)
@@ -149,8 +154,8 @@ def _lips(image: Floats, ground: Ground, look: HeadLook) -> Floats:
     lip = lip * (1 + 0.035 * lines)[:, :, None]
     shine = np.exp(-(((ground.y - 0.645) / 0.022) ** 2 + (ground.x / 0.10) ** 2)) * below
     lip = mix(lip, np.ones(3, np.float32), 0.16 * shine)
-    meet = np.exp(-(((ground.y - _MOUTH_Y - 0.012 * (1 - side)) / 0.018) ** 2))
-    lip = mix(lip, tone * np.array([0.55, 0.42, 0.42], np.float32), 0.55 * meet)
+    meet = np.exp(-(((ground.y - _MOUTH_Y - 0.008 * (1 - side)) / 0.013) ** 2))
+    lip = mix(lip, tone * np.array([0.60, 0.46, 0.46], np.float32), 0.45 * meet)
     return mix(image, lip, mask * (0.92 - 0.12 * side))
 
 
@@ -189,8 +194,10 @@ def beard_zone(ground: Ground) -> Floats:
     )
     upper = step(0.05, -0.05, ground.y - cheek)
     lower = step(0.12, 0.32, ground.y + 0.16 * step(0.9, 1.2, ground.z))
-    moustache = step(0.33, 0.26, side) * step(0.77, 0.81, ground.y) * step(0.955, 0.915, ground.y)
-    bare = step(0.10, 0.035, np.hypot(side * 0.9 - 0.16, (ground.y - 0.60) * 1.0)) * 0.6
+    moustache = (
+        step(0.33, 0.24, side) * step(0.77, 0.81, ground.y) * step(0.965, 0.915, ground.y + 0.22 * side)
+    )
+    bare = step(0.10, 0.035, np.hypot(side * 0.9 - 0.16, ground.y - 0.60)) * 0.3
     back = step(0.28, 0.42, ground.z)
     zone = np.clip(np.maximum(upper * lower * (1 - bare), moustache), 0, 1) * back * (1 - ground.ears)
     return np.asarray(zone * step(0.5, 0.15, ground.lips), dtype=np.float32)
@@ -205,12 +212,13 @@ def _beard(image: Floats, ground: Ground, look: HeadLook) -> Floats:
     if not look.beard:
         return image
     zone = beard_zone(ground)
-    hairs = 0.5 * noise(ground.x * 55, ground.y * 26 + ground.z * 30) + 0.5 * noise(
-        ground.x * 110 + 7, ground.y * 60 + ground.z * 64
+    # Finer than a texel: grain rather than hairs.
+    hairs = 0.45 * noise(ground.x * 95, ground.y * 50 + ground.z * 60) + 0.55 * noise(
+        ground.x * 190 + 7, ground.y * 130 + ground.z * 140
     )
     tone = np.minimum(color(look.brow_color or look.hair_color) * 0.9, color(look.skin) * 0.7)
     dense = look.beard
-    amount = zone * np.clip(0.95 * dense + (0.55 - 0.25 * dense) * hairs * min(1.0, 2.2 * dense), 0, 0.96)
+    amount = zone * np.clip(0.97 * dense + 0.34 * hairs * min(1.0, 2.0 * dense), 0, 0.95)
     return mix(image, tone, amount)
 
 
@@ -227,5 +235,5 @@ def paint_scalp(image: Floats, ground: Ground, look: HeadLook, soft: float) -> F
         amount = amount * 0.86
     # Hair shades the skin beside it.
     near = step(-0.13, 0.02, inside) * (1 - amount) * (1 - ground.ears)
-    image = mix(image, image * np.array([0.80, 0.70, 0.66], np.float32), 0.55 * near)
+    image = mix(image, image * np.array([0.82, 0.77, 0.74], np.float32), 0.40 * near)
     return mix(image, colors, amount)

@@ -16,6 +16,7 @@ The way of a picture:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -61,7 +62,21 @@ class Surface:
     """Quads of a higher layer lie before those of a lower one, whatever their distance, shape (q,)."""
     smallest: Floats
     """Area, square pixels, below which a quad is not drawn, shape (q,)."""
+    shiny: npt.NDArray[np.bool_]
+    """Which quads mirror lights, shape (q,): see :class:`Glint`."""
     windows: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Glint:
+    """The image of a lamp on a shiny surface: a small bright spot, seen where shiny quads are."""
+
+    x: float
+    y: float
+    radius: float
+    """Pixels."""
+    strength: float
+    """0 to 1: white in the middle."""
 
 
 class Painter:
@@ -90,6 +105,7 @@ class Painter:
         self._ball_y = np.ascontiguousarray(surface.balls[:, 1], dtype=np.float32)
         self._nearness = surface.layers.astype(np.float32) * 1000
         self._smallest = (2 * surface.smallest).astype(np.float32)
+        self._shiny = surface.shiny
         self._windows = surface.windows
         self._texture, self._balls, self._radius = texture, balls, np.float32(ball_radius)
         self._edge = _EDGE * texels_per_pixel
@@ -106,6 +122,7 @@ class Painter:
         normals: Floats,
         image: npt.NDArray[np.uint8],
         alpha: npt.NDArray[np.uint8] | None = None,
+        glints: Sequence[Glint] = (),
     ) -> None:
         """Draw onto ``image``.
 
@@ -115,6 +132,7 @@ class Painter:
             image: Shape (height, width, 3). With ``alpha``, what is seen through is black.
             alpha: How much of each pixel is covered, shape (height, width), 0 to 255, or None. Colours are
                 multiplied by it.
+            glints: Spots of light, drawn last.
         """
         shown, x, y = self._visible(points)
         if not len(shown):
@@ -146,6 +164,8 @@ class Painter:
         if alpha is not None and below is not None:
             share = outside.astype(np.uint16)
             alpha[top + rows, left + columns] = (255 * (4 - share) + share * below + 2) >> 2
+        for glint in glints:
+            self._mirror(glint, shown, ids, region, (left, top))
 
     def _visible(self, points: Floats) -> tuple[Indices, Floats, Floats]:
         """Quads to draw, back to front, and x and y of their corners, shape (4, k)."""
@@ -166,6 +186,30 @@ class Painter:
         nearness = self._nearness[shown] - distance[0] - distance[1] - distance[2] - distance[3]
         shown = shown[np.argsort(nearness)]
         return shown, x[:, shown], y[:, shown]
+
+    def _mirror(
+        self,
+        glint: Glint,
+        shown: Indices,
+        ids: Indices,
+        region: npt.NDArray[np.uint8],
+        corner: tuple[int, int],
+    ) -> None:
+        reach = 2.2 * glint.radius
+        x, y = glint.x - corner[0], glint.y - corner[1]
+        rows = slice(max(0, int(y - reach)), max(0, int(y + reach) + 1))
+        columns = slice(max(0, int(x - reach)), max(0, int(x + reach) + 1))
+        seen = ids[rows, columns]
+        if not seen.size:
+            return
+        down = (np.arange(rows.start, rows.start + seen.shape[0]) + 0.5 - y)[:, None]
+        across = (np.arange(columns.start, columns.start + seen.shape[1]) + 0.5 - x)[None]
+        # Flat in the middle, soft at the rim.
+        bright = glint.strength * np.exp(-(((down**2 + across**2) / glint.radius**2) ** 1.5))
+        shiny = np.concatenate([[False], self._shiny[shown]])
+        amount = (bright * shiny[seen])[:, :, None]
+        patch = region[rows, columns]
+        patch[:] = np.rint(patch + (255.0 - patch) * amount)
 
     def _fill(self, x: Floats, y: Floats, numbers: npt.NDArray[np.int16], left: int, top: int) -> None:
         # Two cells per pixel; a cell's middle is where OpenCV has whole numbers.

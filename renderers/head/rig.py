@@ -57,7 +57,8 @@ class Rig:
         """``size`` is (width, height) of the picture, in pixels."""
         self._figure = figure
         self._width, self._height = size
-        self._focal = min(size) / 2 / math.tan(FIELD / 2)
+        self.focal: Final = min(size) / 2 / math.tan(FIELD / 2)
+        """Pixels that something as wide as its distance is wide."""
         self._points = np.empty_like(figure.rest)
         self._normals = np.empty_like(figure.rest)
         self._screen = np.empty_like(figure.rest)
@@ -100,7 +101,7 @@ class Rig:
         """``points``, shape (n, 3), in the picture: x, y in pixels (y down) and the distance, decimetres."""
         screen = self._screen if points is self._points else np.empty_like(points)
         np.subtract(DISTANCE, points[:, 2], out=screen[:, 2])
-        scale = self._focal / screen[:, 2]
+        scale = self.focal / screen[:, 2]
         np.multiply(points[:, 0], scale, out=screen[:, 0])
         screen[:, 0] += self._width / 2
         np.subtract(HEIGHT, points[:, 1], out=screen[:, 1])
