@@ -182,6 +182,30 @@ def steady(seconds: float) -> list[Figure]:
     ]
 
 
+def long_run(minutes: float) -> list[Figure]:
+    """Play for so long on a real sound server, and look at the ring each second."""
+    with playing() as (pulse, program):
+        time.sleep(10.0)
+        before = program.ask("stats", "stats")["stats"]
+        off, silences = [], []
+        end = time.monotonic() + minutes * 60
+        while time.monotonic() < end:
+            with pulse.recording(SINK) as recording:
+                stop = min(end, time.monotonic() + 60.0)
+                while time.monotonic() < stop:
+                    time.sleep(1.0)
+                    stats = program.ask("stats", "stats")["stats"]
+                    off.append(abs(stats["average_depth_ms"] - stats["target_ms"]))
+            silences += gaps(recording.samples)
+    return [
+        Figure(f"{minutes:g} min of playing: gaps heard", len(silences), "", 0),
+        Figure("underruns", stats["underruns"] - before["underruns"], "", 0),
+        Figure("sound dropped", stats["dropped_ms"] - before["dropped_ms"], "ms", 0),
+        Figure("average depth off its target, longest", max(off), "ms", 10),
+        Figure("correction of the rate at the end", abs(stats["correction_ppm"]), "ppm"),
+    ]
+
+
 def flushing(times: int) -> list[Figure]:
     """Interrupt it, and see how long it is still heard."""
     heard, own, depths = [], [], []
@@ -343,9 +367,15 @@ def measure(*, quick: bool) -> Report:
 
 def main() -> int:
     """The command."""
-    options = arguments(__doc__).parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--minutes", type=float, help="only play so long, without a break, and listen")
+    options = parser.parse_args()
     on = machine()
-    return publish(measure(quick=options.quick), on, options.json)
+    if options.minutes is not None:
+        report = Report("speaker", long_run(options.minutes), {"minutes": options.minutes})
+    else:
+        report = measure(quick=options.quick)
+    return publish(report, on, options.json)
 
 
 if __name__ == "__main__":
