@@ -11,7 +11,7 @@ from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.face.mouth_estimator import MouthEstimator
 from avatarkit_rtc.face.mouth_track import MouthTrack
 from avatarkit_rtc.motion.frame import FloatArray
-from avatarkit_rtc.playout.pose import Pose
+from avatarkit_rtc.playout.pose import Pose, PoseKind
 
 QUEUE: Final = 1000
 """Blocks that wait for the next pose: 10 s."""
@@ -24,20 +24,19 @@ class MouthHearing:
     """Tells the mouth's shapes from the sound that was heard of."""
 
     def __init__(self) -> None:
-        self._queue: deque[AudioBlock] = deque()
+        self._queue: deque[AudioBlock] = deque(maxlen=QUEUE)
         self._estimator = MouthEstimator()
         self._track = MouthTrack()
         self._by_presentation = False
+        self._moved: Pose | None = None
         self.dropped = 0
         """Blocks that were dropped because no pose was asked for in 10 s, or because nothing can be made of
         them."""
 
     def hear(self, block: AudioBlock) -> None:
         """Take a block; only queues it. Any thread."""
+        self.dropped += len(self._queue) == QUEUE
         self._queue.append(block)
-        if len(self._queue) > QUEUE:
-            self._queue.popleft()
-            self.dropped += 1
 
     def shape(self, pose: Pose) -> FloatArray | None:
         """Weights of the mouth's shapes that belong to ``pose``, shape (8,); None where no sound is known.
@@ -55,8 +54,16 @@ class MouthHearing:
             run.append(block)
         if run:
             self._listen(run)
-        t = pose.presentation_time if self._by_presentation else pose.t
+        t = self._presentation_time_of(pose) if self._by_presentation else pose.t
         return self._track.at(t) if t is not None else None
+
+    def _presentation_time_of(self, pose: Pose) -> float | None:
+        """When ``pose`` is presented. While frames are missing poses are held, and their time stands still;
+        the sound goes on, and the mouth with it."""
+        if pose.kind is not PoseKind.HELD or self._moved is None or self._moved.presentation_time is None:
+            self._moved = pose
+            return pose.presentation_time
+        return self._moved.presentation_time + pose.t - self._moved.t
 
     def _listen(self, run: list[AudioBlock]) -> None:
         first = run[0]

@@ -45,8 +45,8 @@ class LowerEnvelope:
 class Neutral:
     """Learns the rest pose of a stream from what it says in speech, and takes it off its poses.
 
-    Idle poses are made on this side, and their rest pose is zero. Between the two the rest pose goes along:
-    a transition's pose lies between idle and speech as far as it points in the direction of the learnt one.
+    Idle poses are mostly made on this side, with a rest pose of zero, but may be a clip of the stream's. A
+    transition's poses lie between the two. So these carry as much of the rest pose as they point its way.
     """
 
     def __init__(self) -> None:
@@ -65,16 +65,13 @@ class Neutral:
             values: its parameters, shape (120,), finite.
             dt: seconds since the last pose, at least 0.
         """
-        if pose.kind is PoseKind.IDLE:
-            self.share = 0.0
-            return values
-        speech = pose.kind is not PoseKind.TRANSITION
+        speech = pose.kind not in (PoseKind.IDLE, PoseKind.TRANSITION)
         if speech and pose.kind is not PoseKind.HELD:
             self._learn(values, min(dt, _STEP_S))
         if self._mean is None:
             # On the way into the first speech nobody knows what of it is offset: nothing moves.
             self.share = 0.0
-            return np.zeros_like(values)
+            return values if pose.kind is PoseKind.IDLE else np.zeros_like(values)
         self.share = 1.0 if speech else self._projection(values)
         return values - np.float32(self.share) * self._mean
 

@@ -121,6 +121,13 @@ def test_a_transition_back_to_idle_carries_the_offsets_away_without_being_seen()
     assert series(faces, "jawOpen").max() < 0.03
 
 
+def test_an_idle_clip_of_the_streams_own_carries_its_offsets_too() -> None:
+    driver = FaceDriver()
+    play(driver, [at(0.04 * k) for k in range(100)])
+    faces = play(driver, [at(4.0 + 0.04 * k, PoseKind.IDLE) for k in range(50)])
+    assert np.abs([face.rotation for face in faces]).max() < 0.06
+
+
 # -- sound ---------------------------------------------------------------------------------------------------
 
 
@@ -149,6 +156,23 @@ def test_presentation_times_bring_sound_and_pose_together() -> None:
     opening = series(play(driver, poses), "jawOpen")
     assert opening[:46].max() < 0.05
     assert opening[52:72].min() > 0.3
+
+
+def test_while_frames_are_missing_the_mouth_goes_on_with_the_sound() -> None:
+    from avatarkit_rtc.audio.received import ReceivedAudio
+
+    driver = FaceDriver()
+    for block in [*tone(0.0, 1.0), *tone(1.0, 2.0, gain=0.0)]:
+        driver.hear(ReceivedAudio(block.samples, block.sample_rate, 60.0, presentation_time=block.t))
+    frame = at(0).frame
+    play(
+        driver,
+        [Pose(60 + 0.04 * k, PoseKind.RECEIVED, frame, 1, presentation_time=0.04 * k) for k in range(13)],
+    )
+    held = [Pose(60.52 + 0.04 * k, PoseKind.HELD, frame, 1, presentation_time=0.48) for k in range(30)]
+    opening = series(play(driver, held), "jawOpen")
+    assert opening[:8].min() > 0.3
+    assert opening[18:].max() < 0.05
 
 
 def test_where_no_sound_is_known_the_jaw_takes_over_again() -> None:
