@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from avatarkit_rtc.errors import ConfigurationError
 from renderers._log import ThinnedLog
+from renderers._sound_gate import SoundGate
 from renderers._worker import Worker
 from renderers.face import DEFAULT_SIZE, Face, Image, hearing, make_face
 
@@ -112,7 +113,8 @@ class HeadlessSink:
         Args:
             callback: Called with each :class:`Shot`. With the null face it is called within :meth:`show`, on
                 the player's event loop, and must return within a millisecond or so. With another face it is
-                called on the thread that draws, one shot after the other.
+                called on the thread that draws, one shot after the other; and where the face moves its mouth
+                by the sound and that has not come yet, up to 0.25 s after its pose was shown.
             face: A name (see :func:`renderers.make_face`) or a face. ``"null"`` draws nothing, costs nothing.
             size: Width and height of the pictures in pixels.
             max_queue: Poses that may wait to be drawn, and shots that may wait in each iteration.
@@ -139,6 +141,7 @@ class HeadlessSink:
         if self._face is not None:
             self._worker = Worker("avatarkit-headless", self._draw, max_queue=max_queue, log=self._log)
         self._hear = hearing(self._face)
+        self._gate = SoundGate() if self._hear is not None else None
         if on_sound is not None or self._hear is not None:
             self.sound = self._sound
         self.shown = 0
@@ -179,7 +182,12 @@ class HeadlessSink:
         self.shown += 1
         if self._worker is None:
             self._deliver(Shot(pose, None))
-        elif self._callback is not None or self._streams:
+            return
+        for due in self._gate.pose(pose) if self._gate is not None else (pose,):
+            self._put(due)
+
+    def _put(self, pose: Pose) -> None:
+        if self._worker is not None and (self._callback is not None or self._streams):
             self._worker.put(pose)
 
     def _draw(self, pose: Pose) -> None:
@@ -203,8 +211,10 @@ class HeadlessSink:
         """The avatar's sound, as it arrives."""
         if self._closed:
             return
-        if self._hear is not None:
+        if self._hear is not None and self._gate is not None:
             self._hear(block)
+            for due in self._gate.sound(block):
+                self._put(due)
         if self._on_sound is None:
             return
         try:
