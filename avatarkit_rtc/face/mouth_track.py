@@ -53,7 +53,7 @@ class MouthTrack:
         first, last = bisect_left(times, t - SMOOTHING_S), bisect_right(times, t + SMOOTHING_S)
         total, shape = 0.0, np.zeros(len(MOUTH_SHAPES), np.float32)
         for moment, weights in zip(times[first:last], self._weights[first:last], strict=True):
-            share = 1.0 - abs(moment - t) / SMOOTHING_S
+            share = max(0.0, 1.0 - abs(moment - t) / SMOOTHING_S)
             total += share
             shape += share * weights
         return shape / np.float32(total) if total > 1e-3 else None

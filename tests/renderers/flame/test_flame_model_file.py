@@ -10,6 +10,7 @@ import pytest
 
 from avatarkit_rtc.errors import ConfigurationError
 from renderers.flame import FlameModel, read_flame
+from renderers.flame.sparse import SparseMatrix
 from tests.support.flame import Fields, make_fields, write_npz, write_pickle
 
 
@@ -154,3 +155,39 @@ def test_a_cut_file_is_refused(tmp_path: Path, fields: Fields, at: float) -> Non
     path.write_bytes(path.read_bytes()[: int(at * path.stat().st_size)])
     with pytest.raises(ConfigurationError):
         read_flame(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"indices": np.array([0, 1])},
+        {"indices": np.array([0, 1, 9])},
+        {"indptr": np.array([0, 3])},
+        {"indptr": np.array([0, 2, 1, 3])},
+        {"_shape": (0, 3)},
+        {"_shape": (10**6, 10**6)},
+        {"_shape": None},
+        {"data": None},
+    ],
+)
+def test_a_sparse_matrix_whose_parts_do_not_fit_is_refused(changes: dict[str, Any]) -> None:
+    matrix = SparseMatrix.stand_in("csc_matrix")()
+    parts = {
+        "data": np.ones(3),
+        "indices": np.array([0, 1, 1]),
+        "indptr": np.array([0, 1, 3, 3]),
+        "_shape": (2, 3),
+    }
+    matrix.__setstate__((None, parts))
+    assert matrix.to_dense().tolist() == [[1, 0, 0], [0, 2, 0]]
+    matrix.__setstate__(parts | changes)
+    with pytest.raises((ValueError, TypeError)):
+        matrix.to_dense()
+
+
+def test_a_matrix_by_rows_is_read_as_well() -> None:
+    matrix = SparseMatrix.stand_in("csr_array")()
+    matrix.__setstate__(
+        {"data": np.ones(2), "indices": np.array([2, 0]), "indptr": np.array([0, 1, 2]), "_shape": (2, 3)}
+    )
+    assert matrix.to_dense().tolist() == [[0, 0, 1], [1, 0, 0]]
