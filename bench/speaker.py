@@ -195,7 +195,8 @@ def long_run(minutes: float) -> list[Figure]:
                 while time.monotonic() < stop:
                     time.sleep(1.0)
                     stats = program.ask("stats", "stats")["stats"]
-                    off.append(abs(stats["average_depth_ms"] - stats["target_ms"]))
+                    if stats["average_depth_ms"] is not None:  # None right after an underrun
+                        off.append(abs(stats["average_depth_ms"] - stats["target_ms"]))
             silences += gaps(recording.samples)
     return [
         Figure(f"{minutes:g} min of playing: gaps heard", len(silences), "", 0),

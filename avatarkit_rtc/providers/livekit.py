@@ -28,8 +28,8 @@ from avatarkit_rtc.providers.avatar_finder import MOTION_TOPIC
 from avatarkit_rtc.providers.base import AudioUplink, ConnectionConfig, ProviderListener, PublishedTrack
 from avatarkit_rtc.providers.connect_errors import checked_url, connect_error, is_refusal, shown_url
 from avatarkit_rtc.providers.join_token import keep_tokens_out_of_logs, read_join_token, redacted
-from avatarkit_rtc.providers.livekit_audio import UPLINK_QUEUE_MS, RoomTrack, SourceUplink, unpublish
 from avatarkit_rtc.providers.livekit_session import RoomSession
+from avatarkit_rtc.providers.livekit_uplink import UPLINK_QUEUE_MS, RoomTrack, SourceUplink, unpublish
 
 _log = logging.getLogger("avatarkit_rtc")
 
@@ -210,7 +210,7 @@ class LiveKitProvider:
         except BaseException:
             await source.aclose()
             raise
-        uplink = SourceUplink(session.room, publication, session.forget_track, source)
+        uplink = SourceUplink(session.room, publication, session.forget_track, source, live=live)
         session.add_track(uplink)
         return uplink
 

@@ -15,7 +15,8 @@ from avatarkit_rtc.events import ConnectionState, DisconnectReason
 from avatarkit_rtc.providers.avatar_finder import PSEUDO_VIDEO_TRACK, AvatarFinder, choose_voice
 from avatarkit_rtc.providers.base import ProviderListener
 from avatarkit_rtc.providers.disconnect_reasons import disconnect_reason
-from avatarkit_rtc.providers.livekit_audio import RoomTrack, TrackFeed
+from avatarkit_rtc.providers.livekit_audio import TrackFeed
+from avatarkit_rtc.providers.livekit_uplink import RoomTrack
 
 _log = logging.getLogger("avatarkit_rtc")
 
