@@ -49,8 +49,7 @@ class Room:
 
 
 def uplink(source: SlowSource) -> SourceUplink:
-    made = SourceUplink(Room(), None, lambda _: None, source, live=True)  # type: ignore[arg-type]
-    return made
+    return SourceUplink(Room(), None, lambda _: None, source, live=True)  # type: ignore[arg-type]
 
 
 def block(number: int) -> AudioBlock:
