@@ -13,7 +13,7 @@ from avatarkit_rtc.face.face_pose import FacePose
 from avatarkit_rtc.face.hearing import MouthHearing
 from avatarkit_rtc.face.mouth_shapes import MOUTH_COEFFICIENTS
 from avatarkit_rtc.face.mouth_track import LOOKAHEAD_S
-from avatarkit_rtc.face.neutral import LowerEnvelope, Neutral
+from avatarkit_rtc.face.neutral import Neutral, RestingExpression
 from avatarkit_rtc.face.rate_limit import (
     BREATH_SPEED,
     COEFFICIENT_SPEEDS,
@@ -105,7 +105,7 @@ class FaceDriver:
         random = Random(self._seed)
         self._t: float | None = None
         self._neutral = Neutral()
-        self._low = LowerEnvelope()
+        self._resting = RestingExpression()
         self._blinks = liveliness.Blinks(Random(random.random()))
         self._saccades = liveliness.Saccades(Random(random.random()))
         self._phase = 100.0 * random.random()
@@ -171,10 +171,10 @@ class FaceDriver:
     ) -> None:
         jaw = jaw_opening(float(moved[_JAW][0]))
         aside = float(moved[_JAW][1]) / JAW_ASIDE
+        shape = self._hearing.shape(pose)
         if self._expression is not None:
-            coefficients += self._spoken(pose, values, dt)
+            coefficients += self._spoken(pose, values, moved, shape, dt)
         else:
-            shape = self._hearing.shape(pose)
             known = float(self._by_sound.follow(np.array([shape is not None], np.float32), dt)[0])
             if shape is not None:
                 coefficients += np.float32(known) * (shape @ MOUTH_COEFFICIENTS)
@@ -184,16 +184,20 @@ class FaceDriver:
         side = "jawLeft" if aside > 0 else "jawRight"
         coefficients[ARKIT_INDEX[side]] = min(1.0, max(coefficients[ARKIT_INDEX[side]], abs(aside)))
 
-    def _spoken(self, pose: Pose, values: FloatArray, dt: float) -> FloatArray:
-        """The coefficients of the stream's expression, without what the resting face has of them."""
+    def _spoken(
+        self, pose: Pose, values: FloatArray, moved: FloatArray, shape: FloatArray | None, dt: float
+    ) -> FloatArray:
+        """The coefficients of the stream's expression, beyond that of its resting face."""
         assert self._expression is not None
-        said = self._expression.coefficients(values[_EXPRESSION], values[_JAW])
+        said = values[_EXPRESSION]
         if pose.kind not in (PoseKind.IDLE, PoseKind.TRANSITION):
-            self._low.update(said, dt)
-        rest = self._low.value
-        resting = said if rest is None else np.float32(self._neutral.share) * rest
-        spoken: FloatArray = np.clip(said - resting, 0.0, 1.0)
-        return spoken
+            self._resting.learn(said, None if shape is None else float(shape.sum()), dt)
+        elif self._resting.value is None and pose.kind is PoseKind.TRANSITION:
+            said = np.zeros_like(said)  # what of the first speech is offset, nobody knows yet
+        resting = (
+            0.0 if self._resting.value is None else np.float32(self._neutral.share) * self._resting.value
+        )
+        return self._expression.coefficients(said - resting, moved[_JAW])
 
     def _lids(self, moved: FloatArray, now: float, coefficients: FloatArray) -> None:
         lids = moved[_LIDS]

@@ -16,6 +16,12 @@ RISE_S: Final = 10.0
 FALL_S: Final = 0.25
 """Time constants of a lower envelope: what opens and shuts (jaw, lids) rests at its low values."""
 
+SILENT_REST_S: Final = 1.0
+UNHEARD_REST_S: Final = 30.0
+"""Time constants of the resting expression, where the sound tells that the mouth rests, and where there is
+none."""
+
+_SILENT: Final = 0.02
 _STEP_S: Final = 0.1
 """A longer pause between two poses counts as this."""
 
@@ -40,6 +46,28 @@ class LowerEnvelope:
         rate = np.where(away < 0, min(1.0, dt / FALL_S), min(1.0, dt / RISE_S)).astype(np.float32)
         self.value = self.value + rate * away
         return self.value
+
+
+class RestingExpression:
+    """The expression of a stream's face while it is silent."""
+
+    def __init__(self) -> None:
+        self.value: FloatArray | None = None
+        """As learnt so far, shape (100,); None before the first speech."""
+
+    def learn(self, expression: FloatArray, loudness: float | None, dt: float) -> None:
+        """Take an ``expression``, shape (100,), of speech, ``dt`` seconds after the last pose.
+
+        Args:
+            loudness: of the sound that belongs to it, 0 to 1; None where none is known.
+        """
+        if self.value is None:
+            # A round begins with its mouth at rest.
+            self.value = expression.copy()
+        elif loudness is None or loudness < _SILENT:
+            away = UNHEARD_REST_S if loudness is None else SILENT_REST_S
+            rate = np.float32(min(1.0, dt / away))
+            self.value = self.value + rate * (expression - self.value)
 
 
 class Neutral:

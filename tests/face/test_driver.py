@@ -253,28 +253,48 @@ def test_the_same_seed_gives_the_same_face() -> None:
     assert any(not np.array_equal(a.coefficients, b.coefficients) for a, b in zip(one, other, strict=True))
 
 
-def test_an_expression_map_moves_the_mouth_in_place_of_the_sound() -> None:
-    class Smile:
-        def coefficients(
-            self, expression: npt.NDArray[np.float32], jaw_pose: npt.NDArray[np.float32]
-        ) -> npt.NDArray[np.float32]:
-            said = np.zeros(52, np.float32)
-            said[ARKIT_INDEX["mouthSmileLeft"]] = 0.3 * expression[0]
-            said[ARKIT_INDEX["jawOpen"]] = jaw_pose[0]
-            return said
+class Smile:
+    """An expression map: the first coefficient is a smile to the left, below zero a frown."""
 
+    def coefficients(
+        self, expression: npt.NDArray[np.float32], jaw_pose: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        said = np.zeros(52, np.float32)
+        said[ARKIT_INDEX["mouthSmileLeft"]] = max(0.0, 0.3 * expression[0])
+        said[ARKIT_INDEX["mouthFrownLeft"]] = max(0.0, -0.3 * expression[0])
+        said[ARKIT_INDEX["jawOpen"]] = jaw_pose[0]
+        return said
+
+
+def test_an_expression_map_moves_the_mouth_in_place_of_the_sound() -> None:
     driver = FaceDriver(expression=Smile())
     for block in tone(0.0, 8.0):
         driver.hear(block)
-    play(driver, [at(0.04 * k) for k in range(50)])
-    faces = play(driver, [at(2.0 + 0.04 * k, expression=[2.0]) for k in range(10)])
-    assert series(faces, "mouthSmileLeft")[-1] == pytest.approx(0.6, abs=0.03)  # its offset is taken off
-    assert series(faces, "jawOpen")[-1] < 0.02
-    way = [
-        Pose(2.4 + 0.04 * k, PoseKind.TRANSITION, blend(at(0).frame, MotionFrame.neutral(), k / 40))
+    first = play(driver, [Pose(-0.4 + 0.04 * k, PoseKind.TRANSITION, at(0).frame, 1) for k in range(10)])
+    first += play(driver, [at(0.04 * k) for k in range(50)])
+    # Its offset is not seen, nor is the sound.
+    assert series(first, "mouthSmileLeft").max() < 0.02
+    assert series(first, "jawOpen").max() < 0.02
+    for t, strength, name in ((2.0, 2.0, "mouthSmileLeft"), (2.4, -2.0, "mouthFrownLeft")):
+        faces = play(driver, [at(t + 0.04 * k, expression=[strength]) for k in range(10)])
+        assert series(faces, name)[-1] == pytest.approx(0.6, abs=0.03)
+    back = [
+        Pose(2.8 + 0.04 * k, PoseKind.TRANSITION, blend(at(0).frame, MotionFrame.neutral(), k / 40))
         for k in range(41)
     ]
-    assert series(play(driver, way), "mouthSmileLeft")[10:].max() < 0.05
+    assert series(play(driver, back), "mouthSmileLeft")[10:].max() < 0.05
+
+
+def test_the_resting_expression_is_learnt_while_the_voice_is_silent() -> None:
+    driver = FaceDriver(expression=Smile())
+    for block in [*tone(0.0, 3.0), *tone(3.0, 6.0, gain=0.0)]:
+        driver.hear(block)
+    # The round begins in the middle of a smile, which the voice holds, and then rests.
+    faces = play(driver, [at(0.04 * k, expression=[2.0 if k < 75 else 0.0]) for k in range(200)])
+    assert series(faces, "mouthFrownLeft")[80:90].min() > 0.3
+    assert series(faces, "mouthFrownLeft")[-1] < 0.05
+    smiling = play(driver, [at(8.0 + 0.04 * k, expression=[2.0]) for k in range(10)])
+    assert series(smiling, "mouthSmileLeft")[-1] > 0.5
 
 
 # -- nothing leaps -------------------------------------------------------------------------------------------
