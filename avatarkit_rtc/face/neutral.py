@@ -16,7 +16,7 @@ RISE_S: Final = 10.0
 FALL_S: Final = 0.25
 """Time constants of a lower envelope: what opens and shuts (jaw, lids) rests at its low values."""
 
-SILENT_REST_S: Final = 1.0
+SILENT_REST_S: Final = 3.0
 UNHEARD_REST_S: Final = 30.0
 """Time constants of the resting expression, where the sound tells that the mouth rests, and where there is
 none."""
