@@ -237,7 +237,7 @@ class AvatarPlayer:
         Raises:
             ConfigurationError: ``max_blocks`` is less than 1.
         """
-        return self._sound.readers.add(max_blocks)
+        return self._sound.voice.readers.add(max_blocks)
 
     # -- the user's sound ------------------------------------------------------------------------------------
 
@@ -299,7 +299,7 @@ class AvatarPlayer:
     def flush(self) -> None:
         """Interruption: drop queued motion and sound, and mute the rest of this round."""
         self._motion.cut(RoundEndReason.FLUSHED)
-        self._sound.flush()
+        self._sound.voice.flush()
 
     # -- events and figures ----------------------------------------------------------------------------------
 
@@ -360,7 +360,7 @@ class AvatarPlayer:
         """Called by the connection: nothing comes from now on."""
         self._motion.cut(reason)
         self._motion.disconnected()
-        self._sound.flush()
+        self._sound.voice.flush()
         # A session that is resumed still has its avatar, or else the provider reports that it left.
         if left:
             self._forget_avatar()
@@ -382,7 +382,7 @@ class AvatarPlayer:
         if event == "connection-state-changed":
             self._motion.tell_view("connection_state", payload[0].value)
             if payload[0] in (ConnectionState.DISCONNECTED, ConnectionState.FAILED):
-                self._sound.readers.end()
+                self._sound.voice.readers.end()
         elif event == "view-closed":
             self._view_closed.set()
         self._hub.emit(event, *payload)
@@ -434,10 +434,10 @@ class _Listener:
         self._player._emit("avatar-left", AvatarLeft(identity))
 
     def on_audio(self, feed: AudioFeed) -> None:
-        self._player._sound.attach(feed)
+        self._player._sound.voice.attach(feed)
 
     def on_audio_ended(self) -> None:
-        self._player._sound.detach()
+        self._player._sound.voice.detach()
 
     def on_token_refreshed(self) -> None:
         self._player._emit("token-refreshed")

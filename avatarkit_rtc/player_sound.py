@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import time
@@ -12,17 +11,16 @@ from typing import Any, Final
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.delay_estimate import AudioDelayEstimate
-from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats
-from avatarkit_rtc.audio.path_delay import SharedFeed, follow_path_delay
-from avatarkit_rtc.audio.received import AudioReaders, ReceivedAudio
+from avatarkit_rtc.audio.output import SpeakerStats
+from avatarkit_rtc.audio.received import ReceivedAudio
 from avatarkit_rtc.errors import AudioDeviceError, PublishError
-from avatarkit_rtc.events import AudioDeviceChange, AudioDeviceChanged, AudioNotice, ConnectionState
+from avatarkit_rtc.events import ConnectionState
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.player_microphone import MicrophoneStats, PlayerMicrophone
-from avatarkit_rtc.player_sync import VoiceFollower
+from avatarkit_rtc.player_voice import PlayerVoice
 from avatarkit_rtc.playout.delay import SyncDelay
 from avatarkit_rtc.playout.presentation import PresentationClock
-from avatarkit_rtc.providers.base import AudioFeed, Provider, PublishedTrack
+from avatarkit_rtc.providers.base import Provider, PublishedTrack
 
 _log = logging.getLogger("avatarkit_rtc.audio")
 
@@ -113,146 +111,24 @@ class PlayerSound:
             hear_user: the view's taker of the user's sound, if it has one.
         """
         self._provider = provider
-        self._options = options
-        self._hear = hear
         self._hear_user = hear_user
-        self._is_muted = is_muted
         self._emit = emit
-        self._face = face if options.lip_sync else None
-        self._speaker: AudioOutput | None = None
-        self._reader: asyncio.Task[None] | None = None
-        self._feed: AudioFeed | None = None
-        self._reading: AudioFeed | None = None
-        self._presentation = presentation or PresentationClock(audio_delay_s=options.audio_delay_ms / 1000)
-        self._mouth_and_voice = mouth_and_voice or AudioDelayEstimate()
-        self.readers = AudioReaders()
-        """Who reads the avatar's sound by ``audio()``."""
-        self._ending: set[asyncio.Task[None]] = set()
-        self._received = self._dropped_before = self._muted_blocks = 0
         self.microphone = PlayerMicrophone(options, emit, listened)
         """What is published by :meth:`start_microphone`."""
+        self.voice = PlayerVoice(
+            options,
+            hear=hear,
+            is_muted=is_muted,
+            emit=emit,
+            face=face,
+            presentation=presentation,
+            mouth_and_voice=mouth_and_voice,
+            played=self.microphone.played,
+            flushed=self.microphone.flushed,
+        )
+        """The avatar's voice."""
         self._published: dict[str, Any] = {}
         self._starting: set[str] = set()
-
-    # -- the avatar's voice ----------------------------------------------------------------------------------
-
-    def attach(self, feed: AudioFeed) -> None:
-        """Play ``feed`` from now on, in place of the one before."""
-        self.detach()
-        self._feed = feed
-        self._reader = asyncio.create_task(self._read(feed), name="avatar's sound")
-
-    def detach(self) -> None:
-        """The avatar's sound is gone."""
-        reader, feed = self._reader, self._feed
-        self._reader = self._feed = None
-        if reader is not None:
-            ending = asyncio.create_task(self._end(reader, feed), name="end of the avatar's sound")
-            self._ending.add(ending)
-            ending.add_done_callback(self._ending.discard)
-
-    def flush(self) -> None:
-        """Drop the avatar's sound that is queued here."""
-        if self._speaker is not None:
-            self._speaker.flush()
-            self.microphone.flushed()
-
-    async def _read(self, feed: AudioFeed) -> None:
-        try:
-            since = await self._somebody_listens()  # until then the stream is not started and costs nothing
-            if self._ending:  # one at a time at the speaker
-                await asyncio.wait(set(self._ending))
-            if self._options.play_audio and self._speaker is None:
-                self._speaker = await self._open_speaker()
-            if since > float("-inf"):
-                self._dropped_before -= feed.dropped  # while nobody wanted it, it was no loss
-            self._reading = feed
-            await self._hand_on(feed, since)
-        except Exception as error:
-            _log.exception("reading the avatar's sound failed")
-            self._emit("error", error)
-        finally:
-            if self._feed is feed:
-                self._feed = None
-            if self._reading is feed:
-                self._reading = None
-                self._dropped_before += feed.dropped
-            await feed.aclose()
-
-    async def _hand_on(self, feed: AudioFeed, since: float) -> None:
-        """Give everybody the blocks of ``feed`` that came from ``since`` on, with their times."""
-        speaker, hear = self._speaker, self._hear
-        shared = SharedFeed(feed)
-        asking = asyncio.create_task(follow_path_delay(shared, self._presentation.path_delay))
-        follower: VoiceFollower | None = None
-        if speaker is not None and self._face is not None:
-            follower = VoiceFollower(shared, speaker, self._face, self._options)
-        self._presentation.sound_interrupted()
-        self._mouth_and_voice.forget()
-        dropped = feed.dropped
-        try:
-            async for block in feed:
-                lost, dropped = feed.dropped - dropped, feed.dropped
-                if block.t < since:
-                    continue
-                self._received += 1
-                received = self._placed(block, lost)
-                path_delay = self._presentation.voice_delay_s - self._options.audio_delay_ms / 1000
-                self._mouth_and_voice.block(block.t - path_delay, block.samples)
-                if self._is_muted():
-                    self._muted_blocks += 1
-                    continue
-                if speaker is not None:
-                    self._play(received, speaker, follower)
-                if hear is not None:
-                    hear(received)
-                self.readers.offer(received)
-        finally:
-            asking.cancel()
-            if follower is not None:
-                follower.stop()
-
-    async def _somebody_listens(self) -> float:
-        """Wait for it; the moment from which on sound is wanted."""
-        if self._options.play_audio or self._hear is not None or len(self.readers):
-            return float("-inf")
-        await self.readers.wait()
-        return asyncio.get_running_loop().time()
-
-    def _placed(self, block: AudioBlock, lost: int) -> ReceivedAudio:
-        """``block`` with its times; ``lost`` blocks were dropped before it."""
-        samples = block.samples.view()
-        samples.flags.writeable = False
-        place = self._presentation.sound(block.t, block.duration, lost * block.duration)
-        return ReceivedAudio(samples, block.sample_rate, block.t, *place)
-
-    def _play(self, block: AudioBlock, speaker: AudioOutput, follower: VoiceFollower | None) -> None:
-        position = speaker.write(block)
-        if follower is not None:
-            follower.played(block, position)
-        self.microphone.played(block, speaker)
-
-    @staticmethod
-    async def _end(reader: asyncio.Task[None], feed: AudioFeed | None) -> None:
-        reader.cancel()
-        await asyncio.wait([reader])
-        # A reader that was cancelled before its first step has closed nothing.
-        if feed is not None:
-            await feed.aclose()
-
-    async def _open_speaker(self) -> AudioOutput:
-        from avatarkit_rtc.audio.speaker import open_speaker
-
-        speaker, problem = await open_speaker(self._options.audio_device, on_event=self._device_changed)
-        if problem is not None:
-            _log.warning("the avatar cannot be heard: %s", problem)
-            self._emit("audio-unavailable", AudioNotice(problem))
-        return speaker
-
-    def _device_changed(self, change: AudioDeviceChange, message: str) -> None:
-        good = change in (AudioDeviceChange.BACK, AudioDeviceChange.MOVED, AudioDeviceChange.DEFAULT_CHANGED)
-        _log.log(logging.INFO if good else logging.WARNING, "%s", message)
-        self._emit("audio-device-changed", AudioDeviceChanged(change, message))
 
     # -- the user's sound ------------------------------------------------------------------------------------
 
@@ -397,37 +273,26 @@ class PlayerSound:
             publication = self._published.get(track)
             return publication.blocks_sent if publication is not None else None
 
-        playing = self._speaker is not None and not isinstance(self._speaker, NullSpeaker)
+        received, dropped, muted = self.voice.counts
         return AudioStats(
-            blocks_received=self._received,
-            blocks_dropped=self._dropped_before + (self._reading.dropped if self._reading is not None else 0),
-            blocks_muted=self._muted_blocks,
-            speaker=self._speaker.stats() if playing and self._speaker is not None else None,
+            blocks_received=received,
+            blocks_dropped=dropped,
+            blocks_muted=muted,
+            speaker=self.voice.speaker_stats(),
             microphone_blocks_sent=sent(MICROPHONE_TRACK),
             custom_blocks_sent=sent(CUSTOM_TRACK),
             microphone=self.microphone.stats(),
-            readers=len(self.readers),
-            reader_blocks_dropped=self.readers.dropped,
+            readers=len(self.voice.readers),
+            reader_blocks_dropped=self.voice.readers.dropped,
         )
-
-    async def stop_hearing(self) -> None:
-        """End the avatar's sound; the speaker stays open for a reconnect."""
-        self.detach()
-        if self._ending:
-            await asyncio.wait(set(self._ending))
 
     async def aclose(self) -> None:
         """Unpublish everything and release every device. Never raises; more than once is fine."""
-        self.readers.end()
+        self.voice.readers.end()
         # Each by itself: a source of the caller's that cannot be closed must not keep the microphone open.
-        for release in (self.stop_hearing, self.stop_microphone, self.unpublish, self._close_speaker):
+        for release in (self.voice.stop, self.stop_microphone, self.unpublish, self.voice.close_speaker):
             try:
                 await release()
             except Exception as error:
                 _log.exception("releasing sound failed")
                 self._emit("error", error)
-
-    async def _close_speaker(self) -> None:
-        speaker, self._speaker = self._speaker, None
-        if speaker is not None:
-            await speaker.aclose()

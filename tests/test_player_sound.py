@@ -53,7 +53,7 @@ def feed_with(blocks: int, value: int = 1) -> BoundedAudioFeed:
 async def test_a_feed_is_heard_and_closed_when_it_ends() -> None:
     sounding = Sounding()
     feed = feed_with(5)
-    sounding.sound.attach(feed)
+    sounding.sound.voice.attach(feed)
     await until(lambda: len(sounding.heard) == 5, "sound")
     feed.end()
     await until(lambda: len(asyncio.all_tasks()) == 1, "the reader's end")
@@ -64,9 +64,9 @@ async def test_a_feed_is_heard_and_closed_when_it_ends() -> None:
 async def test_a_new_feed_takes_the_place_of_the_one_before() -> None:
     sounding = Sounding()
     feeds = [feed_with(3, value) for value in (1, 2)]
-    sounding.sound.attach(feeds[0])
+    sounding.sound.voice.attach(feeds[0])
     await until(lambda: len(sounding.heard) == 3, "the first feed")
-    sounding.sound.attach(feeds[1])
+    sounding.sound.voice.attach(feeds[1])
     await until(lambda: len(sounding.heard) == 6, "the second feed")
     assert feeds[0].ended
     assert not feeds[1].ended
@@ -79,7 +79,7 @@ async def test_feeds_in_quick_succession_leave_only_the_last(pause: float | None
     sounding = Sounding()
     feeds = [feed_with(1, value) for value in range(6)]
     for feed in feeds:
-        sounding.sound.attach(feed)
+        sounding.sound.voice.attach(feed)
         if pause is not None:
             await asyncio.sleep(pause)
     await until(lambda: sounding.heard and sounding.heard[-1].samples[0, 0] == 5, "the last feed")
@@ -94,11 +94,11 @@ async def test_detach_closes_the_feed_also_before_it_was_read() -> None:
     for pause in (False, True):
         sounding = Sounding()
         feed = feed_with(1)
-        sounding.sound.attach(feed)
+        sounding.sound.voice.attach(feed)
         if pause:
             await asyncio.sleep(0.01)
-        sounding.sound.detach()
-        sounding.sound.detach()
+        sounding.sound.voice.detach()
+        sounding.sound.voice.detach()
         await until(lambda feed=feed: feed.ended, "the feed's end")
         await sounding.sound.aclose()
         assert len(asyncio.all_tasks()) == 1
@@ -107,7 +107,7 @@ async def test_detach_closes_the_feed_also_before_it_was_read() -> None:
 async def test_a_feed_that_nobody_listens_to_is_not_read() -> None:
     sounding = Sounding(hears=False)
     feed = feed_with(150)  # more than it holds
-    sounding.sound.attach(feed)
+    sounding.sound.voice.attach(feed)
     await asyncio.sleep(0.05)
     stats = sounding.sound.stats()
     assert (stats.blocks_received, stats.blocks_dropped, stats.readers) == (0, 0, 0)
@@ -130,7 +130,7 @@ async def test_a_feed_that_fails_is_reported_and_closed() -> None:
             self.closed += 1
 
     sounding, feed = Sounding(), Failing()
-    sounding.sound.attach(feed)  # type: ignore[arg-type]
+    sounding.sound.voice.attach(feed)  # type: ignore[arg-type]
     await until(lambda: feed.closed, "the feed's end")
     assert sounding.names() == ["error"]
     assert sounding.sound.stats().blocks_dropped == 2
@@ -139,7 +139,7 @@ async def test_a_feed_that_fails_is_reported_and_closed() -> None:
 async def test_muted_blocks_are_dropped_and_counted() -> None:
     sounding = Sounding()
     sounding.muted = True
-    sounding.sound.attach(feed_with(4))
+    sounding.sound.voice.attach(feed_with(4))
     await until(lambda: sounding.sound.stats().blocks_muted == 4, "muted blocks")
     assert sounding.heard == []
     await sounding.sound.aclose()
@@ -171,10 +171,10 @@ async def test_one_speaker_serves_all_feeds_until_the_end(monkeypatch: pytest.Mo
     monkeypatch.setattr(speaker_module, "open_speaker", open_speaker)
     sounding = Sounding(play_audio=True)
     for feed in (feed_with(2), feed_with(2)):
-        sounding.sound.attach(feed)
+        sounding.sound.voice.attach(feed)
         before = len(sounding.heard)
         await until(lambda before=before: len(sounding.heard) == before + 2, "sound")
-    sounding.sound.flush()
+    sounding.sound.voice.flush()
     await sounding.sound.aclose()
     await sounding.sound.aclose()
     assert [(s.blocks, s.flushes, s.closes) for s in opened] == [(4, 1, 1)]
@@ -278,8 +278,8 @@ async def test_a_source_that_cannot_be_closed_keeps_nothing_else_open() -> None:
     await sounding.provider.connect(ConnectionConfig())
     await sounding.sound.publish(PushSource(48000), sample_rate=None, channels=None)
     feed = feed_with(1)
-    sounding.sound.attach(feed)
-    speaker = sounding.sound._speaker = NotedSpeaker()
+    sounding.sound.voice.attach(feed)
+    speaker = sounding.sound.voice._speaker = NotedSpeaker()
 
     async def fails() -> None:
         raise RuntimeError("stuck")
