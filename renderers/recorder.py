@@ -93,8 +93,8 @@ class Recorder:
     (VP8, VP9 and Opus).
 
     Pictures and sound carry their presentation times, whenever they are shown, so lip sync holds for hours.
-    The file is written in fragments of a second: when the process is killed or the disk is full, what was
-    written before plays. Nothing here blocks playing. An encoder that cannot keep up is told to work less (a
+    The file is written in fragments of half a second: when the process is killed or the disk is full, what
+    was written before plays. Nothing here blocks playing. An encoder that cannot keep up works less hard (a
     faster preset, then fewer pictures a second), and to work more again once there is room; only when that
     does not help poses are dropped, and counted.
 

@@ -9,9 +9,11 @@ from typing import Final
 
 from avatarkit_rtc.errors import ConfigurationError
 
-FRAGMENT_S: Final = 1.0
-"""Longest fragment (MP4) or cluster (Matroska): each begins with a key picture, and is written when the next
-one begins."""
+FRAGMENT_S: Final = 0.5
+"""Longest fragment (MP4) or cluster (Matroska): it is on disk when the next one begins."""
+
+KEY_PICTURE_S: Final = 2.0
+"""From one key picture to the next: this is how exactly players can seek."""
 
 INTERLEAVE_S: Final = 0.5
 """So long one stream waits in the muxer for the others, at most."""
@@ -83,7 +85,7 @@ _MP4: Final = {
     # delay_moov: the header is written with the first fragment, when the encoders' delays are known; so the
     # sound's priming samples are named in an edit list and players leave them out.
     "movflags": "+frag_keyframe+delay_moov+default_base_moof",
-    "frag_duration": str(round(2 * FRAGMENT_S * 1e6)),  # should no key picture come
+    "frag_duration": str(round(FRAGMENT_S * 1e6)),
     **_INTERLEAVE,
 }
 _MATROSKA: Final = {"cluster_time_limit": str(round(FRAGMENT_S * 1e3)), **_INTERLEAVE}

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from renderers.face import Image
-from renderers.recording.formats import FRAGMENT_S, Format
+from renderers.recording.formats import KEY_PICTURE_S, Format
 from renderers.recording.sound import SAMPLE_RATE, SoundTrack
 from renderers.recording.video import CLOCK, VideoEncoder
 
@@ -21,8 +21,9 @@ SOUND_LAG_S: Final = 2.0
 """So far a track may stay behind the pictures before silence is put into it. The sound of a picture comes
 later than the picture, on bad networks by half a second."""
 
-NO_SOUND_LAG_S: Final = 0.4
-"""The same before the first sound: an MP4 file has its header once there is something in every track."""
+NO_SOUND_LAG_S: Final = 0.1
+"""The same before the first sound, which comes before its picture: an MP4 file has its header once there is
+something in every track."""
 
 MIN_STEP: Final = round(0.001 * CLOCK)
 """Pictures have times that differ by this much at least, in ticks; Matroska counts milliseconds."""
@@ -31,8 +32,8 @@ MIN_STEP: Final = round(0.001 * CLOCK)
 class MediaFile:
     """A file that is being written. Times are seconds since its beginning. Not thread-safe.
 
-    Each fragment begins with a key picture and is on disk when the next one begins, so a process that is
-    killed leaves a file that lacks at most a fragment, and what waited for the slowest track.
+    Each fragment is on disk when the next one begins, so a process that is killed leaves a file that lacks at
+    most a fragment (0.5 s), and what waited for the slowest track.
     """
 
     def __init__(
@@ -114,14 +115,13 @@ class MediaFile:
             return False
         key = pts >= self._next_key
         if key:
-            self._next_key = pts + round(FRAGMENT_S * CLOCK) - round(0.5 * self._frame_s * CLOCK)
+            self._next_key = pts + round(KEY_PICTURE_S * CLOCK) - round(0.5 * self._frame_s * CLOCK)
         self._last_pts = pts
         self._mux(self._video.encode(image, pts, key=key))
         self.pictures += 1
         for track in self._tracks:
-            lag = SOUND_LAG_S if track.heard else NO_SOUND_LAG_S
-            if t - track.end_s > lag:
-                self._mux(track.fill_to(t - lag / 2))
+            if t - track.end_s > (SOUND_LAG_S if track.heard else NO_SOUND_LAG_S):
+                self._mux(track.fill_to(t - SOUND_LAG_S / 2 if track.heard else t))
         return True
 
     def sound(self, track: int, samples: npt.NDArray[np.int16], rate: int, t: float) -> None:

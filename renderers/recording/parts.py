@@ -18,8 +18,9 @@ from renderers.recording.sound import SAMPLE_RATE
 SIZE_CHECK_S: Final = 1.0
 """How often the size of the file is looked at, in its own time."""
 
-STRAGGLERS_S: Final = 1.0
-"""So long a file that another has followed waits for the rest of its sound."""
+STRAGGLERS_S: Final = 5.0
+"""So long a file that another has followed waits for what is missing: pictures come after their sound, more
+so where a loudspeaker holds the face back."""
 
 MakeFile: TypeAlias = Callable[[Path, int], MediaFile]
 """``make(path, level)``: begins a file, its encoder at that level."""
@@ -109,6 +110,8 @@ class Parts:
 
     def sound(self, track: int, samples: npt.NDArray[np.int16], rate: int, t: float) -> None:
         """Add sound, shape (n, channels), whose first sample belongs at ``t``."""
+        if self._rotates:
+            self._rotate(t)
         ending = self._ending
         if ending is not None and ending.end_s is not None:
             room = round((ending.end_s - ending.start_s) * SAMPLE_RATE) - ending.file.tracks[track].position

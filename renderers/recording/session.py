@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from renderers.face import Face
 from renderers.recording.formats import Format
 from renderers.recording.load import Load, LoadControl
+from renderers.recording.lookahead import Lookahead
 from renderers.recording.media_file import MediaFile
 from renderers.recording.pace import Pace
 from renderers.recording.parts import Part, Parts
@@ -94,6 +95,7 @@ class Session:
         self._face = face
         self._hooks = hooks
         self._timeline = Timeline()
+        self._lookahead = Lookahead()
         self._sidecar: SidecarWriter | None = None
         self._sidecar_start = 0.0
         self._next_sidecar: Part | None = None
@@ -134,22 +136,16 @@ class Session:
     # -- what came -------------------------------------------------------------------------------------------
 
     def pose(self, pose: Pose, waited_s: float) -> None:
-        """Draw and write ``pose``, which waited so long for its turn.
+        """Take ``pose``, which waited so long for its turn; draw and write those that have waited enough.
 
         Raises:
-            OSError: it could not be written.
+            OSError: one could not be written.
         """
         began = time.monotonic()
         t = self._timeline.pose(pose)
         self._newest_t = max(self._newest_t, t)
-        if self._next_sidecar is not None and t >= self._next_sidecar.start_s:
-            self._begin_sidecar(self._next_sidecar)
-        if self._sidecar is not None:
-            self._note(lambda sidecar, start: sidecar.pose(pose, t - start), t)
-        if self._wanted(pose, t):
-            self._draw(pose, t)
-        else:
-            self.work.thinned += 1
+        self._lookahead.pose(pose, t)
+        self._write_released()
         now = time.monotonic()
         self._busy_s += now - began
         if now - self._busy_since >= _BUSY_WINDOW_S:
@@ -167,6 +163,7 @@ class Session:
         """
         t = self._timeline.sound(block)
         self._newest_t = max(self._newest_t, t)
+        self._lookahead.sound(t)
         self._sound(AVATAR_TRACK, block, t)
 
     def user_sound(self, block: AudioBlock) -> None:
@@ -178,9 +175,10 @@ class Session:
         self._sound(USER_TRACK, block, self._timeline.moment(block.t))
 
     def note(self, type_: str, line: Mapping[str, Any]) -> None:
-        """Write a line into the sidecar, with the time of the newest pose or sound."""
-        t = self._newest_t
-        self._note(lambda sidecar, start: sidecar.write(type_, t - start, **line), t)
+        """Write a line into the sidecar, with the time of the newest pose or sound, in its place among the
+        poses."""
+        if self._plan.sidecar:
+            self._lookahead.other((type_, line), self._newest_t)
 
     def close(self) -> None:
         """End the files.
@@ -188,10 +186,11 @@ class Session:
         Raises:
             OSError: one could not be ended.
         """
-        parts = self._parts
-        self.note("end", {"pictures": parts.current.file.pictures, "thinned": self.work.thinned})
         try:
-            parts.close()
+            self._write_released(all_of_it=True)
+            pictures = self._parts.current.file.pictures
+            self._note(self._newest_t, "end", {"pictures": pictures, "thinned": self.work.thinned})
+            self._parts.close()
         finally:
             self._close_sidecar()
 
@@ -206,6 +205,26 @@ class Session:
         plan = self._plan
         tracks = TRACKS if plan.own_voice else TRACKS[:1]
         return MediaFile(self._av, path, plan.format, self._face.size, plan.fps, tracks=tracks, level=level)
+
+    def _write_released(self, *, all_of_it: bool = False) -> None:
+        passed_over = self._lookahead.passed_over
+        for each in self._lookahead.released(all_of_it=all_of_it):
+            if each.pose is None:
+                self._note(each.t, *each.other)
+            else:
+                self._write(each.pose, each.t)
+        self.work.thinned += self._lookahead.passed_over - passed_over
+
+    def _write(self, pose: Pose, t: float) -> None:
+        if pose.presentation_time is not None:
+            pose = replace(pose, presentation_time=self._timeline.epoch + t)
+        if self._next_sidecar is not None and t >= self._next_sidecar.start_s:
+            self._begin_sidecar(self._next_sidecar)
+        self._to_sidecar(lambda sidecar, start: sidecar.pose(pose, t - start))
+        if self._wanted(pose, t):
+            self._draw(pose, t)
+        else:
+            self.work.thinned += 1
 
     def _wanted(self, pose: Pose, t: float) -> bool:
         """Whether a picture is to be drawn: at the picture rate, and of each frame of a round one, whatever
@@ -271,7 +290,10 @@ class Session:
         except OSError as error:
             self._sidecar_failed(error)
 
-    def _note(self, write: Callable[[SidecarWriter, float], None], t: float) -> None:
+    def _note(self, t: float, type_: str, line: Mapping[str, Any]) -> None:
+        self._to_sidecar(lambda sidecar, start: sidecar.write(type_, t - start, **line))
+
+    def _to_sidecar(self, write: Callable[[SidecarWriter, float], None]) -> None:
         sidecar = self._sidecar
         if sidecar is None:
             return
