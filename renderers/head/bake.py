@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from renderers.head.assemble import PARTS
 from renderers.head.asset import Floats
-from renderers.head.figure import PARTS, Figure
+from renderers.head.figure import Figure
 from renderers.head.hair_shape import CUTS
 from renderers.head.looks import HeadLook
 from renderers.head.paint import Ground, color

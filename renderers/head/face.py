@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -10,17 +9,13 @@ import numpy.typing as npt
 
 from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
 from avatarkit_rtc.face.face_pose import FacePose
-from avatarkit_rtc.motion.arkit_names import ARKIT_NAMES
 from renderers.face import DEFAULT_SIZE, Image, check_size
 from renderers.head.asset import Floats
-from renderers.head.bake import bake_texture
-from renderers.head.figure import PARTS, Figure, build_figure
-from renderers.head.light import BALL_RADIUS, ball_centers, light_balls
 from renderers.head.looks import DEFAULT_LOOK, HeadLook, check_color, find_look
 from renderers.head.paint import color
-from renderers.head.painter import Glint, Painter, Surface
+from renderers.head.painter import Glint
+from renderers.head.person import BREATHS, make_person
 from renderers.head.rig import Rig
-from renderers.head.texture import Layout, texture_scale
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
@@ -30,20 +25,9 @@ if TYPE_CHECKING:
 BACKGROUND: Final = "studio"
 """A light grey wall, a little darker towards the corners."""
 
-_BREATHS: Final = 7
-"""Steps between out and in for which the shoulders are drawn (once each): less than half a pixel each."""
-
 _LAMP: Final = (-0.20, 0.17, 0.0)
 _FLOOR: Final = (0.17, -0.22, 0.0)
 """Where eyes mirror lamp and floor, from the middle of the cornea, in radii of the eyeball."""
-
-_SMALLEST: Final = 0.35
-"""Square pixels below which a quad is not worth its call: its neighbours' rims cover it."""
-_SMALLEST_EAR: Final = 1.6
-"""The same, added for ears: hundreds of tiny quads with skin of the same colour behind them."""
-
-_TEXELS_PER_PIXEL: Final = 2.0
-"""How far the place in the texture usually goes from one pixel to the next."""
 
 
 class HeadFace:
@@ -88,16 +72,9 @@ class HeadFace:
             driver = FaceDriver()
         self.driver: Driver = driver
         self._backdrop = _backdrop(background, self._size)
-        self._layout = Layout(texture_scale(self._size))
-        self._figure, self._texture = _person(self.look, self._layout)
-        self._rig = Rig(self._figure, self._size)
-        still = self._figure.still_quads()
-        # A row of quads on both sides of the border: the edges of two would let the background through.
-        vertices = np.zeros(len(self._figure.rest), np.bool_)
-        vertices[self._figure.quads[still]] = True
-        self._still = np.asarray(vertices[self._figure.quads].any(axis=1), dtype=np.bool_)
-        self._painter = self._make_painter(self._size, ~still)
-        self._shoulders: dict[int, tuple[Image, npt.NDArray[np.uint8]]] = {}
+        self._person = make_person(self.look, self._size)
+        self._rig = Rig(self._person.figure, self._size)
+        self._painter = self._person.painter()
         self._backed: dict[int, Image] = {}
 
     @property
@@ -129,13 +106,13 @@ class HeadFace:
         """
         points, normals = self._rig.pose(pose)
         breath = min(1.0, max(0.0, pose.breath)) if np.isfinite(pose.breath) else 0.0
-        step = round(breath * (_BREATHS - 1))
+        step = round(breath * (BREATHS - 1))
         screen = self._rig.project(points)
         if not alpha:
             image = self._backed_shoulders(step).copy()
             self._painter.paint(screen, normals, image, glints=self._glints(points))
             return image
-        shoulders, covered = self._shoulders_alone(step)
+        shoulders, covered = self._person.shoulders(step)
         image, mask = shoulders.copy(), covered.copy()
         self._painter.paint(screen, normals, image, mask, self._glints(points))
         return _straight(image, mask)
@@ -162,13 +139,13 @@ class HeadFace:
         """Gap between the lips in the middle of the mouth, in heads' heights; nothing is drawn."""
         # Upright: the height is then the head's own. Lips at rest press on each other, which is no gap.
         points, _ = self._rig.pose(FacePose(pose.coefficients))
-        upper, lower = self._figure.lip_middles
-        return max(0.0, float(points[upper, 1] - points[lower, 1])) / self._figure.height
+        upper, lower = self._person.figure.lip_middles
+        return max(0.0, float(points[upper, 1] - points[lower, 1])) / self._person.figure.height
 
     def _glints(self, points: Floats) -> list[Glint]:
         """What the eyes mirror: a window above, and the light from below."""
         result = []
-        for eye, ball in zip(self._figure.eyes, self._figure.eye_balls, strict=True):
+        for eye, ball in zip(self._person.figure.eyes, self._person.figure.eye_balls, strict=True):
             own = points[ball]
             middle, iris = own.mean(0), own[len(own) // 2]
             # Mirrored in the cornea, which is rounder than the eyeball: it goes half way with the iris.
@@ -180,66 +157,24 @@ class HeadFace:
             result.append(Glint(float(screen[1, 0]), float(screen[1, 1]), 0.16 * pixels, 0.16))
         return result
 
-    def _make_painter(self, size: tuple[int, int], chosen: npt.NDArray[np.bool_]) -> Painter:
-        figure = self._figure
-        surface = Surface(
-            quads=figure.quads[chosen],
-            uvs=self._layout.place(figure)[chosen],
-            balls=ball_centers()[figure.materials[chosen]],
-            layers=figure.layers[chosen],
-            smallest=_SMALLEST + _SMALLEST_EAR * figure.attributes[figure.quads[chosen], 2].mean(1),
-            shiny=figure.parts[chosen] == PARTS.index("eye"),
-            windows=figure.windows(chosen),
-        )
-        texels = _TEXELS_PER_PIXEL * self._layout.scale * 512 / min(size)
-        return Painter(size, surface, self._texture, _balls(), BALL_RADIUS, texels)
-
-    def _shoulders_alone(self, step: int) -> tuple[Image, npt.NDArray[np.uint8]]:
-        """What does not move with the head, on black, multiplied by its coverage, and its coverage."""
-        if step not in self._shoulders:
-            width, height = self._size
-            # Twice the size, as it is drawn only once: 16 numbers per pixel at its edges.
-            fine = (2 * width, 2 * height)
-            painter = self._make_painter(fine, self._still)
-            rig = Rig(self._figure, fine)
-            rest = FacePose(np.zeros(len(ARKIT_NAMES), np.float32), breath=step / (_BREATHS - 1))
-            points, normals = rig.pose(rest)
-            image = np.zeros((2 * height, 2 * width, 3), np.uint8)
-            mask = np.zeros((2 * height, 2 * width), np.uint8)
-            painter.paint(rig.project(points), normals, image, mask)
-            small = [
-                self._cv2.resize(p, self._size, interpolation=self._cv2.INTER_AREA) for p in (image, mask)
-            ]
-            self._shoulders[step] = (small[0], small[1])
-        return self._shoulders[step]
-
     def _backed_shoulders(self, step: int) -> Image:
         if step not in self._backed:
-            image, mask = self._shoulders_alone(step)
+            image, mask = self._person.shoulders(step)
             seen = 1 - mask[:, :, None].astype(np.float32) / 255
             whole = image + self._backdrop * seen
             self._backed[step] = np.clip(np.rint(whole), 0, 255).astype(np.uint8)
         return self._backed[step]
 
 
-@lru_cache(maxsize=8)
-def _person(look: HeadLook, layout: Layout) -> tuple[Figure, npt.NDArray[np.uint8]]:
-    """Geometry and texture. Faces share them: nobody writes into them."""
-    figure = build_figure(look)
-    return figure, bake_texture(figure, look, layout)
-
-
-@lru_cache(maxsize=1)
-def _balls() -> npt.NDArray[np.uint8]:
-    return light_balls()
-
-
 def _straight(image: Image, mask: npt.NDArray[np.uint8]) -> Image:
     """Blue, green, red, alpha from colours that are multiplied by alpha."""
-    result = np.dstack([image, mask])
-    partial = (mask > 0) & (mask < 255)
-    share = mask[partial].astype(np.float32)[:, None] / 255
-    result[partial, :3] = np.clip(np.rint(image[partial] / share), 0, 255)
+    import cv2
+
+    result: Image = np.empty((*mask.shape, 4), np.uint8)
+    cv2.mixChannels([image, mask], [result], [0, 0, 1, 1, 2, 2, 3, 3])
+    rows, columns = np.nonzero((mask > 0) & (mask < 255))
+    share = mask[rows, columns].astype(np.float32)[:, None] / 255
+    result[rows, columns, :3] = np.clip(np.rint(image[rows, columns] / share), 0, 255)
     return result
 
 

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from renderers.head.assemble import MATERIALS
 from renderers.head.asset import Floats
-from renderers.head.figure import MATERIALS
 
 BALL_RADIUS: Final = 124.0
 """Pixels."""

@@ -21,6 +21,7 @@ def eye_colors(width: int, height: int, look: HeadLook) -> Floats:
     white = mix(white, color("#d9a79b"), 0.75 * step(0.62, 0.98, radius))
     veins = np.clip(1 - np.abs(noise(angle * 7 + 3, radius * 5)) * 9, 0, 1) * step(0.62, 0.9, radius)
     white = mix(white, color("#c05a50"), 0.16 * veins)
+    white = mix(white, color("#a5685c"), step(1.0, 1.1, radius))
     tone = color(look.eyes)
     # Fibres run outwards; brighter around the pupil and, against the light, at the bottom.
     fibres = 0.6 * noise(angle * 12.73, radius * 6) + 0.4 * noise(angle * 28.6 + 5, radius * 9)

@@ -31,6 +31,9 @@ _SHIFT: Final = 4
 _EDGE: Final = 5.0
 """Jump of the place in the texture, in multiples of its usual change per pixel, that counts as an edge."""
 
+_SLIVER: Final = 0.2
+"""Twice the area, square pixels, below which a quad is not worth its call: its neighbours' rims cover it."""
+
 _STIFF: Final = 0.3
 """Square pixels."""
 
@@ -60,8 +63,6 @@ class Surface:
     """Centre of the lit ball of each quad's material in the picture of balls, in pixels, shape (q, 2)."""
     layers: npt.NDArray[np.int32]
     """Quads of a higher layer lie before those of a lower one, whatever their distance, shape (q,)."""
-    smallest: Floats
-    """Area, square pixels, below which a quad is not drawn, shape (q,)."""
     shiny: npt.NDArray[np.bool_]
     """Which quads mirror lights, shape (q,): see :class:`Glint`."""
     windows: tuple[Window, ...] = ()
@@ -104,7 +105,6 @@ class Painter:
         self._ball_x = np.ascontiguousarray(surface.balls[:, 0], dtype=np.float32)
         self._ball_y = np.ascontiguousarray(surface.balls[:, 1], dtype=np.float32)
         self._nearness = surface.layers.astype(np.float32) * 1000
-        self._smallest = (2 * surface.smallest).astype(np.float32)
         self._shiny = surface.shiny
         self._windows = surface.windows
         self._texture, self._balls, self._radius = texture, balls, np.float32(ball_radius)
@@ -174,7 +174,7 @@ class Painter:
         x, y = px[corners], py[corners]
         area = (y[2] - y[0]) * (x[3] - x[1]) - (x[2] - x[0]) * (y[3] - y[1])
         # Twice the area; from behind it is negative.
-        wanted = area > self._smallest
+        wanted = area > _SLIVER
         for window in self._windows:
             wx, wy, own = px[window.ring], py[window.ring], window.quads
             qx, qy = x[:, own], y[:, own]
@@ -261,8 +261,9 @@ class Painter:
         """Rows and columns of pixels beside a jump of the place in the texture."""
         rough = self._edge
         # Two booleans side by side are one number of 16 bits: "either of them" without a reduction.
-        across = (np.abs(uv[:, 1:] - uv[:, :-1]) > rough).view(np.uint16)[:, :, 0] != 0
-        down = (np.abs(uv[1:] - uv[:-1]) > rough).view(np.uint16)[:, :, 0] != 0
+        difference = self._cv2.absdiff
+        across = (difference(uv[:, 1:], uv[:, :-1]) > rough).view(np.uint16)[:, :, 0] != 0
+        down = (difference(uv[1:], uv[:-1]) > rough).view(np.uint16)[:, :, 0] != 0
         marked = np.zeros(uv.shape[:2], np.bool_)
         marked[:, 1:] |= across
         marked[:, :-1] |= across

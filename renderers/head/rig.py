@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,16 +11,21 @@ import numpy.typing as npt
 
 from avatarkit_rtc.face.face_pose import FacePose
 from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX, ARKIT_NAMES
-from renderers.head.asset import Floats
-from renderers.head.figure import Figure, eyeball
+from renderers.head.assemble import eyeball
+from renderers.head.asset import Floats, Indices
+from renderers.head.figure import Figure
 
 DISTANCE: Final = 9.0
 """Decimetres from the neck to the camera."""
-HEIGHT: Final = 1.10
+HEIGHT: Final = 1.17
 """Height of the camera, decimetres above the joint of the neck."""
-FIELD: Final = math.radians(23.4)
-"""Angle that the picture's shorter side shows."""
+FIELD: Final = math.radians(24.8)
+"""Angle that the picture shows from its bottom to its top."""
 
+_LOWEST_SEEN: Final = -1.45
+"""Height below which nothing is shown, decimetres."""
+_CHEST: Final = 1.0
+"""How far before the neck the chest is, decimetres."""
 _PIVOT: Final = np.array([0.0, 0.40, 0.12], np.float32)
 _TURN_LIMITS: Final = (0.62, 1.0, 0.6)
 _GAZE_LIMIT: Final = 0.55
@@ -28,6 +34,8 @@ _LOWEST, _HIGHEST = -0.3, 1.3
 
 BREATH: Final = 0.028
 """Decimetres by which breathing in lifts the shoulders."""
+
+_BANDS: Final = 4
 
 _BLINKS: Final = (ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"])
 _JAW: Final = ARKIT_INDEX["jawOpen"]
@@ -56,12 +64,18 @@ class Rig:
     def __init__(self, figure: Figure, size: tuple[int, int]) -> None:
         """``size`` is (width, height) of the picture, in pixels."""
         self._figure = figure
-        self._width, self._height = size
-        self.focal: Final = min(size) / 2 / math.tan(FIELD / 2)
+        width, height = size
+        # A high picture is filled a little more than its width would have it.
+        side = width**0.6 * height**0.4 if height > width else height
+        self.focal: Final = side / 2 / math.tan(FIELD / 2)
         """Pixels that something as wide as its distance is wide."""
+        # Where the camera looks to. A high picture shows more above the head: below, the figure ends.
+        below = (HEIGHT - _LOWEST_SEEN) * self.focal / (DISTANCE - _CHEST)
+        self._middle = (width / 2, max(height / 2, height - below))
         self._points = np.empty_like(figure.rest)
         self._normals = np.empty_like(figure.rest)
         self._screen = np.empty_like(figure.rest)
+        self._blocks = _blocks(figure)
         self._still = BREATH * (1 - figure.turning[:, 0])
 
     def pose(self, pose: FacePose) -> tuple[Floats, Floats]:
@@ -71,10 +85,10 @@ class Rig:
         np.copyto(points, figure.rest)
         np.copyto(normals, figure.normals)
         weights, gazes = _lids_follow(coefficients_of(pose), pose)
-        moved = weights @ figure.moves
-        half = len(moved) // 2
-        points[figure.moving] += moved[:half].reshape(-1, 3)
-        normals[figure.moving] += moved[half:].reshape(-1, 3)
+        for block in self._blocks:
+            moved = (weights[block.shapes] @ block.moves).reshape(2, -1, 3)
+            points[block.vertices] += moved[0]
+            normals[block.vertices] += moved[1]
         for eye, where, gaze in zip(figure.eyes, figure.eye_balls, gazes, strict=True):
             turned = figure.eye_local @ rotation_matrix(gaze).T
             normals[where] = turned
@@ -103,12 +117,35 @@ class Rig:
         np.subtract(DISTANCE, points[:, 2], out=screen[:, 2])
         scale = self.focal / screen[:, 2]
         np.multiply(points[:, 0], scale, out=screen[:, 0])
-        screen[:, 0] += self._width / 2
+        screen[:, 0] += self._middle[0]
         np.subtract(HEIGHT, points[:, 1], out=screen[:, 1])
         screen[:, 1] *= scale
-        # A picture that is higher than wide shows more below, not above.
-        screen[:, 1] += min(self._width, self._height) / 2 + max(0, self._height - self._width) * 0.5
+        screen[:, 1] += self._middle[1]
         return screen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """Vertices close to each other, and the shapes that move any of them: the others need not be added."""
+
+    vertices: Indices
+    shapes: Indices
+    moves: Floats
+    """Shape (shapes, 6 vertices), as :attr:`Figure.moves`."""
+
+
+def _blocks(figure: Figure) -> list[_Block]:
+    moves = figure.moves.reshape(len(figure.moves), 2, -1, 3)
+    places = figure.rest[figure.moving]
+    bands = np.searchsorted(np.quantile(places[:, 1], np.linspace(0, 1, _BANDS + 1)[1:-1]), places[:, 1])
+    blocks = []
+    for side in (False, True):
+        for band in range(_BANDS):
+            own = np.flatnonzero((bands == band) & ((places[:, 0] > 0) == side))
+            part = moves[:, :, own].reshape(len(moves), -1)
+            shapes = np.flatnonzero(np.any(part != 0, axis=1))
+            blocks.append(_Block(figure.moving[own], shapes, np.ascontiguousarray(part[shapes])))
+    return blocks
 
 
 def coefficients_of(pose: FacePose) -> Floats:

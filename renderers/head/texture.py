@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from renderers.head.assemble import PARTS
 from renderers.head.asset import Floats
-from renderers.head.figure import PARTS, Figure
+from renderers.head.figure import Figure
 
 _GAP: Final = 4
 """Texels between the parts."""

@@ -1,0 +1,162 @@
+"""What a picture of the default face costs, by size and look, and a window that plays one."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.face.face_pose import FacePose
+from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX, ARKIT_NAMES
+from bench.face_prototype import load_prototype
+from bench.processes import AVATARKIT, Program, place
+from bench.report import Figure, Report, arguments, machine, publish
+from renderers.head import DEFAULT_LOOK, LOOKS, HeadFace
+
+SIZES = (256, 512, 720)
+RATIO_GOAL = 0.85
+WINDOW_GOAL = 60.0
+RATE_HZ = 60.0
+WARM_UP_S = 5.0
+
+
+def speech(count: int) -> list[FacePose]:
+    """Poses as of somebody who speaks, looks around and moves the head a little: 25 coefficients at work."""
+    poses = []
+    for index in range(count):
+        t = index / 25
+        wave = 0.5 + 0.5 * math.sin(2 * math.pi * 4 * t) * math.sin(2 * math.pi * 0.6 * t)
+        values = np.zeros(len(ARKIT_NAMES), np.float32)
+        values[ARKIT_INDEX["jawOpen"]] = 0.35 * wave
+        for number, name in enumerate(ARKIT_NAMES):
+            if name.startswith(("mouth", "brow", "cheekSquint", "eyeSquint")) and number % 2:
+                values[number] = 0.2 + 0.15 * math.sin(3 * t + number)
+        for name in ("eyeBlinkLeft", "eyeBlinkRight"):
+            values[ARKIT_INDEX[name]] = 1.0 if index % 50 < 4 else 0.0
+        turn = [0.03 * math.sin(2.1 * t), 0.12 * math.sin(0.9 * t), 0.03 * math.sin(0.5 * t)]
+        gaze = np.array([[0.02, 0.1 * math.sin(1.3 * t), 0]] * 2, np.float32)
+        poses.append(FacePose(values, np.array(turn, np.float32), gaze, breath=0.5 + 0.5 * math.sin(1.5 * t)))
+    return poses
+
+
+def timed(draws: Sequence[Callable[[FacePose], Any]], poses: Sequence[FacePose]) -> list[list[float]]:
+    """Milliseconds per picture of each of ``draws``, which take turns with each pose."""
+    for draw in draws:
+        for pose in poses[:: max(1, len(poses) // 20)]:  # shoulders of every breath are drawn once
+            draw(pose)
+    spent: list[list[float]] = [[] for _ in draws]
+    for number, pose in enumerate(poses):
+        for which in sorted(range(len(draws)), reverse=bool(number % 2)):
+            start = time.perf_counter()
+            draws[which](pose)
+            spent[which].append((time.perf_counter() - start) * 1000)
+    return spent
+
+
+def by_size_and_look(poses: Sequence[FacePose], looks: Sequence[str]) -> list[Figure]:
+    """Medians of all sizes and looks, and how regular the smallest is."""
+    figures = []
+    for size in SIZES:
+        faces = [HeadFace((size, size), look) for look in looks]
+        for look, spent in zip(looks, timed([face.draw for face in faces], poses), strict=True):
+            figures.append(Figure(f"{size} x {size}, {look}", statistics.median(spent), "ms"))
+            if size == SIZES[0] and look == DEFAULT_LOOK:
+                late = statistics.quantiles(spent, n=20)[-1]
+                figures.append(Figure(f"{size} x {size}, {look}, 95 %", late, "ms", 1000 / RATE_HZ))
+    transparent = HeadFace((512, 512))
+    figures.append(
+        Figure(
+            "512 x 512, with alpha",
+            statistics.median(timed([lambda pose: transparent.draw(pose, alpha=True)], poses)[0]),
+            "ms",
+        )
+    )
+    start = time.perf_counter()
+    HeadFace((200, 200), DEFAULT_LOOK)
+    figures.append(Figure("making another face", (time.perf_counter() - start) * 1000, "ms"))
+    return figures
+
+
+def against_prototype(directory: Path, poses: Sequence[FacePose]) -> list[Figure]:
+    """Both with posing, picture by picture in turn, at 512 x 512."""
+    face, draw = HeadFace((512, 512)), load_prototype(directory, 512)
+
+    def prototype(pose: FacePose) -> Any:
+        return draw(dict(zip(ARKIT_NAMES, pose.coefficients.tolist(), strict=True)), pose.rotation)
+
+    ours, theirs = (statistics.median(spent) for spent in timed([face.draw, prototype], poses))
+    return [
+        Figure("512 x 512 in turn with the prototype", ours, "ms"),
+        Figure("the prototype", theirs, "ms"),
+        Figure("ratio", ours / theirs, "", RATIO_GOAL),
+    ]
+
+
+def in_a_window(seconds: float) -> list[Figure]:
+    """Processor time of ``play`` in a window of a display of its own, through a real server."""
+    from tests.support.display import start_display
+
+    with place() as where, start_display() as display, ExitStack() as close:
+        avatar = ["publish", "--room", where.room, "--pause", "1"]
+        close.enter_context(Program(*AVATARKIT, *avatar, environment=where.environment))
+        shown = {**where.environment, "DISPLAY": display.name, "QT_QPA_PLATFORM": "xcb"}
+        command = [*AVATARKIT, "play", "--mute", "--room", where.room]
+        player = close.enter_context(Program(*command, environment=shown))
+        player.wait_for("is here")
+        time.sleep(min(WARM_UP_S, seconds))
+        cpu, wall = player.cpu_s(), time.monotonic()
+        time.sleep(seconds)
+        percent = (player.cpu_s() - cpu) / (time.monotonic() - wall) * 100
+        player.stop()
+    return [Figure("play in a window, 512 x 512, 25 fps", percent, "% of a core", WINDOW_GOAL)]
+
+
+def measure(
+    *, frames: int, looks: Sequence[str], prototype: Path | None = None, window_s: float = 0.0
+) -> Report:
+    """All that is asked for."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # a picture's cost, not how many cores it can be spread over
+    try:
+        poses = speech(frames)
+        figures = by_size_and_look(poses, looks)
+        if prototype is not None:
+            figures += against_prototype(prototype, poses)
+    finally:
+        cv2.setNumThreads(before)
+    if window_s:
+        figures += in_a_window(window_s)
+    notes = [f"medians of {frames} pictures with posing, on one thread; all looks of a size take turns"]
+    return Report("face", figures, {"frames": frames, "looks": list(looks), "window_s": window_s}, notes)
+
+
+def main() -> int:
+    """The command."""
+    parser = arguments(__doc__)
+    parser.add_argument("--frames", type=int, default=250, help="pictures of each kind")
+    parser.add_argument("--prototype", type=Path, metavar="DIR", help="compare with the painter there")
+    parser.add_argument("--window", type=float, default=0.0, metavar="SECONDS", help="play in a window, too")
+    options = parser.parse_args()
+    if options.frames < 20:
+        raise ConfigurationError("--frames must be 20 or more")
+    on = machine()
+    if options.quick:
+        frames, looks = 40, [DEFAULT_LOOK]
+    else:
+        frames, looks = options.frames, list(LOOKS)
+    report = measure(frames=frames, looks=looks, prototype=options.prototype, window_s=options.window)
+    return publish(report, on, options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
