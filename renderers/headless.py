@@ -20,6 +20,7 @@ from renderers.face import DEFAULT_SIZE, Face, Image, hearing, make_face
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.received import ReceivedAudio
+    from avatarkit_rtc.face import Driver, FacePose
     from avatarkit_rtc.playout.pose import Pose
 
 
@@ -31,6 +32,8 @@ class Shot:
     """The pose as the player showed it."""
     image: Image | None
     """Its picture, shape (height, width, 3), uint8, blue-green-red; None with the null face."""
+    face: FacePose | None = None
+    """The face in ARKit's coefficients; None where the sink has no driver."""
 
 
 ShotCallback: TypeAlias = Callable[[Shot], object]
@@ -107,6 +110,7 @@ class HeadlessSink:
         size: tuple[int, int] = DEFAULT_SIZE,
         max_queue: int = 8,
         on_sound: SoundCallback | None = None,
+        driver: Driver | None = None,
     ) -> None:
         """Make a sink; it is ready at once.
 
@@ -121,9 +125,12 @@ class HeadlessSink:
             on_sound: Called with each block of the avatar's sound
                 (:class:`~avatarkit_rtc.audio.received.ReceivedAudio`), on the event loop. The sink has a
                 method ``sound`` only if this is given, or the face moves its mouth by the sound.
+            driver: For a renderer of your own: what makes :attr:`Shot.face` of each pose and of the sound, a
+                :class:`~avatarkit_rtc.face.FaceDriver` for instance. With the null face only; shots then wait
+                for their sound as pictures do.
 
         Raises:
-            ConfigurationError: an argument is out of range.
+            ConfigurationError: an argument is out of range, or there are both a face and a driver.
             MissingDependencyError: the face needs a package that is missing.
         """
         if max_queue < 1:
@@ -132,6 +139,9 @@ class HeadlessSink:
         self._on_sound = on_sound
         self._max_queue = max_queue
         self._face = make_face(face, size)
+        if driver is not None and self._face is not None:
+            raise ConfigurationError("driver= goes with face='null'; a face that draws has its own")
+        self._driver = driver
         self._log = ThinnedLog(logging.getLogger("avatarkit_rtc"))
         self._streams: weakref.WeakSet[ShotStream] = weakref.WeakSet()
         self._streams_lock = threading.Lock()
@@ -140,7 +150,7 @@ class HeadlessSink:
         self._worker: Worker[Pose] | None = None
         if self._face is not None:
             self._worker = Worker("avatarkit-headless", self._draw, max_queue=max_queue, log=self._log)
-        self._hear = hearing(self._face)
+        self._hear = driver.hear if driver is not None else hearing(self._face)
         self._gate = SoundGate() if self._hear is not None else None
         if on_sound is not None or self._hear is not None:
             self.sound = self._sound
@@ -180,14 +190,13 @@ class HeadlessSink:
         if self._closed:
             return
         self.shown += 1
-        if self._worker is None:
-            self._deliver(Shot(pose, None))
-            return
         for due in self._gate.pose(pose) if self._gate is not None else (pose,):
             self._put(due)
 
     def _put(self, pose: Pose) -> None:
-        if self._worker is not None and (self._callback is not None or self._streams):
+        if self._worker is None:
+            self._deliver(Shot(pose, None, None if self._driver is None else self._driver.pose(pose)))
+        elif self._callback is not None or self._streams:
             self._worker.put(pose)
 
     def _draw(self, pose: Pose) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import wave
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ DEMOS = {
     "tone": ["custom_audio.py", "--demo"],
     "push": ["custom_audio.py", "--demo", "--sound", "push"],
     "listen": ["listen.py", "--demo", "--seconds", "7", "--wav", "voice.wav"],
+    "arkit": ["arkit_coefficients.py", "--demo", "--seconds", "5"],
     "stall": ["stall_recovery.py", "--demo", "--seconds", "12.5"],
 }
 
@@ -71,6 +73,16 @@ def test_listen(demos: tuple[dict[str, Done], Path]) -> None:
         assert float(jaw) > 0.0  # and opens its mouth
     with wave.open(str(demos[1] / "voice.wav")) as file:
         assert 5.0 < file.getnframes() / file.getframerate() < 8.0
+
+
+def test_arkit_coefficients(demos: tuple[dict[str, Done], Path]) -> None:
+    lines = [json.loads(line) for line in demos[0]["arkit"].out.splitlines()]
+    assert len(lines) > 80
+    assert all(later["t"] >= line["t"] for line, later in pairwise(lines))
+    jaws = [line["coefficients"].get("jawOpen", 0.0) for line in lines]
+    assert max(jaws) > 0.3  # the avatar speaks
+    assert min(jaws) < 0.03
+    assert len({name for line in lines for name in line["coefficients"]}) > 10
 
 
 def test_stall_recovery(demos: tuple[dict[str, Done], Path]) -> None:

@@ -4,12 +4,15 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.received import ReceivedAudio
 from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.face import FaceDriver
 from avatarkit_rtc.playout.pose import Pose
 from avatarkit_rtc.views import View
 from renderers import HeadlessSink, Image, Shot
@@ -255,3 +258,26 @@ def test_a_sound_callback_that_raises_is_counted() -> None:
 def test_a_queue_needs_room() -> None:
     with pytest.raises(ConfigurationError, match="max_queue"):
         HeadlessSink(max_queue=0)
+
+
+def test_a_driver_gives_coefficients_once_the_sound_is_there(pose: MakePose) -> None:
+    shots: list[Shot] = []
+    sink = HeadlessSink(shots.append, driver=FaceDriver())
+    loud = np.random.default_rng(1).integers(-9000, 9000, (480, 1)).astype(np.int16)
+
+    def hear(presented: float) -> None:
+        sink.sound(ReceivedAudio(loud, 48000, 50.0 + presented, presentation_time=presented))
+
+    hear(0.0)
+    first = replace(pose(50.0), presentation_time=0.05)
+    sink.show(first)
+    assert not shots
+    for k in range(1, 12):
+        hear(0.01 * k)
+    assert [shot.pose for shot in shots] == [first]
+    assert shots[0].image is None
+    assert shots[0].face is not None
+    assert shots[0].face.coefficients.shape == (52,)
+    sink.close()
+    with pytest.raises(ConfigurationError, match="driver"):
+        HeadlessSink(face="cartoon", driver=FaceDriver())
