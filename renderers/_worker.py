@@ -37,6 +37,11 @@ class Worker(Generic[T]):
         """Items that wait."""
         return len(self._queue)
 
+    @property
+    def running(self) -> bool:
+        """Its thread is there."""
+        return self._thread is not None and self._thread.is_alive()
+
     def put(self, item: T) -> None:
         """Queue ``item``; never blocks. Ignored once closed."""
         with self._wake:

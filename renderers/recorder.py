@@ -162,6 +162,7 @@ class Recorder:
         self._shown = self._poses_done = self._dropped_poses = 0
         self._heard = self._blocks_done = self._dropped_blocks = 0
         self._behind_s = 0.0
+        self._late = False
         self._fps = fps
         self.error: RecordingError | None = None
         """What ended the recording before :meth:`close`; None while all is well."""
@@ -303,7 +304,7 @@ class Recorder:
 
     def _write_pose(self, pose: Pose, queued: float) -> None:
         self._poses_done += 1
-        if self.error is not None:
+        if self.error is not None or self._late:
             self._dropped_poses += 1
             return
         self._behind_s = time.monotonic() - queued
@@ -366,13 +367,17 @@ class Recorder:
     def close(self) -> None:
         """Write what is queued and end the file; more than once is fine, never raises.
 
-        May take a second or more: on an event loop use :meth:`aclose`.
+        May take a second or more: on an event loop use :meth:`aclose`. What is not written within 20 s is
+        dropped.
         """
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            if not self._worker.close(drain=True, timeout_s=_CLOSE_S) or self.error is not None:
+            if not self._worker.close(drain=True, timeout_s=_CLOSE_S):
+                self._late = True  # what still waits is dropped, so that the file gets its end
+                self._worker.close(drain=True, timeout_s=_CLOSE_S)
+            if self.error is not None or self._worker.running:
                 return
             try:
                 self._session.close()

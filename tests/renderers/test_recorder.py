@@ -251,6 +251,27 @@ def test_a_full_disk_is_told_and_playing_goes_on(
     recorder.show(pose(9))
 
 
+def test_a_face_far_too_slow_does_not_keep_the_file_from_its_end(
+    tmp_path: Path, pose: MakePose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Snail(Flash):
+        def render(self, pose: Pose) -> Image:
+            time.sleep(0.1)
+            return super().render(pose)
+
+    monkeypatch.setattr("renderers.recorder._CLOSE_S", 0.5)
+    path = tmp_path / "snail.mp4"
+    recorder = Recorder(path, face=Snail())
+    for k in range(80):
+        recorder.show(pose(k / 25))
+    recorder.close()
+    stats = recorder.stats()
+    assert stats.dropped_poses > 20
+    assert stats.pictures + stats.thinned + stats.dropped_poses == 80
+    assert plays(path) == ""
+    assert len(probe(path)["video"]["times"]) == stats.pictures > 0
+
+
 async def test_closing_twice_and_from_the_event_loop(tmp_path: Path, pose: MakePose) -> None:
     recorder = Recorder(tmp_path / "a.mp4", face=Flash())
     recorder.show(pose(0))
