@@ -3,11 +3,18 @@
 With each block that it asks for, PortAudio says when the block's first sample will leave the card, on a
 clock of its own. That clock is brought to the monotonic one by the largest difference seen in the last
 seconds: every reading of the two is late on the monotonic side by what the callback waited for its turn, the
-best one by next to nothing. Pure: time is an argument.
+best one by next to nothing.
+
+Sound servers interpolate what they say, and after a disturbance may be off by 20-140 ms for ten seconds and
+more. What the card has taken cannot be wrong: counted in samples, its distance from what the card says is the
+same all the time. So where the two disagree for longer than the count needs to notice a real break, the count
+is believed. Pure: time is an argument.
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from typing import Final, NamedTuple
 
 _SLOT_S: Final = 0.5
@@ -15,6 +22,17 @@ _SLOTS: Final = 7
 """The largest difference is looked for in this many slots: the last 3-3.5 s."""
 _FRESH_S: Final = 0.5
 """Without a callback for so long, nobody knows what is heard."""
+
+_COUNT_SLOT_S: Final = 0.25
+_COUNT_SLOTS: Final = 5
+"""The count goes by the most prompt callback of 1-1.25 s: so long after a break in what is heard it knows."""
+_TYPICAL_SLOT_S: Final = 0.5
+_TYPICAL_SLOTS: Final = 40
+"""The card's usual word is the median of one in each half second of the last 20 s."""
+_TYPICAL_NEEDED: Final = 8
+_DISAGREE_S: Final = 0.005
+_PATIENCE_S: Final = 1.5
+"""Only a disagreement longer than this is the card's mistake."""
 
 
 class _Anchor(NamedTuple):
@@ -41,8 +59,11 @@ class AudibleTime:
         self._slot = 0
         self._slot_end = float("-inf")
         self._anchor: _Anchor | None = None
+        self._count = _Count()
 
-    def block(self, now: float, position: int | None, dac_time: float, current_time: float) -> None:
+    def block(
+        self, now: float, position: int | None, dac_time: float, current_time: float, frames: int = 0
+    ) -> None:
         """The card asks for a block.
 
         Args:
@@ -50,9 +71,12 @@ class AudibleTime:
             position: of the block's first sample; None for silence that is not from the ring.
             dac_time: when the block's first sample is heard, on the card's clock; 0 where it does not say.
             current_time: now on the card's clock; 0 where it does not say.
+            frames: samples that it asks for; 0 for a card whose word is not to be checked.
         """
         if dac_time > 0.0 and current_time > 0.0:
             heard = dac_time - self._difference(now, current_time - now)
+            if frames:
+                heard = self._count.check(now, heard, frames / self._rate)
         else:
             heard = now + self.latency_s
         self._anchor = None if position is None else _Anchor(position, heard, now)
@@ -75,3 +99,43 @@ class AudibleTime:
         if anchor is None or now - anchor.said > _FRESH_S:
             return None
         return anchor.heard + (position - anchor.position) / self._rate
+
+
+class _Count:
+    """What the card says, checked against what it has taken."""
+
+    def __init__(self) -> None:
+        self._taken_s = 0.0
+        self._prompt = [math.inf] * _COUNT_SLOTS
+        self._prompt_end = -math.inf
+        self._usual: deque[float] = deque(maxlen=_TYPICAL_SLOTS)
+        self._usual_end = -math.inf
+        self._typical = 0.0
+        self._disagreed_at: float | None = None
+
+    def check(self, now: float, heard: float, block_s: float) -> float:
+        """When a block of ``block_s`` seconds is heard that is asked for ``now``; the card says ``heard``."""
+        begin = self._prompt_of(now, now - self._taken_s) + self._taken_s
+        self._taken_s += block_s
+        beyond = heard - begin
+        if now >= self._usual_end:
+            self._usual_end = now + _TYPICAL_SLOT_S
+            self._usual.append(beyond)
+            self._typical = sorted(self._usual)[len(self._usual) // 2]
+        if len(self._usual) < _TYPICAL_NEEDED or abs(beyond - self._typical) <= _DISAGREE_S:
+            self._disagreed_at = None
+            return heard
+        if self._disagreed_at is None:
+            self._disagreed_at = now
+        return heard if now - self._disagreed_at < _PATIENCE_S else begin + self._typical
+
+    def _prompt_of(self, now: float, late: float) -> float:
+        if now >= self._prompt_end:
+            if now >= self._prompt_end + _COUNT_SLOTS * _COUNT_SLOT_S:  # a pause: nothing old counts
+                self._prompt[:] = [math.inf] * _COUNT_SLOTS
+                self._usual.clear()
+            self._prompt = [late, *self._prompt[:-1]]
+            self._prompt_end = now + _COUNT_SLOT_S
+        elif late < self._prompt[0]:
+            self._prompt[0] = late
+        return min(self._prompt)

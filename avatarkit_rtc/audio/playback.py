@@ -107,7 +107,7 @@ class Playback:
             out.fill(0)
             if self._gap is not None:
                 self._gap += frames
-        self.audible.block(now, position, when.outputBufferDacTime, when.currentTime)
+        self.audible.block(now, position, when.outputBufferDacTime, when.currentTime, frames)
         self.tap.given(out, now)
 
     def _count_gap(self) -> None:

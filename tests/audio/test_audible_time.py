@@ -63,3 +63,64 @@ def test_nobody_knows_before_the_first_block_in_silence_and_without_callbacks() 
     audible.block(11.0, 480, 11.1, 11.0)
     audible.block(11.01, None, 11.11, 11.01)
     assert audible.at(480, 11.02) is None
+
+
+class Card:
+    """Takes 10 ms each 10 ms; what it says is ``wrong`` by so much, and the sound breaks off when told."""
+
+    def __init__(self) -> None:
+        self.audible = AudibleTime(RATE)
+        self.now = 50.0
+        self.position = 0
+        self.wrong = 0.0
+        self.latency = LATENCY
+
+    def play(self, seconds: float) -> list[float]:
+        """How far the prediction is off, in seconds, block by block."""
+        off = []
+        for _ in range(round(seconds * 100)):
+            said = self.now + self.latency + self.wrong
+            self.audible.block(self.now, self.position, said, self.now, 480)
+            told = self.audible.at(self.position, self.now)
+            assert told is not None
+            off.append(told - (self.now + self.latency))
+            self.position += 480
+            self.now += 0.01
+        return off
+
+
+def test_a_card_that_is_wrong_for_seconds_is_not_believed() -> None:
+    card = Card()
+    card.play(20.0)
+    card.wrong = 0.100
+    off = []
+    for _ in range(10):
+        off += card.play(1.0)
+        card.wrong *= 0.8
+    assert max(abs(each) for each in off[160:]) < 0.006
+    assert max(off[:100]) == pytest.approx(0.1, abs=0.001), "at first it may be a real break"
+
+
+def test_a_real_break_is_believed_at_once_and_stays() -> None:
+    card = Card()
+    card.play(10.0)
+    card.now += 0.080  # the card stood still, and everything is heard later
+    assert max(abs(each) for each in card.play(10.0)) < 0.001
+
+
+def test_a_card_that_says_something_else_for_good_is_believed_in_the_end() -> None:
+    card = Card()
+    card.play(25.0)
+    card.wrong = 0.040
+    off = card.play(15.0)
+    assert off[300] == pytest.approx(0.0, abs=0.001)
+    assert off[-1] == pytest.approx(0.040, abs=0.001)
+
+
+def test_in_the_first_seconds_and_after_a_pause_the_cards_word_counts() -> None:
+    card = Card()
+    for _ in range(2):
+        card.play(1.0)
+        card.wrong += 0.030
+        assert card.play(1.0)[-1] == pytest.approx(card.wrong)
+        card.now += 20.0
