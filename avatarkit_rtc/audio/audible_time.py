@@ -121,7 +121,7 @@ class _Count:
         if now >= self._usual_end:
             self._usual_end = now + _TYPICAL_SLOT_S
             self._usual.append(beyond)
-            self._typical = sorted(self._usual)[len(self._usual) // 2]
+            self._typical = sorted(self._usual)[(len(self._usual) - 1) // 2]
         if len(self._usual) < _TYPICAL_NEEDED or abs(beyond - self._typical) <= _DISAGREE_S:
             self._disagreed_at = None
             return heard
