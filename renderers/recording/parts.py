@@ -207,5 +207,5 @@ class Parts:
 def _highest(path: Path) -> int:
     """The highest number among the files that are there already."""
     name = re.compile(re.escape(path.stem) + r"-(\d{4,})" + re.escape(path.suffix))
-    found = [name.fullmatch(each.name) for each in path.parent.glob(f"{path.stem}-*{path.suffix}")]
+    found = [name.fullmatch(each.name) for each in path.parent.iterdir()] if path.parent.is_dir() else []
     return max((int(match[1]) for match in found if match is not None), default=0)

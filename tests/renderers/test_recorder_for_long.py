@@ -42,6 +42,8 @@ def test_pictures_and_sound_stay_together_to_the_millisecond(tmp_path: Path, nam
     heard = onsets(sound_of(path))
     assert len(opened) == len(heard) == MINUTES * 6
     apart = np.array(opened) - np.array(heard)
-    assert np.abs(apart - apart[0]).max() < 0.001 or stats.thinned
-    assert np.abs(apart).max() < 0.010 or stats.thinned
+    # Where the machine stood still for long enough that pictures were left out, one may be late by some.
+    fine, coarse = (0.001, 0.010) if not stats.thinned else (0.2, 0.2)
+    assert np.abs(apart - apart[0]).max() < fine
+    assert np.abs(apart).max() < coarse
     assert memory[-1] - memory[len(memory) // 4] < 8 << 20

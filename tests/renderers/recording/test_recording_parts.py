@@ -68,11 +68,11 @@ def test_a_new_file_by_time_without_a_gap(
 
 
 def test_numbers_go_on_behind_what_is_there(tmp_path: Path, pose: MakePose) -> None:
-    (tmp_path / "talk-0007.mp4").write_bytes(b"of yesterday")
-    with Recorder(tmp_path / "talk.mp4", face=Flash(), rotate_s=2) as recorder:
+    (tmp_path / "talk [a]-0007.mp4").write_bytes(b"of yesterday")
+    with Recorder(tmp_path / "talk [a].mp4", face=Flash(), rotate_s=2) as recorder:
         recorder.show(pose(1.0))
-    assert (tmp_path / "talk-0007.mp4").read_bytes() == b"of yesterday"
-    assert recorder.file.name == "talk-0008.mp4"
+    assert (tmp_path / "talk [a]-0007.mp4").read_bytes() == b"of yesterday"
+    assert recorder.file.name == "talk [a]-0008.mp4"
 
 
 def test_a_new_file_by_size(tmp_path: Path, pose: MakePose) -> None:
