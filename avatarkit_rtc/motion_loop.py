@@ -12,6 +12,7 @@ from avatarkit_rtc.audio.delay_estimate import AudioDelayEstimate
 from avatarkit_rtc.events import RoundEnded, RoundStarted, Stalled
 from avatarkit_rtc.log_limit import RateLimit
 from avatarkit_rtc.motion.events import FrameArrived, RoundEndReason
+from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S
 from avatarkit_rtc.motion.packet import PacketKind
 from avatarkit_rtc.motion.stream import MotionStream
 from avatarkit_rtc.options import AvatarPlayerOptions
@@ -56,6 +57,7 @@ class MotionLoop:
         if rate == "auto":
             rate = getattr(view, "render_rate_hz", None)
         self._render = RenderClock(float(rate)) if rate is not None else None
+        self.playout.strategy.sync.render_s = FRAME_INTERVAL_S if self._render is not None else 0.0
         self._emit = emit
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None

@@ -60,7 +60,7 @@ class VoiceFollower:
         self._unheard_s = 0.0
         self._sync.heard(block.t, path_delay, audible)
         if self._sync.delay_s is not None:
-            self._face.delay_s = self._sync.delay_s
+            self._face.delay_s = max(0.0, self._sync.delay_s - self._face.render_s)
 
     def stop(self) -> None:
         """Follow no longer; the face goes back to the delay of its own."""

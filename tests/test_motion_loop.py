@@ -202,3 +202,12 @@ async def test_a_view_that_wants_to_hears_of_every_packet_as_it_comes() -> None:
     assert (idle, again) == ((), ())
     assert isinstance(first[-1], FrameArrived)
     assert since <= view.arrivals[0].t <= view.arrivals[2].t <= asyncio.get_running_loop().time()
+
+
+def test_a_view_that_is_drawn_between_frames_is_known_to_be_a_frame_late() -> None:
+    def emit(*_: object) -> None:
+        pass
+
+    assert MotionLoop(AvatarPlayerOptions(), None, emit).playout.strategy.sync.render_s == 0.0
+    at_60 = MotionLoop(AvatarPlayerOptions(render_rate_hz=60.0), None, emit)
+    assert at_60.playout.strategy.sync.render_s == 0.04

@@ -78,6 +78,19 @@ async def test_the_face_waits_as_long_as_its_voice_takes(options: dict[str, floa
     assert face.delay_s is None
 
 
+async def test_a_face_that_is_drawn_between_frames_waits_one_frame_less() -> None:
+    face = SyncDelay()
+    face.render_s = 0.04
+    follower = await started(Feed(), Output(), face)
+    for number in range(100):
+        follower.played(block(number), number)
+    assert face.delay_s == pytest.approx(0.15)
+    face.render_s = 1.0
+    follower.played(block(100), 100)
+    assert face.delay_s == 0.0
+    follower.stop()
+
+
 async def test_what_is_heard_no_more_is_forgotten_after_a_while() -> None:
     face, output = SyncDelay(), Output()
     follower = await started(Feed(), output, face)

@@ -95,11 +95,13 @@ class AverageArrival:
 class SyncDelay:
     """Delay that the face needs so that it moves when its voice is heard; set from the sound's side."""
 
-    __slots__ = ("delay_s",)
+    __slots__ = ("delay_s", "render_s")
 
     def __init__(self) -> None:
         self.delay_s: float | None = None
         """Seconds behind the average motion packet; None while no sound is played or its delay is unknown."""
+        self.render_s = 0.0
+        """How much later than it is played a pose is seen, in seconds: what a render clock takes."""
 
 
 class DelayEstimator(Protocol):
