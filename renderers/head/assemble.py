@@ -78,7 +78,7 @@ def add_body(builder: Builder, asset: Asset, covered_ears: bool) -> None:
     chart = {name: asset.charts == index for index, name in enumerate(asset.chart_names)}
     quads, uv = asset.quads, asset.quad_uvs
     if covered_ears:
-        chart["head"] &= asset.ears[quads].mean(1) < 0.6
+        chart["head"] &= asset.ears[quads].min(1) < 0.8
     solid = asset.turning[quads].min(1) > 0.93
     head = chart["head"]
     low_u, low_v, wide_u, wide_v = HEAD_UV
@@ -137,7 +137,7 @@ def add_teeth(builder: Builder, asset: Asset, body: Floats) -> tuple[slice, slic
     columns = np.linspace(-1, 1, _TOOTH_COLUMNS)
     turn = columns * math.radians(82)
     slices = []
-    for row, (gum, edge, back) in enumerate(((0.965, 0.700, 0.030), (0.555, 0.745, 0.055))):
+    for row, (gum, edge, back) in enumerate(((0.975, 0.712, 0.045), (0.530, 0.700, 0.070))):
         mean, here = asset.rest[asset.teeth[row]], body[asset.teeth[row]]
         shift = (here - mean).mean(0)
         front = float(mean[:, 2].max()) - back
@@ -177,12 +177,15 @@ def add_sheet(builder: Builder, sheet: Sheet, layer: int) -> None:
     height = sheet.points[:, columns // 2, 1]
     # Dark all over, so every other row and column will do. Of what hangs behind the shoulders only the upper
     # end is seen, and there it hangs still: it is drawn with the shoulders, behind them.
-    upper, lower = np.flatnonzero(height > _NAPE), np.flatnonzero((height < _NAPE + 0.6) & (height > -0.3))
+    upper, lower = np.flatnonzero(height > _NAPE), np.flatnonzero((height < _NAPE + 0.4) & (height > -0.3))
     for chosen, turning in ((upper, None), (lower, 0.0)):
-        if len(chosen) < 2:
+        if turning is not None and height.min() > -0.3:
             continue
         kept = [*chosen[:-1:2].tolist(), int(chosen[-1])]
         grid = sheet.points[kept][:, ::2]
+        if turning is not None:
+            # Narrower: it shall not come out beside the hair of a turned head.
+            grid = grid * np.array([0.82, 1, 1], np.float32)
         turns = sheet.turning[kept][:, ::2].ravel() if turning is None else turning
         own = builder.vertices(grid.reshape(-1, 3), turns)
         inner = grid_quads(*grid.shape[:2])

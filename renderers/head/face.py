@@ -13,7 +13,7 @@ from renderers.face import DEFAULT_SIZE, Image, check_size
 from renderers.head.asset import Floats
 from renderers.head.looks import DEFAULT_LOOK, HeadLook, check_color, find_look
 from renderers.head.paint import color
-from renderers.head.painter import Glint
+from renderers.head.painter import Glint, Stroke
 from renderers.head.person import BREATHS, make_person
 from renderers.head.rig import Rig
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BACKGROUND: Final = "studio"
 """A light grey wall, a little darker towards the corners."""
 
+_LASH_COLOR: Final = (17, 20, 29)
 _LAMP: Final = (-0.20, 0.17, 0.0)
 _FLOOR: Final = (0.17, -0.22, 0.0)
 """Where eyes mirror lamp and floor, from the middle of the cornea, in radii of the eyeball."""
@@ -110,11 +111,13 @@ class HeadFace:
         screen = self._rig.project(points)
         if not alpha:
             image = self._backed_shoulders(step).copy()
-            self._painter.paint(screen, normals, image, glints=self._glints(points))
+            self._painter.paint(
+                screen, normals, image, glints=self._glints(points), strokes=self._lashes(screen)
+            )
             return image
         shoulders, covered = self._person.shoulders(step)
         image, mask = shoulders.copy(), covered.copy()
-        self._painter.paint(screen, normals, image, mask, self._glints(points))
+        self._painter.paint(screen, normals, image, mask, self._glints(points), self._lashes(screen))
         return _straight(image, mask)
 
     def draw_coefficients(
@@ -156,6 +159,23 @@ class HeadFace:
             result.append(Glint(float(screen[0, 0]), float(screen[0, 1]), 0.105 * pixels, 0.95))
             result.append(Glint(float(screen[1, 0]), float(screen[1, 1]), 0.16 * pixels, 0.16))
         return result
+
+    def _lashes(self, screen: Floats) -> list[Stroke]:
+        """Upper lashes: a line that widens outwards, with the tips of single ones."""
+        strength, length = (0.90, 0.80) if self.look.sex < 0 else (0.70, 0.40)
+        strokes = []
+        for roots, tips in self._person.figure.lashes:
+            start, end = screen[roots, :2], screen[tips, :2]
+            part = np.linspace(0.35, 1.0, len(start))[:, None] * length
+            peaks = start + (end - start) * part
+            between = (start[:-1] + start[1:]) / 2
+            notches = between + ((peaks[:-1] + peaks[1:]) / 2 - between) * 0.85
+            upper = np.empty((2 * len(start) - 1, 2))
+            upper[::2], upper[1::2] = peaks, notches
+            # Below the root, too: the margin of the lid is dark.
+            lower = start - (end - start) * 0.22
+            strokes.append(Stroke(np.concatenate([upper, lower[::-1]]), _LASH_COLOR, strength))
+        return strokes
 
     def _backed_shoulders(self, step: int) -> Image:
         if step not in self._backed:

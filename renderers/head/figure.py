@@ -77,6 +77,10 @@ class Figure:
     """How far hair stands off at each vertex, shape (n,)."""
     attributes: Floats
     """Lips, lids, ears, light (as in the asset) of each vertex, shape (n, 4)."""
+    upper_lip: npt.NDArray[np.bool_]
+    """Which vertices are of the upper lip, shape (n,)."""
+    around_eyes: npt.NDArray[np.bool_]
+    """Which vertices are of eyeballs, lids and what is around them, shape (n,)."""
     rings: tuple[Indices, Indices, Indices]
     """Vertices around the openings of mouth, left and right eye."""
     lip_middles: tuple[int, int]
@@ -191,10 +195,29 @@ def build_figure(look: HeadLook) -> Figure:
         lashes=asset.lashes,
         hair=grown,
         attributes=attributes,
+        upper_lip=_padded(_upper_lip(asset), len(rest)),
+        around_eyes=_around_eyes(np.concatenate(builder.canonical), asset),
         rings=_rings(asset),
         lip_middles=_lip_middles(asset),
         height=float(np.ptp(asset.rest[on_head & (asset.turning > 0.99)][:, 1])),
     )
+
+
+def _padded(mask: npt.NDArray[np.bool_], count: int) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.pad(mask, (0, count - len(mask))), dtype=np.bool_)
+
+
+def _upper_lip(asset: Asset) -> npt.NDArray[np.bool_]:
+    """Vertices of the asset that are of a lip, and that stay when the jaw opens."""
+    where, moves = asset.shapes[ARKIT_INDEX["jawOpen"]]
+    drop = np.zeros(len(asset.rest), np.float32)
+    drop[where] = -moves[:, 1]
+    return np.asarray((asset.lips > 0.05) & (drop < 0.06), dtype=np.bool_)
+
+
+def _around_eyes(canonical: Floats, asset: Asset) -> npt.NDArray[np.bool_]:
+    away = np.min([np.linalg.norm(canonical - eye[:3], axis=1) for eye in asset.eyes], axis=0)
+    return np.asarray((away < 2.2 * asset.eyes[0, 3]) & (canonical[:, 2] > 1.0), dtype=np.bool_)
 
 
 def _rings(asset: Asset) -> tuple[Indices, Indices, Indices]:

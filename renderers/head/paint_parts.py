@@ -66,9 +66,9 @@ def teeth_colors(width: int, height: int, upper: bool) -> Floats:
     image = mix(flesh.astype(np.float32), enamel, step(gum - 0.02, gum + 0.02, down))
     image = mix(image, color("#3a1514"), step(length, length + 0.03, down))
     # Further back there is less light, and the lips shade both rims.
-    dark = 1 - 0.72 * step(0.30, 0.95, np.abs(across))
-    rim = 1 - 0.42 * step(0.55, 0.15, down)
-    return np.asarray(image * (dark * rim * 0.93)[:, :, None], dtype=np.float32)
+    dark = 1 - 0.80 * step(0.22, 0.90, np.abs(across))
+    rim = 1 - 0.50 * step(0.75, 0.15, down)
+    return np.asarray(image * (dark * rim * (0.90 if upper else 0.76))[:, :, None], dtype=np.float32)
 
 
 def tongue_colors(width: int, height: int) -> Floats:

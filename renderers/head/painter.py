@@ -16,8 +16,10 @@ The way of a picture:
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count, repeat
 from typing import Any, Final
 
 import numpy as np
@@ -28,14 +30,21 @@ from renderers.head.asset import Floats, Indices
 _SHIFT: Final = 4
 """Fractional bits of the corners that OpenCV gets."""
 
-_EDGE: Final = 5.0
+_EDGE: Final = 8.0
 """Jump of the place in the texture, in multiples of its usual change per pixel, that counts as an edge."""
 
 _SLIVER: Final = 0.2
 """Twice the area, square pixels, below which a quad is not worth its call: its neighbours' rims cover it."""
 
+_FOLD: Final = 30.0
+"""Twice the area, square pixels, up to which a quad from behind may be of a fold that is seen from before."""
+_FACING: Final = 0.25
+"""How far the normals at all its corners then face the viewer."""
+_STEEPEST: Final = 24.0
+"""Texels per pixel. What is drawn of a sliver lies partly beside it."""
 _STIFF: Final = 0.3
 """Square pixels."""
+_STIFF_SLIVER: Final = 0.01
 
 _MARGIN: Final = 2
 """Pixels around the drawn quads that are looked at."""
@@ -61,10 +70,12 @@ class Surface:
     """Place of each corner in the texture, in texels, shape (q, 4, 2)."""
     balls: Floats
     """Centre of the lit ball of each quad's material in the picture of balls, in pixels, shape (q, 2)."""
-    layers: npt.NDArray[np.int32]
-    """Quads of a higher layer lie before those of a lower one, whatever their distance, shape (q,)."""
+    nearness: Floats
+    """In the unit of distances, shape (q,): what lies before the rest, whatever its distance, has more."""
     shiny: npt.NDArray[np.bool_]
     """Which quads mirror lights, shape (q,): see :class:`Glint`."""
+    lashed: npt.NDArray[np.bool_]
+    """Which quads are drawn over by strokes, shape (q,): see :class:`Stroke`."""
     windows: tuple[Window, ...] = ()
 
 
@@ -78,6 +89,18 @@ class Glint:
     """Pixels."""
     strength: float
     """0 to 1: white in the middle."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stroke:
+    """A thin dark shape over the skin, such as lashes: seen where quads are that strokes may cover."""
+
+    outline: Floats
+    """Shape (n, 2), pixels."""
+    color: tuple[int, int, int]
+    """Blue, green, red."""
+    strength: float
+    """0 to 1."""
 
 
 class Painter:
@@ -104,8 +127,9 @@ class Painter:
         self._v = np.ascontiguousarray(surface.uvs[:, :, 1].T, dtype=np.float32)
         self._ball_x = np.ascontiguousarray(surface.balls[:, 0], dtype=np.float32)
         self._ball_y = np.ascontiguousarray(surface.balls[:, 1], dtype=np.float32)
-        self._nearness = surface.layers.astype(np.float32) * 1000
+        self._nearness = (4 * surface.nearness).astype(np.float32)
         self._shiny = surface.shiny
+        self._lashed = surface.lashed
         self._windows = surface.windows
         self._texture, self._balls, self._radius = texture, balls, np.float32(ball_radius)
         self._edge = _EDGE * texels_per_pixel
@@ -123,6 +147,7 @@ class Painter:
         image: npt.NDArray[np.uint8],
         alpha: npt.NDArray[np.uint8] | None = None,
         glints: Sequence[Glint] = (),
+        strokes: Sequence[Stroke] = (),
     ) -> None:
         """Draw onto ``image``.
 
@@ -132,9 +157,10 @@ class Painter:
             image: Shape (height, width, 3). With ``alpha``, what is seen through is black.
             alpha: How much of each pixel is covered, shape (height, width), 0 to 255, or None. Colours are
                 multiplied by it.
-            glints: Spots of light, drawn last.
+            glints: Spots of light, drawn on top.
+            strokes: Lashes, drawn last.
         """
-        shown, x, y = self._visible(points)
+        shown, x, y = self._visible(points, normals)
         if not len(shown):
             return
         left, top = max(0, int(x.min()) - _MARGIN), max(0, int(y.min()) - _MARGIN)
@@ -166,8 +192,10 @@ class Painter:
             alpha[top + rows, left + columns] = (255 * (4 - share) + share * below + 2) >> 2
         for glint in glints:
             self._mirror(glint, shown, ids, region, (left, top))
+        for stroke in strokes:
+            self._stroke(stroke, shown, ids, region, (left, top))
 
-    def _visible(self, points: Floats) -> tuple[Indices, Floats, Floats]:
+    def _visible(self, points: Floats, normals: Floats) -> tuple[Indices, Floats, Floats]:
         """Quads to draw, back to front, and x and y of their corners, shape (4, k)."""
         corners = self._corners
         px, py = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
@@ -175,6 +203,10 @@ class Painter:
         area = (y[2] - y[0]) * (x[3] - x[1]) - (x[2] - x[0]) * (y[3] - y[1])
         # Twice the area; from behind it is negative.
         wanted = area > _SLIVER
+        # In a fold of the skin quads are turned over, and would leave a hole.
+        folded = np.flatnonzero((area < -_SLIVER) & (area > -_FOLD))
+        facing = np.ascontiguousarray(normals[:, 2])[corners[:, folded]].min(0) > _FACING
+        wanted[folded[facing]] = True
         for window in self._windows:
             wx, wy, own = px[window.ring], py[window.ring], window.quads
             qx, qy = x[:, own], y[:, own]
@@ -211,24 +243,48 @@ class Painter:
         patch = region[rows, columns]
         patch[:] = np.rint(patch + (255.0 - patch) * amount)
 
+    def _stroke(
+        self,
+        stroke: Stroke,
+        shown: Indices,
+        ids: Indices,
+        region: npt.NDArray[np.uint8],
+        corner: tuple[int, int],
+    ) -> None:
+        outline = stroke.outline - np.array(corner)
+        high, wide = ids.shape
+        left, top = np.clip(np.floor(outline.min(0)).astype(int) - 1, 0, (wide, high))
+        right, bottom = np.clip(np.ceil(outline.max(0)).astype(int) + 2, 0, (wide, high))
+        if left >= right or top >= bottom:
+            return
+        mask = np.zeros((bottom - top, right - left), np.uint8)
+        fixed = np.rint((outline - (left + 0.5, top + 0.5)) * (1 << _SHIFT)).astype(np.int32)
+        self._cv2.fillPoly(mask, [fixed], 255, self._cv2.LINE_AA, _SHIFT)
+        allowed = np.concatenate([[False], self._lashed[shown]])[ids[top:bottom, left:right]]
+        amount = (mask * np.float32(stroke.strength / 255) * allowed)[:, :, None]
+        patch = region[top:bottom, left:right]
+        patch[:] = np.rint(patch + (np.array(stroke.color, np.float32) - patch) * amount)
+
     def _fill(self, x: Floats, y: Floats, numbers: npt.NDArray[np.int16], left: int, top: int) -> None:
         # Two cells per pixel; a cell's middle is where OpenCV has whole numbers.
         scale = float(1 << _SHIFT)
+        x, y = _convex(x, y)
         fixed = np.empty((x.shape[1], 4, 2), np.int32)
         fixed[:, :, 0] = np.rint((x * 2 - (2 * left + 0.5)) * scale).T
         fixed[:, :, 1] = np.rint((y * 2 - (2 * top + 0.5)) * scale).T
+        # Some thousand calls: map() spares Python's part of the loop.
         fill = self._cv2.fillConvexPoly
-        for number, quad in enumerate(fixed, 1):
-            fill(numbers, quad, number, 8, _SHIFT)
+        deque(map(fill, repeat(numbers), fixed, count(1), repeat(8), repeat(_SHIFT)), maxlen=0)
 
     def _tables(self, shown: Indices, x: Floats, y: Floats, normals: Floats) -> tuple[Floats, Floats]:
         """Planes by number, for the texture and for the normals: shape (3, k + 1, 2) each."""
         middle_x, middle_y = (x[0] + x[1] + x[2] + x[3]) / 4, (y[0] + y[1] + y[2] + y[3]) / 4
         dx, dy = x - middle_x, y - middle_y
-        # The constant keeps slivers, seen from the side, from having planes of any steepness.
-        xx = _sum(dx * dx) + _STIFF
-        yy = _sum(dy * dy) + _STIFF
-        xy = _sum(dx * dy)
+        xx, yy, xy = _sum(dx * dx), _sum(dy * dy), _sum(dx * dy)
+        # Slivers, seen from the side, shall not have planes of any steepness.
+        stiff = _STIFF + _STIFF_SLIVER * (xx + yy)
+        xx += stiff
+        yy += stiff
         scale = 1 / (xx * yy - xy * xy)
         along_x, along_y = (yy * dx - xy * dy) * scale, (xx * dy - xy * dx) * scale
         corners = self._corners[:, shown]
@@ -243,7 +299,9 @@ class Painter:
             table[0, 0] = outside
             table[1:, 0] = 0
             for axis, values in enumerate(pair):
-                step_x, step_y = _sum(values * along_x), _sum(values * along_y)
+                step_x, step_y = (
+                    np.clip(_sum(values * along), -_STEEPEST, _STEEPEST) for along in (along_x, along_y)
+                )
                 table[0, 1:, axis] = _sum(values) / 4 - step_x * middle_x - step_y * middle_y
                 table[1, 1:, axis] = step_x
                 table[2, 1:, axis] = step_y
@@ -287,16 +345,16 @@ class Painter:
         Returns:
             Colours, shape (n, 3), and how many of the four are outside, where ``before`` is seen.
         """
-        count = len(rows)
+        pixels = len(rows)
         # OpenCV takes no more than 32767 columns: a block of rows, the last one not full.
         wide = 1024
-        high = -(-4 * count // wide)
+        high = -(-4 * pixels // wide)
         ids = np.zeros(high * wide, np.intp)
         x: Floats = np.zeros((high * wide, 2), np.float32)
         y: Floats = np.zeros((high * wide, 2), np.float32)
         left, top = corner
         for part, (down, across) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
-            own = slice(part * count, (part + 1) * count)
+            own = slice(part * pixels, (part + 1) * pixels)
             ids[own] = numbers[2 * rows + down, 2 * columns + across]
             x[own] = (columns + (left + 0.25 + 0.5 * across))[:, None]
             y[own] = (rows + (top + 0.25 + 0.5 * down))[:, None]
@@ -306,10 +364,23 @@ class Painter:
             return before, np.zeros(0, np.intp)
         colors = self._colors(_evaluate(tables[0], block, x, y), _evaluate(tables[1], block, x, y))
         # Outside, the texture is looked up beyond its border, which is black.
-        total = colors.reshape(-1, 4)[: 4 * count, :3].reshape(4, count, 3).sum(0, dtype=np.uint16)
-        outside = (ids[: 4 * count] == 0).reshape(4, count).sum(0)
+        total = colors.reshape(-1, 4)[: 4 * pixels, :3].reshape(4, pixels, 3).sum(0, dtype=np.uint16)
+        outside = (ids[: 4 * pixels] == 0).reshape(4, pixels).sum(0)
         total += before * outside[:, None].astype(np.uint16)
         return ((total + 2) >> 2).astype(np.uint8), outside
+
+
+def _convex(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """The corners of quads, shape (4, k), with those that point inwards drawn out to a straight side."""
+    next_x, next_y = np.roll(x, -1, axis=0) - x, np.roll(y, -1, axis=0) - y
+    turn = np.roll(next_x, 1, axis=0) * next_y - np.roll(next_y, 1, axis=0) * next_x
+    corner, quad = np.nonzero(turn > 0)
+    if not len(quad):
+        return x, y
+    x, y = x.copy(), y.copy()
+    for values in (x, y):
+        values[corner, quad] = (values[corner - 1, quad] + values[(corner + 1) % 4, quad]) / 2
+    return x, y
 
 
 def _sum(corners: Floats) -> Floats:

@@ -25,10 +25,13 @@ from renderers.head.texture import Layout, texture_scale
 BREATHS: Final = 7
 """Steps between out and in for which the shoulders are drawn (once each): less than half a pixel each."""
 
-_JOIN: Final = 0.5
+_JOIN: Final = 0.4
 """Pixels by which the mesh may be off its finest form."""
 _JOIN_HIDDEN: Final = 4.0
 """So many times as much, on top, where it is not seen."""
+
+_UPPER_LIP: Final = 0.10
+"""Decimetres by which the upper lip counts as nearer: lips that are pressed go through each other."""
 
 _TEXELS_PER_PIXEL: Final = 2.0
 """How far the place in the texture usually goes from one pixel to the next."""
@@ -127,7 +130,8 @@ def make_surface(figure: Figure, layout: Layout, chosen: npt.NDArray[np.bool_], 
         quads=quads,
         uvs=uvs,
         balls=ball_centers()[figure.materials[origin]],
-        layers=figure.layers[origin],
+        nearness=1000.0 * figure.layers[origin] + _UPPER_LIP * figure.upper_lip[quads].all(axis=1),
         shiny=figure.parts[origin] == PARTS.index("eye"),
+        lashed=np.asarray(figure.around_eyes[quads].all(axis=1), dtype=np.bool_),
         windows=figure.windows(quads, origin),
     )
