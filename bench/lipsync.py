@@ -3,7 +3,8 @@
 A stand-in avatar opens its mouth at the moment of a beep. Its voice is played into a null sink of
 PulseAudio, whose monitor tells when each beep was audible; the view tells when the mouth opened. Beside it,
 in the same room, a program that plays the sound as it comes and draws each frame on arrival, as the SDK's
-examples would. The cases with a bad network need Linux, root and the program `ip`.
+examples would; and on the clean network the mouth that a window's face makes of the sound. The cases with a
+bad network need Linux, root and the program `ip`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ from tests.support.pulse import RATE, PulseServer
 MATCH_S: Final = 0.45
 """A mouth that opens further from a beep than this belongs to another."""
 
+SPEAKING: Final = "speaking"
+WAYS: Final = {"following": "one", "on arrival": "two", SPEAKING: "three"}
+"""Ways of playing, and the sink of each."""
+
 LEFT_OUT: Final = 3
 """Beeps at the beginning, while nothing is known yet."""
 
@@ -55,12 +60,14 @@ class Case:
     pauses_s: tuple[float, ...] = (1.0,)
     """Between the rounds, in turn."""
     audio_delay_ms: int = 40
+    face: bool = False
+    """Whether the mouth that the face makes of the sound is measured, too."""
     network: Impairment | None = None
     """From the server to both players; None for no relay at all."""
 
 
 CASES: Final = (
-    Case("clean", "no impairment", 20.0),
+    Case("clean", "no impairment", 20.0, face=True),
     Case(
         "rounds",
         "rounds that start with 0-300 ms of silence, every other one without a pause before it",
@@ -140,7 +147,7 @@ def measure(cases: Sequence[Case], seconds: float) -> Report:
     """
     figures: list[Figure] = []
     notes: list[str] = []
-    with PulseServer("one", "two") as pulse:
+    with PulseServer(*WAYS.values()) as pulse:
         for case in cases:
             print(f"{case.name}: {case.about} …", file=sys.stderr)
             found = _play(case, seconds, pulse)
@@ -158,7 +165,9 @@ def _play(case: Case, seconds: float, pulse: PulseServer) -> dict[str, dict[str,
         avatar = Program("-m", "bench.lipsync_avatar", outside.room, rounds, environment=outside.environment)
         ends.enter_context(avatar)
         players, ears = {}, {}
-        for way, sink in (("following", "one"), ("on arrival", "two")):
+        for way, sink in WAYS.items():
+            if way == SPEAKING and not case.face:
+                continue
             options = [outside.room, str(seconds), str(case.audio_delay_ms)]
             players[way] = ends.enter_context(
                 Program(
@@ -200,8 +209,8 @@ def _place(case: Case, ends: contextlib.ExitStack) -> tuple[Place, dict[str, str
 
 def _figures(case: Case, found: dict[str, dict[str, Any]]) -> list[Figure]:
     figures = []
-    for way, goal in (("following", True), ("on arrival", False)):
-        offsets = found[way]["offsets"]
+    for way, seen in found.items():
+        goal, offsets = way != "on arrival", seen["offsets"]
         if not len(offsets):
             raise RuntimeError(f"{case.name}, {way}: no beep was both heard and seen")
         median, high = float(np.median(offsets)), float(np.percentile(np.abs(offsets), 95))

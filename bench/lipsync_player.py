@@ -1,8 +1,9 @@
 """Plays the avatar of a room and prints, as JSON, when its mouth opened: the side of ``bench.lipsync`` that
 looks.
 
-``following`` plays as the package does; ``on-arrival`` plays the sound as it comes and draws each frame when
-it comes, as the SDK's examples would.
+``following`` plays as the package does; ``speaking`` does so too, but looks at the mouth that a window's face
+makes of the sound, 60 times a second; ``on arrival`` plays the sound as it comes and draws each frame when it
+comes, as the SDK's examples would.
 """
 
 from __future__ import annotations
@@ -11,10 +12,17 @@ import asyncio
 import json
 import os
 import sys
+from dataclasses import replace
+from typing import Final
 
-from avatarkit_rtc import AvatarPlayer, LiveKitProvider, Pose
+from avatarkit_rtc import AudioBlock, AvatarPlayer, FaceDriver, LiveKitProvider, MotionFrame, Pose
 from avatarkit_rtc.cli.options import access
+from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX
 from avatarkit_rtc.testing.beeps import OPEN_JAW
+
+_OPENS: Final = ("jawOpen", "mouthLowerDownLeft", "mouthPucker")
+_OPENED: Final = 0.15
+"""About half of what a beep's mouth comes to."""
 
 
 class Mouth:
@@ -26,16 +34,38 @@ class Mouth:
 
     def show(self, pose: Pose) -> None:
         """Note the moment, if it is one."""
-        is_open = float(pose.frame.jaw_pose[0]) > OPEN_JAW / 2
+        self._note(float(pose.frame.jaw_pose[0]) > OPEN_JAW / 2)
+
+    def _note(self, is_open: bool) -> None:
         if is_open and not self._open:
             self.opened.append(asyncio.get_running_loop().time())
         self._open = is_open
 
 
+class SpokenMouth(Mouth):
+    """Notes when the mouth opens that the face makes of the sound alone: what the stream says is left out."""
+
+    render_rate_hz = 60.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._driver = FaceDriver()
+
+    def sound(self, block: AudioBlock) -> None:
+        """Hear it."""
+        self._driver.hear(block)
+
+    def show(self, pose: Pose) -> None:
+        """Note the moment, if it is one."""
+        face = self._driver.pose(replace(pose, frame=MotionFrame.neutral()))
+        lips = sum(float(face.coefficients[ARKIT_INDEX[name]]) for name in _OPENS)
+        self._note(lips > _OPENED)
+
+
 async def main(way: str, room: str, seconds: float, audio_delay_ms: float) -> None:
     """Play, and print what was seen."""
-    follow = way == "following"
-    mouth = Mouth()
+    follow = way != "on arrival"
+    mouth = SpokenMouth() if way == "speaking" else Mouth()
     config = access(
         os.environ["LIVEKIT_URL"], None, os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"], room
     ).viewer()
