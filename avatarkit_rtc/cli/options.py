@@ -41,7 +41,7 @@ Pcm = Annotated[str | None, typer.Option("--pcm", help="Sound of the clip: WAV, 
 PcmRate = Annotated[int, typer.Option("--pcm-rate", help="Samples per second of raw sound.")]
 Seed = Annotated[int, typer.Option("--seed", help="Another seed, another performance.")]
 Face = Annotated[
-    str, typer.Option("--face", help="How the avatar looks: head, head:LOOK (anna, ben, ...) or cartoon.")
+    str, typer.Option("--face", help="How the avatar looks: head, flame, cartoon; with a look: head:ben.")
 ]
 PictureSize = Annotated[str, typer.Option("--size", metavar="WxH", help="Width and height in pixels.")]
 PictureRate = Annotated[float, typer.Option("--fps", min=1.0, max=120.0, help="Pictures a second.")]
