@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from avatarkit_rtc.errors import DisplayError, MissingDependencyError
-from renderers._x11 import XNudge
+from renderers._x11 import XConnection
 from renderers.canvas import opencv_hint
 from renderers.display import DisplayWatch, display_available
 
@@ -84,7 +84,8 @@ class Gui:
         self.lost = False
         """The display has gone away; nothing of OpenCV's windows may be called any more."""
         self._watch = DisplayWatch()
-        self._nudge: XNudge | None = None
+        self.x11: XConnection | None = None
+        """Our own way to the X server, from the first window on; it does nothing on other systems."""
         self._nudges: list[tuple[float, int]] = []
         self._windows: list[OpenCVWindow] = []
         self._number = 0
@@ -111,14 +112,23 @@ class Gui:
         return f"avatarkit-rtc-{os.getpid()}-{self._number}"
 
     def add(self, window: OpenCVWindow) -> None:
-        """Serve ``window``, just made and still titled by its name. On the thread of the user interface."""
+        """Serve ``window``. On the thread of the user interface."""
         self._windows.append(window)
-        if self._nudge is None:
-            self._nudge = XNudge()
-        number = self._nudge.find(window.name)
-        self._nudge.tell(number)
+
+    def add_window(self, name: str) -> int:
+        """OpenCV has just made a window that is still titled by its ``name``: see that it is painted. On the
+        thread of the user interface.
+
+        Returns:
+            Its number under X; 0 elsewhere.
+        """
+        if self.x11 is None:
+            self.x11 = XConnection()
+        number = self.x11.find(name)
+        self.x11.tell(number)
         later = [(time.monotonic() + delay, number) for delay in _NUDGES_S]
         self._nudges = sorted(self._nudges + later)
+        return number
 
     def remove(self, window: OpenCVWindow) -> None:
         """Close ``window`` on the screen. On the thread of the user interface."""
@@ -141,8 +151,8 @@ class Gui:
                 self._windows.remove(window)
                 window.ended("display-lost")
             return
-        while self._nudge is not None and self._nudges and self._nudges[0][0] <= time.monotonic():
-            self._nudge.tell(self._nudges.pop(0)[1])
+        while self.x11 is not None and self._nudges and self._nudges[0][0] <= time.monotonic():
+            self.x11.tell(self._nudges.pop(0)[1])
         for window in list(self._windows):
             try:
                 window.put_picture()
@@ -164,8 +174,8 @@ class Gui:
             self.remove(window)
             window.ended("exit")
         self._watch.close()
-        if self._nudge is not None:
-            self._nudge.close()
+        if self.x11 is not None:
+            self.x11.close()
 
 
 class OwnThreadGui(Gui):

@@ -5,29 +5,61 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
 from avatarkit_rtc.errors import AvatarKitError, ConfigurationError, DisplayError
 from avatarkit_rtc.motion.frame import MotionFrame
 from avatarkit_rtc.playout.pose import Pose, PoseKind
+from renderers._figures import LiveFigures
 from renderers._gui import Gui, GuiThread, MainThreadGui, get_gui
 from renderers._log import ThinnedLog
+from renderers._pace import SLOW_RATE_HZ, Pace
+from renderers._screen import Screen
+from renderers._still import Still
 from renderers._worker import Worker
 from renderers.face import DEFAULT_FACE, DEFAULT_SIZE, Face, Image, check_size, hearing, make_face
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
+    from avatarkit_rtc.player import AvatarPlayer
+
+WhenLost: TypeAlias = Literal["still", "live"]
+
+DEFAULT_RATE_HZ: Final = 60.0
+"""Poses per second that a window asks for."""
+
+KIOSK_EXIT: Final = "quit"
+"""What must be typed to end a kiosk's window."""
+_TYPED_WITHIN_S: Final = 5.0
 
 _ESCAPE: Final = 27
+_NEUTRAL: Final = MotionFrame.neutral()
 
 
 class OpenCVWindow:
-    """A window that shows the newest pose; ``q``, Esc or closing it ends it.
+    """A window that shows the newest pose.
+
+    Keys: ``q`` or Esc ends it, as closing it does; ``f`` fills the screen and back; ``i`` shows live figures
+    over the picture (pictures a second, delay, jitter, freezes, lip sync, state of the connection) and hides
+    them. With ``kiosk`` all of them are off, and so are mouse and cursor under X; typing ``quit`` ends it.
+
+    The face is drawn in the size it was made with and scaled to the window with its proportions kept, so
+    that the cost of drawing does not depend on the window; for a large screen, make it larger.
 
     Pictures are drawn on a thread of the window's own and put on the screen by one thread that all windows
-    of the process share for its whole life. Poses that come faster than they can be drawn are skipped.
+    of the process share for its whole life. Poses that come faster than they can be drawn are skipped; a
+    window that cannot draw the 60 a second that it asks for within some two thirds of the time draws every
+    second one, until it can (:attr:`rate_hz`, :attr:`slowdowns`).
+
+    **While the network is gone** (two seconds after the connection was lost, or could not be made) the face
+    is held as a still, at rest, its eyes open, dimmed and with a small sign in a corner, and lives on when
+    the connection is back. What belongs on the screen then is for a program to say: ``when_lost="live"``
+    lets the face breathe and blink as if nothing had happened.
+
     Where a program uses OpenCV's windows itself, it must not do so beside this class: OpenCV serves one
     thread only.
 
@@ -49,6 +81,10 @@ class OpenCVWindow:
         face: str | Face = DEFAULT_FACE,
         size: tuple[int, int] = DEFAULT_SIZE,
         fullscreen: bool = False,
+        kiosk: bool = False,
+        when_lost: WhenLost = "still",
+        render_rate_hz: float | None = DEFAULT_RATE_HZ,
+        bars: tuple[int, int, int] = (0, 0, 0),
         on_close: Callable[[], object] | None = None,
         on_key: Callable[[int], object] | None = None,
         gui: GuiThread = "auto",
@@ -60,10 +96,17 @@ class OpenCVWindow:
             face: A name (see :func:`renderers.make_face`, not ``"null"``) or a face.
             size: Width and height in pixels of the pictures, and of the window at first.
             fullscreen: Fill the screen.
+            kiosk: Fill the screen, without the window's own keys, and without mouse and cursor under X.
+            when_lost: ``"still"``: a dimmed still while the connection is lost; ``"live"``: nothing of the
+                kind.
+            render_rate_hz: Poses per second that the player is asked for, interpolated; None for one per
+                frame of the stream, 25 a second.
+            bars: Colour of what the picture leaves free in the window, blue-green-red, 0 to 255.
             on_close: Called once when the user (or the loss of the display) has ended the window, not by
                 :meth:`close`; on the thread of the windows.
-            on_key: Called with the code of each key but ``q`` and Esc; on the thread of the windows. OpenCV
-                does not say in which window a key was pressed: with several windows each of them gets it.
+            on_key: Called with the code of each key but the window's own; on the thread of the windows.
+                OpenCV does not say in which window a key was pressed: with several windows each of them
+                gets it.
             gui: ``"own"``: windows have a thread of their own; ``"main"``: they live on the main thread (all
                 that macOS allows); ``"auto"``: what fits the system.
 
@@ -73,6 +116,7 @@ class OpenCVWindow:
             ConfigurationError: an argument cannot be right.
         """
         size = check_size(size)
+        _check(when_lost, render_rate_hz, bars)
         chosen = make_face(face, size)
         if chosen is None:
             raise ConfigurationError("a window needs a face that draws: face='head', for instance")
@@ -81,7 +125,8 @@ class OpenCVWindow:
         if self._hear is not None:
             self.sound = self._sound
         self._title = title
-        self._fullscreen = fullscreen
+        self._fullscreen = fullscreen or kiosk
+        self._kiosk = kiosk
         self._on_close = on_close
         self._on_key = on_key
         self._log = ThinnedLog(logging.getLogger("avatarkit_rtc"))
@@ -89,18 +134,28 @@ class OpenCVWindow:
         self._picture: Image | None = None
         self._closed = False
         self._overwritten = 0
+        self.render_rate_hz: float | None = render_rate_hz
+        """Poses per second that the player is asked for."""
         self.shown = 0
         """Poses shown."""
         self.drawn = 0
-        """Pictures that came to the screen."""
+        """Pictures of poses that came to the screen."""
+        self.left_out = 0
+        """Poses that were not to be drawn: every second one where drawing is slow, and all during a still."""
         self.end_reason: str | None = None
         """Why the window ended by itself: key, closed, display-lost, exit (of the process) or failed."""
+        self._figures = LiveFigures()
+        self._pace = Pace(render_rate_hz)
+        self._still = Still() if when_lost == "still" else None
+        self._last = (0.0, time.monotonic())
+        self._exit = _TypedWord(KIOSK_EXIT)
         self._gui: Gui = get_gui(gui)
         self.name = self._gui.new_name()
         """What OpenCV knows the window by."""
+        self._screen = Screen(self._gui, self.name, chosen.size, bars)
         self._worker: Worker[Pose] = Worker("avatarkit-window", self._draw, max_queue=1, log=self._log)
         try:
-            self._picture = self._face.render(Pose(0.0, PoseKind.IDLE, MotionFrame.neutral()))
+            self._picture = self._face.render(Pose(0.0, PoseKind.IDLE, _NEUTRAL))
             self._gui.call(self._open)
         except AvatarKitError:
             self._worker.close()
@@ -108,9 +163,6 @@ class OpenCVWindow:
         except Exception as error:
             self._worker.close()
             raise DisplayError(f"the window could not be opened: {error}") from error
-
-    render_rate_hz: float | None = 60.0
-    """Poses per second that the player is asked for; set it before the player is made."""
 
     # -- for the player and the program ---------------------------------------------------------------------
 
@@ -129,6 +181,50 @@ class OpenCVWindow:
         """Poses that the face failed to draw."""
         return self._worker.errors
 
+    @property
+    def rate_hz(self) -> float:
+        """Poses per second that are drawn at most, now."""
+        return min(SLOW_RATE_HZ, self._pace.full_rate_hz) if self._pace.slow else self._pace.full_rate_hz
+
+    @property
+    def slowdowns(self) -> int:
+        """Times the window went to half the rate because drawing was too slow."""
+        return self._pace.slowdowns
+
+    @property
+    def drawing_ms(self) -> float:
+        """Median time it took to draw the last pictures, milliseconds."""
+        return 1000 * self._pace.drawing_s
+
+    @property
+    def stills(self) -> int:
+        """Times the face was held as a still because the connection was gone."""
+        return self._still.count if self._still is not None else 0
+
+    @property
+    def figures(self) -> bool:
+        """Whether the live figures are shown; may be set at any time."""
+        return self._figures.on
+
+    @figures.setter
+    def figures(self, on: bool) -> None:
+        self._figures.on = bool(on)
+
+    @property
+    def fullscreen(self) -> bool:
+        """Whether it is to fill the screen."""
+        return self._screen.fullscreen
+
+    def attached(self, player: AvatarPlayer) -> None:
+        """``player`` shows its poses here: its figures are shown on a key."""
+        self._figures.player = player
+
+    def connection_state(self, state: str) -> None:
+        """The player's connection is in ``state`` now."""
+        if self._still is not None:
+            self._still.connection(state)
+        self._figures.ask(at_once=True)
+
     def show(self, pose: Pose) -> None:
         """Show ``pose``; never blocks. Ignored once closed."""
         if self._closed:
@@ -136,6 +232,11 @@ class OpenCVWindow:
         self.shown += 1
         if isinstance(self._gui, MainThreadGui):
             self._gui.attach()
+        self._figures.ask()
+        if (self._still is not None and self._still.held) or not self._pace.due(pose.t):
+            self.left_out += 1
+            return
+        self._last = (pose.t, time.monotonic())
         self._worker.put(pose)
 
     def _sound(self, block: AudioBlock) -> None:
@@ -168,7 +269,9 @@ class OpenCVWindow:
     # -- on the drawing thread ------------------------------------------------------------------------------
 
     def _draw(self, pose: Pose) -> None:
+        began = time.perf_counter()
         picture = self._face.render(pose)
+        self._pace.drawn(time.perf_counter() - began, time.monotonic())
         with self._lock:
             if self._picture is not None:
                 self._overwritten += 1
@@ -178,36 +281,51 @@ class OpenCVWindow:
     # -- on the thread of the windows -----------------------------------------------------------------------
 
     def _open(self) -> None:
-        cv2 = self._gui.cv2
-        cv2.namedWindow(self.name, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        self._screen.open(self._title, cover=self._kiosk)
         self._gui.add(self)
-        cv2.setWindowTitle(self.name, self._title)
-        cv2.resizeWindow(self.name, *self._face.size)
         if self._fullscreen:
-            cv2.setWindowProperty(self.name, cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_FULLSCREEN)
+            self._screen.fill(True)
         self.put_picture()
-        cv2.pollKey()
+        self._gui.cv2.pollKey()
 
     def put_picture(self) -> None:
-        """Put the newest picture on the screen, if there is a new one."""
+        """Put on the screen what is new, if anything is."""
+        now = time.monotonic()
+        gone = self._follow_connection(now) if self._still is not None else 0.0
+        panel = self._figures.panel(now, self._screen, self._pace)
         with self._lock:
             picture, self._picture = self._picture, None
-        if picture is not None and (self.drawn == 0 or self.visible()):
-            # imshow would open a closed window again.
-            self._gui.cv2.imshow(self.name, picture)
+        if self._screen.put(picture, gone=gone, panel=panel) and picture is not None:
             self.drawn += 1
+
+    def _follow_connection(self, now: float) -> float:
+        assert self._still is not None
+        if self._still.step(now, self._blinks()):
+            t, shown_at = self._last
+            self._worker.put(Pose(t + now - shown_at, PoseKind.IDLE, _NEUTRAL))
+        return self._still.gone(now)
+
+    def _blinks(self) -> int:
+        return int(getattr(getattr(self._face, "driver", None), "blinks", 0))
 
     def visible(self) -> bool:
         """Whether the window is still there (minimised counts)."""
-        try:
-            return bool(self._gui.cv2.getWindowProperty(self.name, self._gui.cv2.WND_PROP_VISIBLE) >= 1)
-        except self._gui.cv2.error:
-            return False
+        return self._screen.visible()
 
     def key(self, code: int) -> bool:
         """A key was pressed; True if it ends the window."""
-        if code & 0xFF in (_ESCAPE, ord("q"), ord("Q")):
+        letter = chr(code & 0xFF).lower()
+        if self._kiosk:
+            if self._exit.key(letter):
+                return True
+        elif code & 0xFF == _ESCAPE or letter == "q":
             return True
+        elif letter == "f":
+            self._screen.fill(not self._screen.fullscreen)
+            return False
+        elif letter == "i":
+            self.figures = not self.figures
+            return False
         if self._on_key is not None:
             try:
                 self._on_key(code)
@@ -226,3 +344,27 @@ class OpenCVWindow:
                 self._on_close()
             except Exception as error:
                 self._log.warning("on_close", f"OpenCVWindow: on_close raised {type(error).__name__}", error)
+
+
+class _TypedWord:
+    """Notices that a word is typed."""
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+        self._typed: deque[tuple[str, float]] = deque(maxlen=len(word))
+
+    def key(self, letter: str) -> bool:
+        """A key was pressed; True if it is the last one of the word."""
+        now = time.monotonic()
+        self._typed.append((letter, now))
+        word = "".join(each for each, _ in self._typed)
+        return word == self._word and now - self._typed[0][1] <= _TYPED_WITHIN_S
+
+
+def _check(when_lost: str, render_rate_hz: float | None, bars: tuple[int, int, int]) -> None:
+    if when_lost not in ("still", "live"):
+        raise ConfigurationError(f"when_lost is 'still' or 'live', not {when_lost!r}")
+    if render_rate_hz is not None and not 1 <= render_rate_hz <= 1000:
+        raise ConfigurationError(f"render_rate_hz must be 1 to 1000, or None, not {render_rate_hz!r}")
+    if len(bars) != 3 or not all(0 <= part <= 255 for part in bars):
+        raise ConfigurationError(f"bars must be (blue, green, red), 0 to 255 each, not {bars!r}")
