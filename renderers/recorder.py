@@ -159,8 +159,10 @@ class Recorder:
         self._closed = False
         self._player: AvatarPlayer | None = None
         self._next_stats = 0.0
-        self._shown = self._poses_done = self._dropped_poses = 0
-        self._heard = self._blocks_done = self._dropped_blocks = 0
+        # Queued and refused by the event loop, done and lost by the thread: each figure has one writer.
+        # Small are blocks of sound and lines of the sidecar.
+        self._poses = self._refused_poses = self._small = self._refused_blocks = 0
+        self._poses_done = self._lost_poses = self._small_done = self._lost_blocks = 0
         self._behind_s = 0.0
         self._late = False
         self._fps = fps
@@ -209,7 +211,7 @@ class Recorder:
     @property
     def dropped(self) -> int:
         """Poses and sound blocks left out because the encoder could not keep up, or had failed."""
-        return self._dropped_poses + self._dropped_blocks
+        return self._refused_poses + self._lost_poses + self._refused_blocks + self._lost_blocks
 
     @property
     def inserted_silence_s(self) -> float:
@@ -225,8 +227,8 @@ class Recorder:
             duration_s=session.duration_s,
             pictures=self.pictures,
             thinned=work.thinned,
-            dropped_poses=self._dropped_poses,
-            dropped_blocks=self._dropped_blocks,
+            dropped_poses=self._refused_poses + self._lost_poses,
+            dropped_blocks=self._refused_blocks + self._lost_blocks,
             inserted_silence_s=self.inserted_silence_s,
             face_errors=work.face_errors,
             behind_s=self._behind_s,
@@ -251,10 +253,10 @@ class Recorder:
         """Record ``pose``; never blocks. Ignored once closed."""
         if self._closed:
             return
-        if self.error is not None or self._shown - self._poses_done >= QUEUED_POSES:
-            self._dropped_poses += 1
+        if self.error is not None or self._poses - self._poses_done >= QUEUED_POSES:
+            self._refused_poses += 1
             return
-        self._shown += 1
+        self._poses += 1
         self._worker.put(_Item(self._write_pose, (pose, time.monotonic())))
         if self._player is not None and pose.t >= self._next_stats:
             self._next_stats = pose.t + STATS_S
@@ -286,15 +288,15 @@ class Recorder:
         self._note("event", {"event": name, "payload": payload})
 
     def _note(self, type_: str, line: Mapping[str, Any]) -> None:
-        if not self._closed and self.error is None and self._heard - self._blocks_done < QUEUED_BLOCKS:
-            self._heard += 1
+        if not self._closed and self.error is None and self._small - self._small_done < QUEUED_BLOCKS:
+            self._small += 1
             self._worker.put(_Item(self._write_note, (type_, line)))
 
     def _put_block(self, block: AudioBlock, write: Callable[[AudioBlock], None]) -> None:
-        if self.error is not None or self._heard - self._blocks_done >= QUEUED_BLOCKS:
-            self._dropped_blocks += 1
+        if self.error is not None or self._small - self._small_done >= QUEUED_BLOCKS:
+            self._refused_blocks += 1
             return
-        self._heard += 1
+        self._small += 1
         self._worker.put(_Item(self._write_block, (block, write)))
 
     # -- on the recorder's thread ----------------------------------------------------------------------------
@@ -305,7 +307,7 @@ class Recorder:
     def _write_pose(self, pose: Pose, queued: float) -> None:
         self._poses_done += 1
         if self.error is not None or self._late:
-            self._dropped_poses += 1
+            self._lost_poses += 1
             return
         self._behind_s = time.monotonic() - queued
         try:
@@ -314,9 +316,9 @@ class Recorder:
             self._failed(error)
 
     def _write_block(self, block: AudioBlock, write: Callable[[AudioBlock], None]) -> None:
-        self._blocks_done += 1
+        self._small_done += 1
         if self.error is not None:
-            self._dropped_blocks += 1
+            self._lost_blocks += 1
             return
         try:
             write(block)
@@ -324,7 +326,7 @@ class Recorder:
             self._failed(error)
 
     def _write_note(self, type_: str, line: Mapping[str, Any]) -> None:
-        self._blocks_done += 1
+        self._small_done += 1
         if self.error is None:
             self._session.note(type_, line)
 
