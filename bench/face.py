@@ -61,27 +61,28 @@ def timed(draws: Sequence[Callable[[FacePose], Any]], poses: Sequence[FacePose])
     return spent
 
 
-def by_size_and_look(poses: Sequence[FacePose], looks: Sequence[str]) -> list[Figure]:
+def by_size_and_look(poses: Sequence[FacePose], looks: Sequence[str], sizes: Sequence[int]) -> list[Figure]:
     """Medians of all sizes and looks, and how regular the smallest is."""
     figures = []
-    for size in SIZES:
+    for size in sizes:
         faces = [HeadFace((size, size), look) for look in looks]
         for look, spent in zip(looks, timed([face.draw for face in faces], poses), strict=True):
             figures.append(Figure(f"{size} x {size}, {look}", statistics.median(spent), "ms"))
-            if size == SIZES[0] and look == DEFAULT_LOOK:
+            if size == sizes[0] and look == DEFAULT_LOOK:
                 late = statistics.quantiles(spent, n=20)[-1]
                 figures.append(Figure(f"{size} x {size}, {look}, 95 %", late, "ms", 1000 / RATE_HZ))
-    transparent = HeadFace((512, 512))
+    middle = sizes[len(sizes) // 2]
+    transparent = HeadFace((middle, middle))
     figures.append(
         Figure(
-            "512 x 512, with alpha",
+            f"{middle} x {middle}, with alpha",
             statistics.median(timed([lambda pose: transparent.draw(pose, alpha=True)], poses)[0]),
             "ms",
         )
     )
     start = time.perf_counter()
-    HeadFace((200, 200), DEFAULT_LOOK)
-    figures.append(Figure("making another face", (time.perf_counter() - start) * 1000, "ms"))
+    HeadFace((middle, middle), DEFAULT_LOOK)
+    figures.append(Figure("making another face of that look", (time.perf_counter() - start) * 1000, "ms"))
     return figures
 
 
@@ -116,11 +117,16 @@ def in_a_window(seconds: float) -> list[Figure]:
         time.sleep(seconds)
         percent = (player.cpu_s() - cpu) / (time.monotonic() - wall) * 100
         player.stop()
-    return [Figure("play in a window, 512 x 512, 25 fps", percent, "% of a core", WINDOW_GOAL)]
+    return [Figure("play in a window, 512 x 512", percent, "% of a core", WINDOW_GOAL)]
 
 
 def measure(
-    *, frames: int, looks: Sequence[str], prototype: Path | None = None, window_s: float = 0.0
+    *,
+    frames: int,
+    looks: Sequence[str],
+    sizes: Sequence[int] = SIZES,
+    prototype: Path | None = None,
+    window_s: float = 0.0,
 ) -> Report:
     """All that is asked for."""
     import cv2
@@ -129,7 +135,7 @@ def measure(
     cv2.setNumThreads(1)  # a picture's cost, not how many cores it can be spread over
     try:
         poses = speech(frames)
-        figures = by_size_and_look(poses, looks)
+        figures = by_size_and_look(poses, looks, sizes)
         if prototype is not None:
             figures += against_prototype(prototype, poses)
     finally:

@@ -185,7 +185,7 @@ def add_sheet(builder: Builder, sheet: Sheet, layer: int) -> None:
         grid = sheet.points[kept][:, ::2]
         if turning is not None:
             # Narrower: it shall not come out beside the hair of a turned head.
-            grid = grid * np.array([0.82, 1, 1], np.float32)
+            grid = grid * np.array([0.93, 1, 1], np.float32)
         turns = sheet.turning[kept][:, ::2].ravel() if turning is None else turning
         own = builder.vertices(grid.reshape(-1, 3), turns)
         inner = grid_quads(*grid.shape[:2])
