@@ -52,6 +52,10 @@ _LIPS_PART: Final = np.array(
     ],
     np.float32,
 )
+_BROWS_UP: Final = np.array(
+    [0.4 * (name == "browInnerUp") + 0.25 * name.startswith("browOuterUp") for name in ARKIT_NAMES],
+    np.float32,
+)
 _ROTATION: Final = FIELD_SLICES["rotation"]
 _NECK: Final = FIELD_SLICES["neck_pose"]
 _JAW: Final = FIELD_SLICES["jaw_pose"]
@@ -79,6 +83,7 @@ class FaceDriver:
       :class:`~avatarkit_rtc.face.mouth_estimator.MouthEstimator`), with a part of the stream's jaw; without
       any sound from the jaw alone, with a gain. With an ``expression`` map, made of FLAME's own model file,
       it comes from the stream's expression and jaw.
+    * **Brows** go up a little with stressed syllables.
     * **Blinks, small turns of the eyes and a slight sway of the head** are added where the stream has none,
       and breath always.
     * **Nothing leaps**, whatever the stream does: see :mod:`~avatarkit_rtc.face.rate_limit` for the speeds.
@@ -108,6 +113,7 @@ class FaceDriver:
         self._resting = RestingExpression()
         self._blinks = liveliness.Blinks(Random(random.random()))
         self._saccades = liveliness.Saccades(Random(random.random()))
+        self._emphasis = liveliness.Emphasis()
         self._phase = 100.0 * random.random()
         self._still_head = liveliness.Activity(_LIVELY_TURN)
         self._still_eyes = liveliness.Activity(_LIVELY_GAZE)
@@ -181,6 +187,8 @@ class FaceDriver:
             own = jaw * (1.0 - known * (1.0 - _JAW_WITH_SOUND))
             coefficients[_JAW_OPEN] += own * (1.0 - coefficients[_JAW_OPEN])
             coefficients += np.float32(own * (1.0 - known)) * _LIPS_PART
+            stress = self._emphasis.raised(0.0 if shape is None else float(shape.sum()), dt)
+            coefficients += np.float32(stress) * _BROWS_UP
         side = "jawLeft" if aside > 0 else "jawRight"
         coefficients[ARKIT_INDEX[side]] = min(1.0, max(coefficients[ARKIT_INDEX[side]], abs(aside)))
 

@@ -33,6 +33,13 @@ _ASIDE: Final = (0.030, 0.055)
 """Spread of the other points, radians: up and down, left and right."""
 _ASIDE_MOST: Final = 2.2
 
+_SYLLABLE_S: Final = 0.15
+_SPEECH_S: Final = 2.0
+"""Time constants of a syllable's loudness and of that of speech of late."""
+_ORDINARY: Final = 0.6
+_SPOKEN: Final = 0.05
+"""Loudness of speech before any was heard, and from which on it counts as speech."""
+
 BREATH_S: Final = 4.2
 """A resting adult breathes some 12 to 20 times a minute."""
 _SWAY: Final = ((0.006, 6.1, 0.004, 2.9), (0.012, 9.7, 0.005, 3.7), (0.007, 13.3, 0.003, 5.3))
@@ -91,6 +98,20 @@ class Saccades:
 
     def _aside(self) -> float:
         return max(-_ASIDE_MOST, min(_ASIDE_MOST, self._random.gauss(0.0, 1.0)))
+
+
+class Emphasis:
+    """Brows that go up a little with stressed syllables: those that are louder than speech was of late."""
+
+    def __init__(self) -> None:
+        self._syllable, self._speech = 0.0, _ORDINARY
+
+    def raised(self, loudness: float, dt: float) -> float:
+        """How far the brows are up, 0 to 1, at a ``loudness`` of 0 to 1, ``dt`` seconds after the last."""
+        self._syllable += min(1.0, dt / _SYLLABLE_S) * (loudness - self._syllable)
+        if loudness > _SPOKEN:
+            self._speech += min(1.0, dt / _SPEECH_S) * (loudness - self._speech)
+        return min(1.0, max(0.0, 2.5 * (self._syllable - self._speech) - 0.25))
 
 
 class Activity:
