@@ -17,6 +17,8 @@ from renderers.head.paint_parts import cavity_colors, eye_colors, teeth_colors, 
 from renderers.head.paint_skin import paint_scalp, paint_skin
 from renderers.head.texture import Layout, spread
 
+_ROW = 1024
+
 
 def bake_texture(figure: Figure, look: HeadLook, layout: Layout) -> npt.NDArray[np.uint8]:
     """The texture, shape (height, width, 4): blue, green, red, and nothing."""
@@ -27,11 +29,20 @@ def bake_texture(figure: Figure, look: HeadLook, layout: Layout) -> npt.NDArray[
         image[top : top + height, left : left + width] = colors[:height, :width]
 
     for part in ("head", "torso"):
-        ground = _ground(figure, layout, part)
+        values, covered = _spread(figure, layout, part)
+        # Only what is covered is painted, in rows of any length: paint does not ask for its neighbours.
+        count = np.count_nonzero(covered)
+        rows = -(-count // _ROW)
+        block = np.zeros((rows * _ROW, values.shape[2]), np.float32)
+        block[:count] = values[covered]
+        ground = _ground(block.reshape(rows, _ROW, -1))
         colors = paint_skin(ground, look)
         if part == "head" and look.hair != "bald":
             colors = paint_scalp(colors, ground, look, CUTS[look.hair].soft)
-        put(part, paint_clothes(colors, ground, look))
+        colors = paint_clothes(colors, ground, look)
+        whole = np.zeros((*covered.shape, 3), np.float32)
+        whole[covered] = colors.reshape(-1, 3)[:count]
+        put(part, whole)
     sides = {part: layout.box(part)[2:] for part in PARTS}
     put("eye", eye_colors(*sides["eye"], look))
     put("upper_teeth", teeth_colors(*sides["upper_teeth"], upper=True))
@@ -39,14 +50,15 @@ def bake_texture(figure: Figure, look: HeadLook, layout: Layout) -> npt.NDArray[
     put("tongue", tongue_colors(*sides["tongue"]))
     put("cavity", cavity_colors(*sides["cavity"]))
     if np.any(figure.parts == PARTS.index("sheet")):
-        put("sheet", sheet_colors(_ground(figure, layout, "sheet"), look))
+        put("sheet", sheet_colors(_ground(_spread(figure, layout, "sheet")[0]), look))
     width, height = sides["lining"]
     put("lining", np.broadcast_to(color(look.hair_color) * 0.30, (height, width, 3)))
     painted = np.clip(np.rint(image[:, :, ::-1] * 255), 0, 255).astype(np.uint8)
     return np.dstack([painted, np.zeros_like(painted[:, :, 0])])
 
 
-def _ground(figure: Figure, layout: Layout, part: str) -> Ground:
+def _spread(figure: Figure, layout: Layout, part: str) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """All that is known of the texels of ``part``, and which of them are laid on something."""
     own = figure.parts == PARTS.index(part)
     quads = figure.quads[own]
     left, top, width, height = layout.box(part)
@@ -56,7 +68,10 @@ def _ground(figure: Figure, layout: Layout, part: str) -> Ground:
     )[quads]
     # Parts that lie over each other in the texture (the back behind the chest): the front one counts.
     order = np.argsort(figure.canonical[quads][:, :, 2].mean(1))
-    spread_values, _ = spread(corners[order], values[order], width, height)
+    return spread(corners[order], values[order], width, height)
+
+
+def _ground(spread_values: Floats) -> Ground:
     return Ground(
         place=spread_values[:, :, 0:3],
         normal=spread_values[:, :, 3:6],

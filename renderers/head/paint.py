@@ -83,7 +83,9 @@ def noise(u: Floats, v: Floats) -> Floats:
     """Smooth noise, -1 to 1, one lump per unit of ``u`` and ``v``; the same for the same place."""
     import cv2
 
-    map_u, map_v = (np.mod(np.asarray(part, np.float32), _NOISE_SIDE) for part in (u, v))
+    # Not np.mod(), which takes several times as long.
+    parts = (np.asarray(part, np.float32) for part in (u, v))
+    map_u, map_v = (part - _NOISE_SIDE * np.floor(part * np.float32(1 / _NOISE_SIDE)) for part in parts)
     # OpenCV takes no more than 32767 rows or columns: lists of places go in as blocks.
     shape, size = map_u.shape, map_u.size
     wide = 4096 if len(shape) == 1 else shape[1]
