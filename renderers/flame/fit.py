@@ -25,6 +25,8 @@ from renderers.head.asset import Asset, load_asset
 
 _Floats = npt.NDArray[np.floating[Any]]
 
+EYE_JOINTS: Final = [JOINTS.index("left eye"), JOINTS.index("right eye")]
+
 _LEFT_OUT: Final = ("eyeLook", "eyeBlink", "eyeWide", "jawForward", "tongueOut")
 """Gaze and lids have numbers of their own in a stream; FLAME has no tongue."""
 
@@ -97,7 +99,7 @@ def _jaw_movement(mesh: FlameMesh) -> _Floats:
 
 def _lay_over(asset: Asset, places: npt.NDArray[np.intp], mesh: FlameMesh) -> Registration:
     joints = mesh.model.joint_regressor @ mesh.model.template
-    eyes = joints[[JOINTS.index("left eye"), JOINTS.index("right eye")]]
+    eyes = joints[EYE_JOINTS]
     between = eyes[0] - eyes[1]
     if between[0] < 0.7 * float(np.linalg.norm(between)) or not between[0] > 0:
         raise ConfigurationError(
@@ -106,9 +108,10 @@ def _lay_over(asset: Asset, places: npt.NDArray[np.intp], mesh: FlameMesh) -> Re
     opening = _jaw_movement(mesh)
     jaw_shape, jaw = asset.shapes[ARKIT_NAMES.index("jawOpen")], np.zeros(len(asset.rest))
     jaw[jaw_shape[0]] = np.linalg.norm(jaw_shape[1], axis=1)
-    # Of FLAME the front of the face: nothing at the back can be meant.
-    near = mesh.model.template @ np.array([0.0, 0.0, 1.0]) > eyes[:, 2].mean() - 1.2 * between[0]
-    chosen = np.flatnonzero(near)
+    # Of FLAME the front of the face, without the eyeballs: nothing at the back can be meant.
+    near = mesh.model.template[:, 2] > eyes[:, 2].mean() - 1.2 * between[0]
+    eyeballs = mesh.model.weights[:, EYE_JOINTS].sum(axis=1) > 0.5
+    chosen = np.flatnonzero(near & ~eyeballs)
     if len(chosen) < 50:
         raise ConfigurationError("the FLAME model has no face before its eyes: it is turned")
     found = register(

@@ -54,8 +54,10 @@ def head_as_flame(seed: int = 0) -> tuple[Fields, _Floats]:
     meaning[len(MEANT) :, moved] = random.normal(size=(100 - len(MEANT), len(moved))) * 0.05
     # Another person: longer, with a lower mouth; and metres, elsewhere.
     eyes = asset.eyes[:, :3].astype(np.float64)
+    balls = random.normal(size=(2, 300, 3))
+    balls = asset.eyes[:, None, 3:] * balls / np.linalg.norm(balls, axis=2, keepdims=True) + eyes[:, None]
     joints = np.array([[0.0, -0.5, 0.0], [0.0, 0.0, 0.0], [0.0, eyes[0, 1] - 0.5, 0.45], *eyes])
-    places = np.concatenate([points, joints])
+    places = np.concatenate([points, *balls, joints])
     places[:, 1] += 0.06 * (places[:, 1] - eyes[0, 1])
     mouth = np.exp(-np.square(places - [0, eyes[0, 1] - 0.7, 1.3]).sum(axis=1) / 0.25)
     places[:, 1] -= 0.05 * mouth
@@ -70,6 +72,9 @@ def head_as_flame(seed: int = 0) -> tuple[Fields, _Floats]:
     jaw = np.clip(jaw, 0, 1)
     weights = np.zeros((n, 5))
     weights[:, 2], weights[:, 1] = jaw, 1 - jaw
+    for eye in (0, 1):
+        begin = len(points) + 300 * eye
+        weights[begin : begin + 300] = np.eye(5)[3 + eye]
     regressor = np.zeros((5, n))
     regressor[np.arange(5), np.arange(n - 5, n)] = 1.0
     fields: Fields = {
