@@ -1,6 +1,11 @@
-"""The face speaks: ``bench.speaking``, with speech made here."""
+"""The face speaks: ``bench.speaking``, with speech made here.
+
+AVATARKIT_CLIP (a JSON file) and AVATARKIT_CLIP_PCM (its sound) name a real clip to take in its place.
+"""
 
 from __future__ import annotations
+
+import os
 
 import numpy as np
 import pytest
@@ -8,18 +13,18 @@ import pytest
 from avatarkit_rtc.motion.frame import MotionFrame
 from bench.mouth import MouthSeen
 from bench.report import Report
-from bench.speaking import Speech, Spoken, blinks_per_minute, follow, measure, still_speech
+from bench.speaking import Speech, Spoken, blinks_per_minute, clip_speech, follow, measure, still_speech
 from tests.support.system import require
 
 
 @pytest.fixture(scope="module")
 def report() -> Report:
     require("espeak-ng")
-    whole = still_speech()
-    count = 75
-    short = Speech(
-        whole.frames[:count], whole.sound[: round(count * 0.04 * whole.sample_rate)], whole.sample_rate
-    )
+    clip, pcm = os.environ.get("AVATARKIT_CLIP"), os.environ.get("AVATARKIT_CLIP_PCM")
+    whole = clip_speech(clip, pcm) if clip and pcm else still_speech()
+    count = min(75, len(whole.frames))
+    sound = whole.sound[: round(count * 0.04 * whole.sample_rate)]
+    short = Speech(whole.frames[:count], sound, whole.sample_rate)
     return measure(short, voices=("es", "es+f2", "it"), seconds=60)
 
 
