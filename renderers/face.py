@@ -22,7 +22,7 @@ Image: TypeAlias = npt.NDArray[np.uint8]
 DEFAULT_SIZE: Final = (512, 512)
 """Width and height in pixels of a face made by name."""
 
-FACE_NAMES: Final = ("head", "cartoon", "flame", "null")
+FACE_NAMES: Final = ("head", "cartoon", "flame", "flame-mesh:FILE", "null")
 """What :func:`make_face` knows by name."""
 
 DEFAULT_FACE: Final = "head"
@@ -79,9 +79,10 @@ def make_face(face: str | Face | None = DEFAULT_FACE, size: tuple[int, int] = DE
     ``"head"`` is a 3D head, ``"head:ben"`` another look of it (:data:`renderers.head.LOOKS` has the names);
     where OpenCV cannot be loaded, the cartoon is drawn instead. ``"flame"`` and ``"flame:ben"`` are that head
     with its mouth moved by the stream's expression in place of the sound, by a fit that ``avatarkit-rtc face
-    fit`` has made of FLAME's model file. ``"cartoon"`` is a 2D drawing. ``"null"`` (or None) draws nothing:
-    the result is None, and a view then hands on poses without pictures. An object with ``size`` and
-    ``render()`` is returned as it is, and keeps its size.
+    fit`` has made of FLAME's model file. ``"flame-mesh:FILE"`` draws the mesh of such a file as it is.
+    ``"cartoon"`` is a 2D drawing. ``"null"`` (or None) draws nothing: the result is None, and a view then
+    hands on poses without pictures. An object with ``size`` and ``render()`` is returned as it is, and keeps
+    its size.
 
     Raises:
         ConfigurationError: no face or look has that name, the size cannot be right, or for ``flame`` no fit
@@ -98,6 +99,12 @@ def make_face(face: str | Face | None = DEFAULT_FACE, size: tuple[int, int] = DE
         from renderers.flame.fit import load_fit
 
         return _head(look, check_size(size), load_fit())
+    if name == "flame-mesh":
+        from renderers.flame import FlameMeshFace, read_flame
+
+        if not look:
+            raise ConfigurationError("flame-mesh needs FLAME's model file: flame-mesh:FILE")
+        return FlameMeshFace(read_flame(look), check_size(size))
     if face == "cartoon":
         from renderers.cartoon import CartoonFace
 

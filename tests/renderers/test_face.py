@@ -36,7 +36,7 @@ def test_a_face_of_the_users_own_is_taken_as_it_is() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(ConfigurationError, match="head, cartoon, flame, null"):
+    with pytest.raises(ConfigurationError, match="head, cartoon, flame, flame-mesh:FILE, null"):
         make_face("mona-lisa")
 
 
