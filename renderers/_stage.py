@@ -96,7 +96,7 @@ class Stage:
         width = max((cv2.getTextSize(line, font, scale, 1)[0][0] for line in lines), default=0)
         image: Image = np.zeros((step * len(lines) + step // 2, width + step, 3), np.uint8)
         for number, line in enumerate(lines, 1):
-            at = (step // 2, number * step - step // 8)
+            at = (step // 2, number * step)
             cv2.putText(image, line, at, font, scale, _TEXT, 1, cv2.LINE_AA)
         return image
 

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 from avatarkit_rtc.errors import AvatarKitError, ConfigurationError, DisplayError
 from avatarkit_rtc.motion.frame import MotionFrame
@@ -115,12 +115,8 @@ class OpenCVWindow:
             MissingDependencyError: OpenCV cannot be loaded.
             ConfigurationError: an argument cannot be right.
         """
-        size = check_size(size)
         _check(when_lost, render_rate_hz, bars)
-        chosen = make_face(face, size)
-        if chosen is None:
-            raise ConfigurationError("a window needs a face that draws: face='head', for instance")
-        self._face = chosen
+        self._face = chosen = _drawing_face(face, check_size(size))
         self._hear = hearing(chosen)
         if self._hear is not None:
             self.sound = self._sound
@@ -147,7 +143,8 @@ class OpenCVWindow:
         self._figures = LiveFigures()
         self._pace = Pace(render_rate_hz)
         self._still = Still() if when_lost == "still" else None
-        self._last = (0.0, time.monotonic())
+        self._opened = time.monotonic()
+        self._last = (0.0, self._opened)
         self._exit = _TypedWord(KIOSK_EXIT)
         self._gui: Gui = get_gui(gui)
         self.name = self._gui.new_name()
@@ -214,6 +211,12 @@ class OpenCVWindow:
     def fullscreen(self) -> bool:
         """Whether it is to fill the screen."""
         return self._screen.fullscreen
+
+    def stats(self) -> dict[str, Any]:
+        """The window's figures by name, ready for JSON, and the ``seconds`` since it was opened."""
+        names = ("shown", "drawn", "skipped", "left_out", "errors", "rate_hz", "slowdowns", "stills")
+        figures = {name: getattr(self, name) for name in names}
+        return figures | {"drawing_ms": self.drawing_ms, "seconds": time.monotonic() - self._opened}
 
     def attached(self, player: AvatarPlayer) -> None:
         """``player`` shows its poses here: its figures are shown on a key."""
@@ -359,6 +362,13 @@ class _TypedWord:
         self._typed.append((letter, now))
         word = "".join(each for each, _ in self._typed)
         return word == self._word and now - self._typed[0][1] <= _TYPED_WITHIN_S
+
+
+def _drawing_face(face: str | Face, size: tuple[int, int]) -> Face:
+    chosen = make_face(face, size)
+    if chosen is None:
+        raise ConfigurationError("a window needs a face that draws: face='head', for instance")
+    return chosen
 
 
 def _check(when_lost: str, render_rate_hz: float | None, bars: tuple[int, int, int]) -> None:

@@ -7,11 +7,26 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from avatarkit_rtc.cli.options import Access, Clip, Duration, Face, Key, Pcm, PcmRate, Secret, Seed
+from avatarkit_rtc.cli.options import (
+    Access,
+    Clip,
+    Duration,
+    Face,
+    Fullscreen,
+    Key,
+    Kiosk,
+    Pcm,
+    PcmRate,
+    PictureSize,
+    RenderRate,
+    Secret,
+    Seed,
+    window_options,
+)
 from avatarkit_rtc.cli.play import narrate
 from avatarkit_rtc.cli.publish import utterances
 from avatarkit_rtc.cli.requirements import opencv_problem, what_to_install
@@ -35,6 +50,9 @@ LOCAL_SERVER = "local"
 FILE_SECONDS = 12.0
 """Length of the video where there is no window to close."""
 
+_WINDOW_HELP: Final = "q, Esc or closing the window ends it; f fills the screen, i shows live figures"
+_KIOSK_HELP: Final = "typing quit ends it"
+
 
 def demo(
     livekit: Annotated[
@@ -53,6 +71,10 @@ def demo(
         "avatarkit-demo.mp4"
     ),
     face: Face = "head",
+    size: PictureSize = "512x512",
+    rate: RenderRate = 60.0,
+    fullscreen: Fullscreen = False,
+    kiosk: Kiosk = False,
     mute: Annotated[bool, typer.Option("--mute", help="Do not play the voice.")] = False,
     clip: Clip = None,
     pcm: Pcm = None,
@@ -63,7 +85,7 @@ def demo(
     if livekit not in (None, LOCAL_SERVER) and not (key and secret):
         raise ConfigurationError("--livekit URL needs --key and --secret as well")
     parts = utterances(clip, pcm, pcm_rate, seed)
-    view, recorder = open_view(window, out, face)
+    view, recorder = open_view(window, out, face, window_options(fullscreen, kiosk, size, rate))
     if recorder is not None and duration is None:
         duration = FILE_SECONDS
     try:
@@ -78,7 +100,9 @@ def demo(
         report(recorder)
 
 
-def open_view(window: bool, out: Path, face: str) -> tuple[OpenCVWindow | Recorder, Recorder | None]:
+def open_view(
+    window: bool, out: Path, face: str, options: dict[str, Any]
+) -> tuple[OpenCVWindow | Recorder, Recorder | None]:
     """A window; or, where there can be none, what writes a video file, in both places of the pair."""
     from renderers import OpenCVWindow, Recorder, display_available
 
@@ -86,18 +110,18 @@ def open_view(window: bool, out: Path, face: str) -> tuple[OpenCVWindow | Record
         available, reason = display_available()
         if available:
             try:
-                opened = OpenCVWindow("avatarkit-rtc demo", face=face)
+                opened = OpenCVWindow("avatarkit-rtc demo", face=face, **options)
             except (DisplayError, MissingDependencyError) as error:
                 reason = str(error)
             else:
-                say("q, Esc or closing the window ends it")
+                say(_KIOSK_HELP if options["kiosk"] else _WINDOW_HELP)
                 return opened, None
         if opencv_problem() is not None:
             reason = "OpenCV does not load"  # more about it in a line of its own
-        recorder = Recorder(out, face=face)
+        recorder = Recorder(out, face=face, size=options["size"])
         say(f"no window ({reason}); writing a video file instead: {out}")
     else:
-        recorder = Recorder(out, face=face)
+        recorder = Recorder(out, face=face, size=options["size"])
         say(f"writing a video file: {out}")
     install = what_to_install()
     if install is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
+from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S
 from avatarkit_rtc.providers.base import ConnectionConfig
 
 Url = Annotated[
@@ -43,11 +44,34 @@ Seed = Annotated[int, typer.Option("--seed", help="Another seed, another perform
 Face = Annotated[
     str, typer.Option("--face", help="How the avatar looks: head, flame, cartoon; with a look: head:ben.")
 ]
+Fullscreen = Annotated[bool, typer.Option("--fullscreen", help="Fill the screen (key f, too).")]
+Kiosk = Annotated[
+    bool,
+    typer.Option("--kiosk", help="Fill the screen, without keys, mouse and cursor; typing quit ends it."),
+]
+RenderRate = Annotated[
+    float,
+    typer.Option("--rate", min=1.0, max=240.0, help="Poses per second in a window; 25 for none between."),
+]
 PictureSize = Annotated[str, typer.Option("--size", metavar="WxH", help="Width and height in pixels.")]
 PictureRate = Annotated[float, typer.Option("--fps", min=1.0, max=120.0, help="Pictures a second.")]
 Codec = Annotated[
     str | None, typer.Option("--codec", help="h264, vp8 or vp9, as far as the kind of file takes it.")
 ]
+
+
+def window_options(fullscreen: bool, kiosk: bool, size: str, rate: float) -> dict[str, Any]:
+    """The options of a window, from those of a command.
+
+    Raises:
+        ConfigurationError: the size cannot be read.
+    """
+    return {
+        "fullscreen": fullscreen,
+        "kiosk": kiosk,
+        "size": parse_size(size),
+        "render_rate_hz": None if rate == 1 / FRAME_INTERVAL_S else rate,
+    }
 
 
 def parse_size(size: str) -> tuple[int, int]:

@@ -16,7 +16,21 @@ import typer
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.cli.arrival_log import ArrivalLog
 from avatarkit_rtc.cli.motion_log import MotionLog
-from avatarkit_rtc.cli.options import Duration, Face, Key, Room, Secret, Token, Url, access
+from avatarkit_rtc.cli.options import (
+    Duration,
+    Face,
+    Fullscreen,
+    Key,
+    Kiosk,
+    PictureSize,
+    RenderRate,
+    Room,
+    Secret,
+    Token,
+    Url,
+    access,
+    window_options,
+)
 from avatarkit_rtc.cli.running import (
     Stopped,
     live_line,
@@ -72,7 +86,10 @@ def play(
         Path | None, typer.Option("--arrival-log", help="Write a CSV line per frame that arrives here.")
     ] = None,
     face: Face = "head",
-    fullscreen: Annotated[bool, typer.Option("--fullscreen", help="Fill the screen.")] = False,
+    size: PictureSize = "512x512",
+    rate: RenderRate = 60.0,
+    fullscreen: Fullscreen = False,
+    kiosk: Kiosk = False,
     mute: Annotated[bool, typer.Option("--mute", help="Do not play the voice.")] = False,
     audio_device: Annotated[str | None, typer.Option("--audio-device", help="Output device by name.")] = None,
     microphone: Annotated[bool, typer.Option("--microphone", help="Publish the microphone.")] = False,
@@ -95,12 +112,13 @@ def play(
     if stats is not None and (stats.is_dir() or not os.access(stats.parent, os.W_OK)):
         raise ConfigurationError(f"cannot write {stats}; give --stats a file in a folder that can be written")
     logs: list[tuple[Path, MotionLog | ArrivalLog]] = []
+    window: OpenCVWindow | None = None
     with contextlib.ExitStack() as close:
         views: list[View] = []
         if headless:
             views.append(NoView())
         else:
-            window = open_window(face, fullscreen)
+            window = open_window(face, window_options(fullscreen, kiosk, size, rate))
             close.callback(window.close)
             views.append(window)
         kinds = ((motion_log, MotionLog), (arrival_log, ArrivalLog))
@@ -119,12 +137,13 @@ def play(
     for path, log in logs:
         if log.dropped:
             say(f"{log.dropped} lines could not be written to {path}")
-    if stats is not None:
+    if stats is not None and final is not None:
+        final["window"] = None if window is None else window.stats()
         stats.write_text(json.dumps(final, indent=2, default=str) + "\n", encoding="utf-8")
 
 
-def open_window(face: str, fullscreen: bool) -> OpenCVWindow:
-    """The window.
+def open_window(face: str, options: dict[str, Any]) -> OpenCVWindow:
+    """The window, with these options of it.
 
     Raises:
         DisplayError, MissingDependencyError: there can be none here.
@@ -132,7 +151,7 @@ def open_window(face: str, fullscreen: bool) -> OpenCVWindow:
     from renderers import OpenCVWindow
 
     try:
-        return OpenCVWindow("avatarkit-rtc", face=face, fullscreen=fullscreen)
+        return OpenCVWindow("avatarkit-rtc", face=face, **options)
     except (DisplayError, MissingDependencyError) as error:
         raise type(error)(f"{error}; or play --headless") from error
 

@@ -34,10 +34,10 @@ class Display:
         others = ("WAYLAND_DISPLAY", "XAUTHORITY", "QT_QPA_PLATFORM")
         return {k: v for k, v in os.environ.items() if k not in others} | {"DISPLAY": self.name}
 
-    def screenshot(self) -> npt.NDArray[np.uint8]:
-        """The whole screen, shape (height, width, 3), blue-green-red."""
+    def screenshot(self, *, mouse: bool = False) -> npt.NDArray[np.uint8]:
+        """The whole screen, shape (height, width, 3), blue-green-red; with ``mouse`` its cursor, too."""
         width, height = self.size
-        command = ["ffmpeg", "-v", "error", "-f", "x11grab", "-draw_mouse", "0", "-video_size"]
+        command = ["ffmpeg", "-v", "error", "-f", "x11grab", "-draw_mouse", str(int(mouse)), "-video_size"]
         command += [f"{width}x{height}", "-i", self.name, "-frames:v", "1", "-f", "rawvideo"]
         command += ["-pix_fmt", "bgr24", "-"]
         raw = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
@@ -55,6 +55,17 @@ class Display:
     def window(self, title: str) -> str:
         """The number of the window with ``title``; empty if none is to be seen."""
         return next(iter(self.xdotool("search", "--onlyvisible", "--name", f"^{title}$").split()), "")
+
+    def place(self, title: str) -> tuple[int, int, int, int]:
+        """Where the window with ``title`` is: x, y, width, height."""
+        lines = self.xdotool("getwindowgeometry", "--shell", self.window(title)).split()
+        values = dict(line.split("=") for line in lines if "=" in line)
+        x, y, width, height = (int(values[name]) for name in ("X", "Y", "WIDTH", "HEIGHT"))
+        return x, y, width, height
+
+    def resize(self, title: str, width: int, height: int) -> None:
+        """Drag the window with ``title`` to that size."""
+        self.xdotool("windowsize", "--sync", self.window(title), str(width), str(height))
 
     def press(self, title: str, key: str) -> None:
         """Press a key in the window with ``title``."""
