@@ -20,7 +20,7 @@ from renderers.head.assemble import (
     add_teeth,
 )
 from renderers.head.asset import Asset, Floats, Indices, load_asset
-from renderers.head.hair_shape import CUTS, hanging_hair, knot, thickness
+from renderers.head.hair_shape import AXIS_Z, CUTS, hanging_hair, knot, thickness
 from renderers.head.looks import HeadLook
 from renderers.head.painter import Window
 
@@ -157,7 +157,7 @@ def build_figure(look: HeadLook) -> Figure:
     on_head = np.zeros(len(body), np.bool_)
     on_head[np.unique(asset.quads[asset.charts == asset.chart_names.index("head")])] = True
     hair = thickness(asset.rest, asset.ears, cut) * on_head
-    body += bare_normals * hair[:, None]
+    body += _outwards(body, bare_normals) * hair[:, None]
     body[asset.hanging[:, 0]] = body[asset.hanging[:, 1:]].mean(1)
     builder = Builder(asset, body)
     add_body(builder, asset, covered_ears=cut.hang is not None)
@@ -201,6 +201,14 @@ def build_figure(look: HeadLook) -> Figure:
         lip_middles=_lip_middles(asset),
         height=float(np.ptp(asset.rest[on_head & (asset.turning > 0.99)][:, 1])),
     )
+
+
+def _outwards(body: Floats, normals: Floats) -> Floats:
+    """Which way hair stands off: from the skin and from the middle of the head, so that it never folds."""
+    away = body - np.array([0.0, 1.55, AXIS_Z], np.float32)
+    away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
+    way = normals + 1.3 * away
+    return np.asarray(way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6))
 
 
 def _padded(mask: npt.NDArray[np.bool_], count: int) -> npt.NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -42,7 +43,7 @@ CUTS: Final[dict[HairStyle, Cut]] = {
     "crop": Cut(top=0.035, side=0.02, soft=0.09),
     "short": Cut(top=0.17, side=0.07, quiff=0.05, bumps=0.012),
     "swept": Cut(top=0.20, side=0.06, quiff=0.13, bumps=0.018),
-    "curly": Cut(top=0.42, side=0.34, bumps=0.06, soft=0.06),
+    "curly": Cut(top=0.40, side=0.30, bumps=0.05, soft=0.06),
     "bob": Cut(top=0.16, side=0.12, quiff=0.02, hang=0.32),
     "long": Cut(top=0.13, side=0.11, hang=-0.75),
     "bun": Cut(top=0.09, side=0.045, quiff=0.02, bun=True),
@@ -63,10 +64,24 @@ def above_hairline(places: Floats) -> Floats:
     """
     x, y, z = places[..., 0], places[..., 1], places[..., 2]
     angle = np.arctan2(np.abs(x), z - AXIS_Z)
-    line = np.interp(angle, _ANGLES, _HEIGHTS)
-    slope = (np.interp(angle + 0.03, _ANGLES, _HEIGHTS) - np.interp(angle - 0.03, _ANGLES, _HEIGHTS)) / 0.06
+    angles, heights, slopes = _hairline()
+    above = y - np.interp(angle, angles, heights)
     radius = np.maximum(np.hypot(x, z - AXIS_Z), 0.2)
-    return np.asarray((y - line) / np.sqrt(1 + (slope / radius) ** 2), dtype=np.float32)
+    across = above / np.sqrt(1 + (np.interp(angle, angles, slopes) / radius) ** 2)
+    # Further up the line's slope says nothing any more.
+    far = smooth_step(0.05, 0.45, above)
+    return np.asarray(across + (above - across) * far, dtype=np.float32)
+
+
+@cache
+def _hairline() -> tuple[Floats, Floats, Floats]:
+    """Angles, and the hairline's height and slope there, with round corners."""
+    angles = np.linspace(0, math.pi, 400)
+    heights = np.interp(angles, _ANGLES, _HEIGHTS)
+    width = 12
+    kernel = np.hanning(2 * width + 1)
+    smooth = np.convolve(np.pad(heights, width, mode="edge"), kernel / kernel.sum(), mode="valid")
+    return angles, smooth, np.gradient(smooth, angles)
 
 
 def thickness(places: Floats, ears: Floats, cut: Cut) -> Floats:

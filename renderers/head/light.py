@@ -83,7 +83,7 @@ def _ball(normal: npt.NDArray[np.float64], material: str) -> npt.NDArray[np.floa
     elif material == "eye":
         # In the shade of brows and lids; what eyes mirror is drawn on top (the painter's glints).
         shade = np.clip(1.02 - 0.55 * np.clip(up - 0.05, 0, 1) - 0.20 * np.abs(normal[:, :, 0]), 0.3, 1)
-        light = (0.80 + 0.25 * light) * shade[:, :, None]
+        light = (0.68 + 0.26 * light) * shade[:, :, None]
     elif material == "wet":
         light += (0.5 * shine**40)[:, :, None]
     return np.asarray(light)

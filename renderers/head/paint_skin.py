@@ -17,6 +17,7 @@ _BROW: Final = np.array(
 )
 _FOLD: Final = np.array([[0.205, 1.06], [0.27, 0.97], [0.315, 0.87], [0.335, 0.77]])
 _MOUTH_Y: Final = 0.722
+_MOUTH: Final = np.array([0.0, _MOUTH_Y, 1.40])
 
 
 _RAGGED: Final = {
@@ -56,15 +57,10 @@ def paint_skin(ground: Ground, look: HeadLook) -> Floats:
     image = _eyes_surroundings(image, ground, look)
     image = _age(image, ground, look)
     if look.freckles:
-        dots = noise(ground.x * 34 + 11, ground.y * 34 + ground.z * 12) * noise(
-            ground.x * 19, ground.y * 19 + 91
-        )
+        dots = noise(ground.x * 52 + 11, ground.y * 52 + ground.z * 25)
         zone = spot(ground, (0.30, 1.12, 1.25), 0.17) + spot(ground, (0, 1.12, 1.48), 0.12)
-        image = mix(
-            image,
-            base * np.array([0.72, 0.55, 0.45], np.float32),
-            0.8 * look.freckles * zone * step(0.22, 0.5, dots),
-        )
+        brown = base * np.array([0.70, 0.56, 0.46], np.float32)
+        image = mix(image, brown, np.clip(0.6 * look.freckles * zone * step(0.45, 0.85, dots), 0, 0.7))
     image = _beard(image, ground, look)
     image = _lips(image, ground, look)
     image = _shade(image, ground)
@@ -79,6 +75,8 @@ def _shade(image: Floats, ground: Ground) -> Floats:
     for eye in eyes:
         near = step(1.35, 1.05, np.linalg.norm(ground.place - eye[:3], axis=2) / eye[3])
         light = np.maximum(light, 0.42 * near)
+    # Between the lips it shall be dark red, not black.
+    light = np.maximum(light, 0.20 * step(0.42, 0.30, np.linalg.norm(ground.place - _MOUTH, axis=2)))
     # Lips shut out the light where they meet, but the corners shall not look like holes.
     powers = np.array([0.42, 0.62, 0.68], np.float32)
     return np.asarray(image * light[:, :, None] ** powers, dtype=np.float32)

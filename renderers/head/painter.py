@@ -10,8 +10,8 @@ The way of a picture:
    pixels at once.
 3. The texture is looked up at its place, and the light in a picture of a lit ball at the normal ("matcap");
    their product is the colour.
-4. Where the place in the texture jumps from one pixel to the next there is an edge: only there all four
-   numbers per pixel are coloured, and their mean is taken.
+4. Where the place in the texture or the colour jumps from one pixel to the next there is an edge: only there
+   all four numbers per pixel are coloured, and their mean is taken.
 """
 
 from __future__ import annotations
@@ -33,18 +33,20 @@ _SHIFT: Final = 4
 _EDGE: Final = 8.0
 """Jump of the place in the texture, in multiples of its usual change per pixel, that counts as an edge."""
 
+_CONTRAST: Final = 36
+"""Jump of a colour, of 255, that counts as an edge as well."""
+
 _SLIVER: Final = 0.2
 """Twice the area, square pixels, below which a quad is not worth its call: its neighbours' rims cover it."""
 
-_FOLD: Final = 30.0
-"""Twice the area, square pixels, up to which a quad from behind may be of a fold that is seen from before."""
-_FACING: Final = 0.25
-"""How far the normals at all its corners then face the viewer."""
+_FACING: Final = 0.3
+"""How far the normals of a quad's four corners together face the viewer, for it to be drawn in any case."""
 _STEEPEST: Final = 24.0
 """Texels per pixel. What is drawn of a sliver lies partly beside it."""
 _STIFF: Final = 0.3
-"""Square pixels."""
+"""Square pixels that the fit of planes takes for the spread of each quad's corners, on top of their own."""
 _STIFF_SLIVER: Final = 0.01
+"""So much on top of that for each square pixel of their own: little for all but slivers."""
 
 _MARGIN: Final = 2
 """Pixels around the drawn quads that are looked at."""
@@ -178,7 +180,7 @@ class Painter:
         colors = self._colors(uv, _evaluate(tables[1], ids, pixel_x, pixel_y))
         region = image[top:bottom, left:right]
         covered = (ids != 0).view(np.uint8)
-        rows, columns = self._edges(uv)
+        rows, columns = self._edges(uv, colors)
         before = region[rows, columns]
         self._cv2.copyTo(self._cv2.cvtColor(colors, self._cv2.COLOR_BGRA2BGR), covered, region)
         below = None
@@ -203,10 +205,10 @@ class Painter:
         area = (y[2] - y[0]) * (x[3] - x[1]) - (x[2] - x[0]) * (y[3] - y[1])
         # Twice the area; from behind it is negative.
         wanted = area > _SLIVER
-        # In a fold of the skin quads are turned over, and would leave a hole.
-        folded = np.flatnonzero((area < -_SLIVER) & (area > -_FOLD))
-        facing = np.ascontiguousarray(normals[:, 2])[corners[:, folded]].min(0) > _FACING
-        wanted[folded[facing]] = True
+        # Where it folds or is twisted, a quad may seem to be seen from behind, and would leave a hole.
+        behind = np.flatnonzero(area < -_SLIVER)
+        facing = _sum(np.ascontiguousarray(normals[:, 2])[corners[:, behind]]) > _FACING
+        wanted[behind[facing]] = True
         for window in self._windows:
             wx, wy, own = px[window.ring], py[window.ring], window.quads
             qx, qy = x[:, own], y[:, own]
@@ -315,13 +317,16 @@ class Painter:
         colors: npt.NDArray[np.uint8] = cv2.multiply(albedo, light, albedo, 1 / 128)
         return colors
 
-    def _edges(self, uv: Floats) -> tuple[Indices, Indices]:
-        """Rows and columns of pixels beside a jump of the place in the texture."""
+    def _edges(self, uv: Floats, colors: npt.NDArray[np.uint8]) -> tuple[Indices, Indices]:
+        """Rows and columns of pixels beside a jump of the place in the texture, or of the colour."""
         rough = self._edge
         # Two booleans side by side are one number of 16 bits: "either of them" without a reduction.
         difference = self._cv2.absdiff
         across = (difference(uv[:, 1:], uv[:, :-1]) > rough).view(np.uint16)[:, :, 0] != 0
         down = (difference(uv[1:], uv[:-1]) > rough).view(np.uint16)[:, :, 0] != 0
+        green = np.ascontiguousarray(colors[:, :, 1])
+        across |= difference(green[:, 1:], green[:, :-1]) > _CONTRAST
+        down |= difference(green[1:], green[:-1]) > _CONTRAST
         marked = np.zeros(uv.shape[:2], np.bool_)
         marked[:, 1:] |= across
         marked[:, :-1] |= across
