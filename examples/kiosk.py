@@ -4,8 +4,9 @@
     python kiosk.py --demo --seconds 20          # an avatar in this process, no server needed
 
 What makes it last: a fresh token for each join (a token of the morning is void at night), joining again
-without an end, going on without a sound card, microphone or screen, and one log line per event. SIGTERM
-(systemd, docker stop), Ctrl-C, Esc and closing the window end it, with exit code 0.
+without an end, going on without a sound card, microphone or screen, and one log line per event. While the
+network is gone, the last face stays on the screen as a dimmed still. Keys, mouse and cursor are off; typing
+quit, SIGTERM (systemd, docker stop) and Ctrl-C end it, with exit code 0.
 """
 
 import argparse
@@ -30,7 +31,7 @@ def open_view():
     """Full screen; without a display a view that shows nothing, so that at least the voice plays."""
     available, why_not = display_available()
     if available:
-        return OpenCVWindow("Kiosk", fullscreen=True)
+        return OpenCVWindow("Kiosk", kiosk=True, size=(720, 720))
     log.warning("no window: %s", why_not)
     return HeadlessSink()
 

@@ -101,6 +101,20 @@ def test_a_window_with_a_moving_face_opens_and_q_ends_it(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir()), "with a window no file is written"
 
 
+def test_a_kiosk_fills_the_screen_and_typing_quit_ends_it(tmp_path: Path) -> None:
+    title = "avatarkit-rtc demo"
+    with start_display() as display:
+        env = clean_environment(DISPLAY=display.name)
+        with start_command("demo", "--kiosk", "--size", "96x64", "--mute", env=env, cwd=tmp_path) as child:
+            child.wait_for("typing quit ends it")
+            child.wait_for("is here")
+            time.sleep(1.0)
+            assert display.place(title) == (0, 0, *display.size)
+            for key in ("q", "Escape", "q", "u", "i", "t"):
+                display.press(title, key)
+            assert_no_loose_ends(child.finish(20))
+
+
 def test_through_a_server_of_its_own(tmp_path: Path) -> None:
     if external_server() is None and find_server() is None:
         missing("there is no LiveKit server program to start")

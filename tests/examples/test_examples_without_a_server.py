@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import ROOT, Done, assert_no_loose_ends, start_example
+from tests.support.command import ROOT, Done, assert_no_loose_ends, clean_environment, start_example
+from tests.support.display import start_display
 
 DEMOS = {
     "kiosk": ["kiosk.py", "--demo", "--seconds", "7"],
@@ -102,3 +103,20 @@ def test_an_example_is_short_and_says_what_it_is(path: Path) -> None:
     assert len(text.splitlines()) <= 102
     said = ast.get_docstring(ast.parse(text)) or ""
     assert f"python {path.name}" in said
+
+
+def test_kiosk_fills_a_screen_without_keys_and_ends_when_quit_is_typed() -> None:
+    with (
+        start_display() as display,
+        start_example(
+            "kiosk.py", "--demo", "--seconds", "60", env=clean_environment(DISPLAY=display.name)
+        ) as kiosk,
+    ):
+        kiosk.wait_for("avatar-joined")
+        kiosk.wait_for("round 1")
+        assert display.place("Kiosk") == (0, 0, *display.size)
+        for key in ("Escape", "q", "u", "i", "t"):
+            display.press("Kiosk", key)
+        done = kiosk.finish(20)
+    assert_no_loose_ends(done)
+    assert "ended after" in done.err
