@@ -27,8 +27,8 @@ _COUNT_SLOT_S: Final = 0.25
 _COUNT_SLOTS: Final = 5
 """The count goes by the most prompt callback of 1-1.25 s: so long after a break in what is heard it knows."""
 _TYPICAL_SLOT_S: Final = 0.5
-_TYPICAL_SLOTS: Final = 40
-"""The card's usual word is the median of one in each half second of the last 20 s."""
+_TYPICAL_SLOTS: Final = 120
+"""The card's usual word is the median of one in each half second of the last minute."""
 _TYPICAL_NEEDED: Final = 8
 _DISAGREE_S: Final = 0.005
 _PATIENCE_S: Final = 1.5
@@ -112,10 +112,12 @@ class _Count:
         self._usual_end = -math.inf
         self._typical = 0.0
         self._disagreed_at: float | None = None
+        self._agreed = 0.0
 
     def check(self, now: float, heard: float, block_s: float) -> float:
         """When a block of ``block_s`` seconds is heard that is asked for ``now``; the card says ``heard``."""
-        begin = self._prompt_of(now, now - self._taken_s) + self._taken_s
+        prompt = self._prompt_of(now, now - self._taken_s)
+        begin = prompt + self._taken_s
         self._taken_s += block_s
         beyond = heard - begin
         if now >= self._usual_end:
@@ -123,7 +125,13 @@ class _Count:
             self._usual.append(beyond)
             self._typical = sorted(self._usual)[(len(self._usual) - 1) // 2]
         if len(self._usual) < _TYPICAL_NEEDED or abs(beyond - self._typical) <= _DISAGREE_S:
-            self._disagreed_at = None
+            self._disagreed_at, self._agreed = None, prompt
+            return heard
+        if abs(prompt + beyond - self._agreed - self._typical) <= _DISAGREE_S:
+            # It took as much more at once as it keeps back longer now: another buffer, and no break in sound.
+            self._usual.clear()
+            self._usual.append(beyond)
+            self._typical = beyond
             return heard
         if self._disagreed_at is None:
             self._disagreed_at = now

@@ -110,11 +110,28 @@ def test_a_real_break_is_believed_at_once_and_stays() -> None:
 
 def test_a_card_that_says_something_else_for_good_is_believed_in_the_end() -> None:
     card = Card()
-    card.play(25.0)
+    card.play(70.0)
     card.wrong = 0.040
-    off = card.play(15.0)
+    off = card.play(40.0)
     assert off[300] == pytest.approx(0.0, abs=0.001)
     assert off[-1] == pytest.approx(0.040, abs=0.001)
+
+
+@pytest.mark.parametrize("more", [0.060, -0.060])
+def test_a_card_that_keeps_back_more_or_less_from_now_on_is_believed(more: float) -> None:
+    """As when a sound server moves what plays to another card: it takes more at once, or waits a while."""
+    card = Card()
+    card.play(20.0)
+    if more > 0:
+        for _ in range(round(more * 100)):
+            card.audible.block(card.now, card.position, card.now + card.latency, card.now, 480)
+            card.position += 480
+            card.latency += 0.01
+    else:
+        card.now -= more
+        card.latency += more
+    off = card.play(10.0)
+    assert max(abs(each) for each in off[200:]) < 0.001
 
 
 def test_in_the_first_seconds_and_after_a_pause_the_cards_word_counts() -> None:
