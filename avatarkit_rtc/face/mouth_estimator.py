@@ -141,9 +141,14 @@ class MouthEstimator:
         if count == 0:
             return []
         pieces = np.lib.stride_tricks.sliding_window_view(sound, size)[::hop][:count]
-        shapes = self._shapes(analyse(pieces, sample_rate))
+        # While nobody speaks, a room sends nothing but zeros.
+        shapes = self._shapes(analyse(pieces, sample_rate)) if sound.any() else self._silence(count)
         middle = begin + size / 2 / sample_rate
         return [MouthMoment(middle + i * hop / sample_rate, shape) for i, shape in enumerate(shapes)]
+
+    def _silence(self, count: int) -> FloatArray:
+        self._peak_db = max(self._peak_db - count * _PEAK_FALL_DB, _QUIETEST_PEAK_DB)
+        return np.zeros((count, len(MOUTH_SHAPES)), np.float32)
 
     def _shapes(self, found: VoiceFrames) -> FloatArray:
         strength = self._strengths(found.level_db)

@@ -68,6 +68,18 @@ def test_silence_and_noise_that_is_as_quiet_leave_the_lips_at_rest() -> None:
         assert max(moment.weights.sum() for moment in listen(samples, 24000)) < 0.05
 
 
+def test_silence_that_is_skipped_counts_like_silence_that_is_looked_at() -> None:
+    sound, rate = espeak("[[a]]", voice="es")
+    whispered = (sound * 0.1).astype(np.int16)
+    openings = []
+    for quiet in (0, 1):  # a single count in a while is not skipped
+        pause = np.zeros(2 * rate, np.int16)
+        pause[:: rate // 200] = quiet
+        weights = [moment.weights.sum() for moment in listen(np.concatenate([sound, pause, whispered]), rate)]
+        openings.append(max(weights[-len(whispered) * 100 // rate :]))
+    assert openings[0] == pytest.approx(openings[1], abs=1e-4)
+
+
 def test_louder_means_wider_open() -> None:
     sound, rate = espeak("[[a]] [[a]]", voice="es", words_per_minute=80)
     opening = []
