@@ -13,9 +13,9 @@ from renderers.face import DEFAULT_SIZE, Image, check_size
 from renderers.head.asset import Floats
 from renderers.head.looks import DEFAULT_LOOK, HeadLook, check_color, find_look
 from renderers.head.paint import color
-from renderers.head.painter import Glint, Stroke
 from renderers.head.person import BREATHS, make_person
 from renderers.head.rig import Rig
+from renderers.head.touches import Glint, Stroke
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from renderers.head.asset import Floats, Indices
+from renderers.head.touches import Glint, Stroke, draw_glint, draw_stroke
 
 _SHIFT: Final = 4
 """Fractional bits of the corners that OpenCV gets."""
@@ -47,6 +48,9 @@ _STIFF: Final = 0.3
 """Square pixels that the fit of planes takes for the spread of each quad's corners, on top of their own."""
 _STIFF_SLIVER: Final = 0.01
 """So much on top of that for each square pixel of their own: little for all but slivers."""
+
+_CELLS: Final = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""Rows and columns of a pixel's four cells."""
 
 _MARGIN: Final = 2
 """Pixels around the drawn quads that are looked at."""
@@ -81,30 +85,6 @@ class Surface:
     windows: tuple[Window, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Glint:
-    """The image of a lamp on a shiny surface: a small bright spot, seen where shiny quads are."""
-
-    x: float
-    y: float
-    radius: float
-    """Pixels."""
-    strength: float
-    """0 to 1: white in the middle."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stroke:
-    """A thin dark shape over the skin, such as lashes: seen where quads are that strokes may cover."""
-
-    outline: Floats
-    """Shape (n, 2), pixels."""
-    color: tuple[int, int, int]
-    """Blue, green, red."""
-    strength: float
-    """0 to 1."""
-
-
 class Painter:
     """Draws one surface into pictures of one size."""
 
@@ -130,8 +110,9 @@ class Painter:
         self._ball_x = np.ascontiguousarray(surface.balls[:, 0], dtype=np.float32)
         self._ball_y = np.ascontiguousarray(surface.balls[:, 1], dtype=np.float32)
         self._nearness = (4 * surface.nearness).astype(np.float32)
-        self._shiny = surface.shiny
-        self._lashed = surface.lashed
+        # One more at the end, for where there is no quad.
+        self._shiny = np.append(surface.shiny, False)
+        self._lashed = np.append(surface.lashed, False)
         self._windows = surface.windows
         self._texture, self._balls, self._radius = texture, balls, np.float32(ball_radius)
         self._edge = _EDGE * texels_per_pixel
@@ -182,20 +163,23 @@ class Painter:
         covered = (ids != 0).view(np.uint8)
         rows, columns = self._edges(uv, colors)
         before = region[rows, columns]
-        self._cv2.copyTo(self._cv2.cvtColor(colors, self._cv2.COLOR_BGRA2BGR), covered, region)
+        shaded = self._cv2.cvtColor(colors, self._cv2.COLOR_BGRA2BGR)
+        self._cv2.copyTo(shaded, covered, region)
         below = None
         if alpha is not None:
             below = alpha[top + rows, left + columns]
             self._cv2.copyTo(np.full_like(covered, 255), covered, alpha[top:bottom, left:right])
-        mean, outside = self._smooth(rows, columns, numbers, (left, top), tables, before)
+        mean, outside = self._smooth(rows, columns, numbers, (left, top), tables, shaded, before)
         region[rows, columns] = mean
         if alpha is not None and below is not None:
             share = outside.astype(np.uint16)
             alpha[top + rows, left + columns] = (255 * (4 - share) + share * below + 2) >> 2
+        quad_of = np.append(-1, shown)
+        shiny, lashed = self._shiny[quad_of], self._lashed[quad_of]
         for glint in glints:
-            self._mirror(glint, shown, ids, region, (left, top))
+            draw_glint(glint, shiny, ids, region, (left, top))
         for stroke in strokes:
-            self._stroke(stroke, shown, ids, region, (left, top))
+            draw_stroke(stroke, lashed, ids, region, (left, top))
 
     def _visible(self, points: Floats, normals: Floats) -> tuple[Indices, Floats, Floats]:
         """Quads to draw, back to front, and x and y of their corners, shape (4, k)."""
@@ -220,52 +204,6 @@ class Painter:
         nearness = self._nearness[shown] - distance[0] - distance[1] - distance[2] - distance[3]
         shown = shown[np.argsort(nearness)]
         return shown, x[:, shown], y[:, shown]
-
-    def _mirror(
-        self,
-        glint: Glint,
-        shown: Indices,
-        ids: Indices,
-        region: npt.NDArray[np.uint8],
-        corner: tuple[int, int],
-    ) -> None:
-        reach = 2.2 * glint.radius
-        x, y = glint.x - corner[0], glint.y - corner[1]
-        rows = slice(max(0, int(y - reach)), max(0, int(y + reach) + 1))
-        columns = slice(max(0, int(x - reach)), max(0, int(x + reach) + 1))
-        seen = ids[rows, columns]
-        if not seen.size:
-            return
-        down = (np.arange(rows.start, rows.start + seen.shape[0]) + 0.5 - y)[:, None]
-        across = (np.arange(columns.start, columns.start + seen.shape[1]) + 0.5 - x)[None]
-        # Flat in the middle, soft at the rim.
-        bright = glint.strength * np.exp(-(((down**2 + across**2) / glint.radius**2) ** 1.5))
-        shiny = np.concatenate([[False], self._shiny[shown]])
-        amount = (bright * shiny[seen])[:, :, None]
-        patch = region[rows, columns]
-        patch[:] = np.rint(patch + (255.0 - patch) * amount)
-
-    def _stroke(
-        self,
-        stroke: Stroke,
-        shown: Indices,
-        ids: Indices,
-        region: npt.NDArray[np.uint8],
-        corner: tuple[int, int],
-    ) -> None:
-        outline = stroke.outline - np.array(corner)
-        high, wide = ids.shape
-        left, top = np.clip(np.floor(outline.min(0)).astype(int) - 1, 0, (wide, high))
-        right, bottom = np.clip(np.ceil(outline.max(0)).astype(int) + 2, 0, (wide, high))
-        if left >= right or top >= bottom:
-            return
-        mask = np.zeros((bottom - top, right - left), np.uint8)
-        fixed = np.rint((outline - (left + 0.5, top + 0.5)) * (1 << _SHIFT)).astype(np.int32)
-        self._cv2.fillPoly(mask, [fixed], 255, self._cv2.LINE_AA, _SHIFT)
-        allowed = np.concatenate([[False], self._lashed[shown]])[ids[top:bottom, left:right]]
-        amount = (mask * np.float32(stroke.strength / 255) * allowed)[:, :, None]
-        patch = region[top:bottom, left:right]
-        patch[:] = np.rint(patch + (np.array(stroke.color, np.float32) - patch) * amount)
 
     def _fill(self, x: Floats, y: Floats, numbers: npt.NDArray[np.int16], left: int, top: int) -> None:
         # Two cells per pixel; a cell's middle is where OpenCV has whole numbers.
@@ -343,6 +281,7 @@ class Painter:
         numbers: npt.NDArray[np.int16],
         corner: tuple[int, int],
         tables: tuple[Floats, Floats],
+        colors: npt.NDArray[np.uint8],
         before: npt.NDArray[np.uint8],
     ) -> tuple[npt.NDArray[np.uint8], Indices]:
         """Mean of the four colours of the pixels at ``rows`` and ``columns`` (of the box at ``corner``).
@@ -351,34 +290,38 @@ class Painter:
             Colours, shape (n, 3), and how many of the four are outside, where ``before`` is seen.
         """
         pixels = len(rows)
-        # OpenCV takes no more than 32767 columns: a block of rows, the last one not full.
-        wide = 1024
-        high = -(-4 * pixels // wide)
-        ids = np.zeros(high * wide, np.intp)
-        x: Floats = np.zeros((high * wide, 2), np.float32)
-        y: Floats = np.zeros((high * wide, 2), np.float32)
-        left, top = corner
-        for part, (down, across) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
-            own = slice(part * pixels, (part + 1) * pixels)
-            ids[own] = numbers[2 * rows + down, 2 * columns + across]
-            x[own] = (columns + (left + 0.25 + 0.5 * across))[:, None]
-            y[own] = (rows + (top + 0.25 + 0.5 * down))[:, None]
-        block = ids.reshape(high, wide)
-        x, y = x.reshape(high, wide, 2), y.reshape(high, wide, 2)
-        if not high:
-            return before, np.zeros(0, np.intp)
-        colors = self._colors(_evaluate(tables[0], block, x, y), _evaluate(tables[1], block, x, y))
+        ids = np.empty((4, pixels), np.intp)
+        for part, (down, across) in enumerate(_CELLS):
+            ids[part] = numbers[2 * rows + down, 2 * columns + across]
+        # The first of the four is what the pixel has been coloured by: those of the same quad are like it.
+        samples = np.broadcast_to(colors[rows, columns], (4, pixels, 3)).reshape(-1, 3)
+        others = pixels + np.flatnonzero(ids[1:] != ids[0])
+        if len(others):
+            # OpenCV takes no more than 32767 columns: a block of rows, the last one not full.
+            wide = 1024
+            high = -(-len(others) // wide)
+            flat = np.zeros(high * wide, np.intp)
+            at = np.zeros((2, high * wide, 2), np.float32)
+            cell, pixel = np.divmod(others, pixels)
+            flat[: len(others)] = ids.ravel()[others]
+            offset = 0.25 + 0.5 * np.array(_CELLS, np.float32)[cell]
+            at[0, : len(others)] = (columns[pixel] + corner[0] + offset[:, 1])[:, None]
+            at[1, : len(others)] = (rows[pixel] + corner[1] + offset[:, 0])[:, None]
+            block = flat.reshape(high, wide)
+            x, y = at.reshape(2, high, wide, 2)
+            shaded = self._colors(_evaluate(tables[0], block, x, y), _evaluate(tables[1], block, x, y))
+            samples[others] = shaded.reshape(-1, 4)[: len(others), :3]
         # Outside, the texture is looked up beyond its border, which is black.
-        total = colors.reshape(-1, 4)[: 4 * pixels, :3].reshape(4, pixels, 3).sum(0, dtype=np.uint16)
-        outside = (ids[: 4 * pixels] == 0).reshape(4, pixels).sum(0)
+        total = samples.reshape(4, pixels, 3).sum(0, dtype=np.uint16)
+        outside = (ids == 0).sum(0)
         total += before * outside[:, None].astype(np.uint16)
         return ((total + 2) >> 2).astype(np.uint8), outside
 
 
 def _convex(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """The corners of quads, shape (4, k), with those that point inwards drawn out to a straight side."""
-    next_x, next_y = np.roll(x, -1, axis=0) - x, np.roll(y, -1, axis=0) - y
-    turn = np.roll(next_x, 1, axis=0) * next_y - np.roll(next_y, 1, axis=0) * next_x
+    step_x, step_y = ([part[(k + 1) % 4] - part[k] for k in range(4)] for part in (x, y))
+    turn = np.stack([step_x[k - 1] * step_y[k] - step_y[k - 1] * step_x[k] for k in range(4)])
     corner, quad = np.nonzero(turn > 0)
     if not len(quad):
         return x, y
