@@ -186,11 +186,12 @@ def knot() -> Sheet:
     """A bun behind the crown: a ball."""
     rows, columns = 12, 20
     polar = np.linspace(0.02, math.pi - 0.02, rows)[:, None]
-    turn = np.linspace(0, 2 * math.pi, columns)[None]
+    # The seam is behind.
+    turn = np.linspace(-math.pi, math.pi, columns)[None]
     direction = np.stack(
         np.broadcast_arrays(np.sin(polar) * np.sin(turn), np.cos(polar), np.sin(polar) * np.cos(turn)), 2
     )
     lumps = 1 + 0.04 * np.sin(3 * turn + 4 * polar)[..., None]
     points = np.array([0, 2.50, -0.12]) + direction * np.array([0.42, 0.36, 0.40]) * lumps
-    uv = np.stack(np.broadcast_arrays(turn / (2 * math.pi), polar / math.pi), 2)
+    uv = np.stack(np.broadcast_arrays(turn / (2 * math.pi) + 0.5, polar / math.pi), 2)
     return Sheet(points.astype(np.float32), uv.astype(np.float32), np.ones((rows, columns), np.float32))
