@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 
 from avatarkit_rtc import AvatarPlayer, LiveKitProvider, LoopbackProvider
 from avatarkit_rtc.testing import StandInAvatar, perform
@@ -69,6 +70,8 @@ if __name__ == "__main__":
     parser.add_argument("--url", default=os.environ.get("LIVEKIT_URL"))
     parser.add_argument("--demo", action="store_true", help="an avatar in this process instead of a room")
     parser.add_argument("--seconds", type=float, help="end by itself after so long")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    # Not to standard error: sounddevice turns that off while PortAudio starts, and lines would be missing.
+    form = "%(asctime)s %(name)s %(levelname)s %(message)s"
+    logging.basicConfig(level=logging.INFO, format=form, stream=sys.stdout)
     logging.getLogger("livekit").setLevel(logging.ERROR)
     asyncio.run(main(parser.parse_args()))

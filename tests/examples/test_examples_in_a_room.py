@@ -133,8 +133,8 @@ async def test_stall_recovery_rejoins_and_plays_on(
             await printed(child, "round 2 ends: transition-end")
         child.process.terminate()
         done = await finished(child)
-    assert done.err.count("stalled: ") == 1
-    assert "round 1 ends: stalled" in done.err
+    assert done.out.count("stalled: ") == 1
+    assert "round 1 ends: stalled" in done.out
     assert "Traceback" not in done.err
 
 

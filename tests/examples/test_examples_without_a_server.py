@@ -87,7 +87,7 @@ def test_arkit_coefficients(demos: tuple[dict[str, Done], Path]) -> None:
 
 
 def test_stall_recovery(demos: tuple[dict[str, Done], Path]) -> None:
-    log = demos[0]["stall"].err
+    log = demos[0]["stall"].out
     order = ["round 1 begins", "round 1 ends: stalled", "stalled: 3.0 s silent, round 1"]
     order += ["connection: reconnecting", "connection: connected", "round 2 begins"]
     order += ["round 2 ends: transition-end", "rounds ended: {'stalled': 1, 'transition-end': 1}"]
