@@ -118,10 +118,9 @@ class Painter:
         self._edge = _EDGE * texels_per_pixel
         width, height = size
         self._numbers = np.zeros((2 * height, 2 * width), np.int16)
-        across = (np.arange(width, dtype=np.float32) + 0.5)[None, :, None]
-        down = (np.arange(height, dtype=np.float32) + 0.5)[:, None, None]
-        self._x = np.broadcast_to(across, (height, width, 2)).copy()
-        self._y = np.broadcast_to(down, (height, width, 2)).copy()
+        # Shaped so that numpy multiplies whole rows by them.
+        self._x = np.repeat((np.arange(width, dtype=np.float32) + 0.5)[None, :, None], 2, axis=2)
+        self._y = (np.arange(height, dtype=np.float32) + 0.5)[:, None, None]
 
     def paint(
         self,
@@ -156,7 +155,7 @@ class Painter:
         self._fill(x, y, numbers, left, top)
         tables = self._tables(shown, x, y, normals)
         ids = numbers[::2, ::2].astype(np.intp)
-        pixel_x, pixel_y = self._x[top:bottom, left:right], self._y[top:bottom, left:right]
+        pixel_x, pixel_y = self._x[:, left:right], self._y[top:bottom]
         uv = _evaluate(tables[0], ids, pixel_x, pixel_y)
         colors = self._colors(uv, _evaluate(tables[1], ids, pixel_x, pixel_y))
         region = image[top:bottom, left:right]
@@ -337,7 +336,7 @@ def _sum(corners: Floats) -> Floats:
 
 
 def _evaluate(table: Floats, ids: Indices, x: Floats, y: Floats) -> Floats:
-    """The planes numbered ``ids`` at ``x`` and ``y`` (both given twice, for the two values of each plane)."""
+    """The pairs of planes numbered ``ids`` at ``x`` and ``y``, which numpy spreads to shape (…, …, 2)."""
     value = np.take(table[1], ids, axis=0)
     value *= x
     part = np.take(table[2], ids, axis=0)
