@@ -105,3 +105,82 @@ class ServerError(AvatarKitError):
     """A local LiveKit server could not be found, built or started."""
 
     code = "server"
+
+
+class RunwayError(AvatarKitError):
+    """Runway's API could not do what was asked."""
+
+    code = "runway"
+
+    session_may_exist: bool = False
+    """True when creating a session failed in such a way that one may have been started all the same, of
+    which nobody knows the id: it runs, and is billed, until its ``max_duration``."""
+
+
+class RunwayStatusError(RunwayError):
+    """Runway's API answered with an error."""
+
+    code = "runway-status"
+
+    def __init__(self, message: str, *, status: int, body: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status, 300 … 599."""
+        self.body = body
+        """Text of the answer, at most 64 KiB of it, without the key."""
+        self.retry_after_s = retry_after_s
+        """Seconds the answer asks to wait for (``Retry-After``), if it does."""
+
+
+class RunwayConnectionError(RunwayError):
+    """Runway's API could not be reached, or broke off."""
+
+    code = "runway-unreachable"
+
+
+class RunwayTimeoutError(RunwayError):
+    """Runway's API did not answer in time."""
+
+    code = "runway-timeout"
+
+
+class RunwayReplyError(RunwayError):
+    """Runway's API answered with something else than was to be expected: no JSON, a field missing."""
+
+    code = "runway-reply"
+
+
+class RunwaySessionError(RunwayError):
+    """The session has failed, is over, or did not get ready in time."""
+
+    code = "runway-session"
+
+    def __init__(self, message: str, *, status: str | None = None, failure_code: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """The session's last status, ``NOT_READY``, ``FAILED``, …"""
+        self.failure_code = failure_code
+        """Runway's name of the failure, if it gave one."""
+
+
+class ToolCallError(AvatarKitError):
+    """A tool call of the avatar was not answered with a result; ``__cause__`` is the tool's own exception."""
+
+    code = "tool-failed"
+
+    def __init__(self, message: str, *, tool: str) -> None:
+        super().__init__(message)
+        self.tool = tool
+        """Name of the tool."""
+
+
+class ToolTimeoutError(ToolCallError):
+    """The tool took longer than it may."""
+
+    code = "tool-timeout"
+
+
+class ToolReplyError(ToolCallError):
+    """The tool's result cannot be sent: it is no JSON, or more than LiveKit carries."""
+
+    code = "tool-reply"

@@ -1,0 +1,543 @@
+"""Tool calls by real RPC through a real LiveKit server: who may call, what comes back, what goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+from livekit import api as livekit_api
+from livekit import rtc
+
+from avatarkit_rtc.errors import ToolCallError, ToolReplyError, ToolTimeoutError
+from avatarkit_rtc.events import ConnectionState, Disconnected, DisconnectReason, ReconnectFailed
+from avatarkit_rtc.integrations.runway import (
+    RpcHandler,
+    RpcHandlerStats,
+    RunwayCredentials,
+    Tool,
+    create_rpc_handler,
+)
+from avatarkit_rtc.options import ReconnectPolicy
+from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi
+from avatarkit_rtc.testing.server import LocalServer
+from tests.integrations.runway.conftest import Start
+from tests.support.livekit import LiveKitServer, mint_token, until
+from tests.support.room_peer import Peer
+from tests.support.runway import KEY, Worker
+
+APPLICATION_ERROR = 1500
+
+
+async def echo(args: Any) -> Any:
+    return {"got": args}
+
+
+def around(args: Any) -> Any:
+    """A plain function that returns what has to be awaited."""
+    return echo(args)
+
+
+def plain(args: Any) -> Any:
+    return {"thread": threading.current_thread() is not threading.main_thread(), "got": args}
+
+
+class TestAnswers:
+    async def test_each_tool_is_a_method_of_its_name(self, start: Start) -> None:
+        handler, worker = await start({"echo": echo, "plain": plain, "around": around})
+        assert await worker.call("echo", {"a": 1}) == {"got": {"a": 1}}
+        assert await worker.call("plain", [1]) == {"thread": True, "got": [1]}
+        assert await worker.call("around", "x") == {"got": "x"}
+        assert handler.connected
+        assert handler.stats() == RpcHandlerStats(3, 3, 0, 0, 0, 0)
+
+    async def test_the_reply_is_the_json_of_the_result(self, start: Start) -> None:
+        results = {"text": "süß \ud83d", "none": None, "list": [1, {"a": 2.5}], "empty": {}}
+        _, worker = await start({name: lambda _, value=value: value for name, value in results.items()})
+        assert await worker.call_text("list") == '[1,{"a":2.5}]'
+        assert await worker.call_text("none") == "null"
+        assert await worker.call_text("empty") == "{}"
+        assert await worker.call("text") == "süß \ud83d"
+
+    async def test_args_missing_means_the_whole_payload(self, start: Start) -> None:
+        _, worker = await start({"echo": echo})
+        assert await worker.call("echo", payload='{"city": "Oslo"}') == {"got": {"city": "Oslo"}}
+        assert await worker.call("echo", payload='{"args": null, "b": 1}') == {"got": None}
+        assert await worker.call("echo", payload="[1]") == {"got": [1]}
+        assert await worker.call("echo", payload="0") == {"got": 0}
+
+    async def test_unknown_tool(self, start: Start) -> None:
+        _, worker = await start({"echo": echo})
+        assert (await worker.refusal("other"))[0] == rtc.RpcError.ErrorCode.UNSUPPORTED_METHOD
+
+    async def test_fifty_calls_at_once(self, start: Start) -> None:
+        most = running = 0
+
+        async def slow(args: Any) -> Any:
+            nonlocal most, running
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.02)
+            running -= 1
+            return args
+
+        handler, worker = await start({"slow": slow}, max_calls_at_once=7)
+        answers = await asyncio.gather(*(worker.call("slow", number) for number in range(50)))
+        assert answers == list(range(50))
+        assert most == 7
+        assert handler.stats() == RpcHandlerStats(50, 50, 0, 0, 0, 0)
+
+    async def test_more_than_may_wait_are_refused(self, start: Start) -> None:
+        go = asyncio.Event()
+
+        async def slow(args: Any) -> Any:
+            await go.wait()
+            return args
+
+        handler, worker = await start({"slow": slow}, max_calls_at_once=2, max_calls_waiting=1)
+        calls = [asyncio.create_task(worker.call("slow", n)) for n in range(6)]
+        await until(lambda: handler.stats().refused == 3, "three refusals")
+        assert (handler.stats().running, handler.stats().waiting) == (2, 1)
+        go.set()
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, rtc.RpcError)]
+        assert [(e.code, e.message) for e in refused] == [
+            (APPLICATION_ERROR, "Too many tool calls at once; try again later")
+        ] * 3
+
+
+class TestRefusals:
+    async def test_caller_that_is_no_worker(
+        self, start: Start, api: StandInRunwayApi, livekit_server: LiveKitServer
+    ) -> None:
+        handler, worker = await start({"echo": echo})
+        room_name = next(iter(api.sessions.values())).room_name
+        async with Peer(livekit_server, room_name, "mallory") as peer:
+            stranger = Worker(peer.room, handler)
+            # The caller is looked at first: neither of them learns what is wrong with the payload.
+            for payload in ('{"args": 1}', "no json"):
+                assert await stranger.refusal("echo", payload=payload) == (
+                    APPLICATION_ERROR,
+                    "Unauthorized caller: mallory",
+                )
+        assert await worker.call("echo", 1) == {"got": 1}
+        assert handler.stats() == RpcHandlerStats(3, 1, 2, 0, 0, 0)
+
+    @pytest.mark.parametrize(
+        "payload", ["", "{", "null", " null ", "nonsense", "NaN", '{"args": Infinity}', "[" * 5000]
+    )
+    async def test_bad_json_and_null(self, start: Start, payload: str) -> None:
+        called: list[Any] = []
+        _, worker = await start({"tool": called.append})
+        assert await worker.refusal("tool", payload=payload) == (APPLICATION_ERROR, "Invalid JSON payload")
+        assert called == []
+
+    async def test_arguments_that_do_not_fit_the_schema(self, start: Start) -> None:
+        schema = {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "days": {"$ref": "#/$defs/days"}},
+            "required": ["city"],
+            "additionalProperties": False,
+            "$defs": {"days": {"type": "integer", "minimum": 1}},
+        }
+        called: list[Any] = []
+
+        def note(args: Any) -> str:
+            called.append(args)
+            return "ok"
+
+        errors: list[Exception] = []
+        _, worker = await start({"weather": Tool(note, schema=schema)}, on_error=errors.append)
+        assert await worker.call("weather", {"city": "Oslo", "days": 2}) == "ok"
+        code, said = await worker.refusal("weather", {"city": "Oslo", "days": 0})
+        assert code == APPLICATION_ERROR
+        assert said == "Invalid arguments: $.days: 0 is less than the minimum of 1"
+        _, said = await worker.refusal("weather", {})
+        assert said == "Invalid arguments: $: 'city' is a required property"
+        assert called == [{"city": "Oslo", "days": 2}]
+        assert errors == []
+
+
+class TestToolsThatFail:
+    async def test_handler_that_raises(self, start: Start, caplog: pytest.LogCaptureFixture) -> None:
+        async def broken(args: Any) -> Any:
+            raise LookupError("no such city")
+
+        def wordless(args: Any) -> Any:
+            raise ZeroDivisionError
+
+        def leaves(args: Any) -> Any:
+            raise SystemExit(3)
+
+        errors: list[ToolCallError] = []
+        tools = {"broken": broken, "wordless": wordless, "leaves": leaves}
+        handler, worker = await start(tools, on_error=errors.append)
+        assert await worker.refusal("broken") == (APPLICATION_ERROR, "no such city")
+        assert await worker.refusal("wordless") == (APPLICATION_ERROR, "ZeroDivisionError")
+        assert await worker.refusal("leaves") == (APPLICATION_ERROR, "the tool raised SystemExit")
+        assert [error.tool for error in errors] == ["broken", "wordless", "leaves"]
+        assert isinstance(errors[0].__cause__, LookupError)
+        assert errors[0].code == "tool-failed"
+        assert handler.stats() == RpcHandlerStats(3, 0, 0, 3, 0, 0)
+
+    async def test_message_longer_than_livekit_takes(self, start: Start) -> None:
+        def broken(args: Any) -> Any:
+            raise ValueError("ü" * 200)
+
+        _, worker = await start({"broken": broken})
+        _, said = await worker.refusal("broken")
+        assert said.startswith("ü" * 100)
+        assert said.endswith("ü…")
+        assert len(said.encode()) <= 256
+
+    async def test_handler_that_takes_too_long(self, start: Start) -> None:
+        cancelled = asyncio.Event()
+
+        async def slow(args: Any) -> Any:
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+        errors: list[Exception] = []
+        handler, worker = await start(
+            {"slow": Tool(slow, timeout_s=0.1), "usual": slow}, tool_timeout_s=0.2, on_error=errors.append
+        )
+        code, said = await worker.refusal("slow")
+        assert (code, said) == (
+            APPLICATION_ERROR,
+            "tool 'slow' did not end within 0.1 s; make it faster, or allow more time",
+        )
+        assert cancelled.is_set()
+        assert "within 0.2 s" in (await worker.refusal("usual"))[1]
+        assert [type(error) for error in errors] == [ToolTimeoutError, ToolTimeoutError]
+        await until(lambda: handler.stats().running == 0, "the places to be free")
+
+    async def test_thread_that_takes_too_long_keeps_its_place(self, start: Start) -> None:
+        go = threading.Event()
+
+        def slow(args: Any) -> Any:
+            go.wait(20)
+
+        handler, worker = await start({"slow": slow}, tool_timeout_s=0.1, max_calls_at_once=1)
+        try:
+            assert "did not end" in (await worker.refusal("slow"))[1]
+            assert handler.stats().running == 1
+        finally:
+            go.set()
+        await until(lambda: handler.stats().running == 0, "the thread's end")
+
+    async def test_caller_that_does_not_wait(self, start: Start) -> None:
+        cancelled = asyncio.Event()
+
+        async def slow(args: Any) -> Any:
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+        handler, worker = await start({"slow": slow})
+        code, _ = await worker.refusal("slow", timeout_s=0.3)
+        assert code == rtc.RpcError.ErrorCode.RESPONSE_TIMEOUT
+        await asyncio.wait_for(cancelled.wait(), 5)
+        await until(lambda: handler.stats().running == 0, "the place to be free")
+
+    async def test_reply_over_livekits_limit(self, start: Start) -> None:
+        errors: list[Exception] = []
+        _, worker = await start({"text": lambda size: "x" * size}, on_error=errors.append)
+        assert len(await worker.call_text("text", 15358)) == 15360
+        code, said = await worker.refusal("text", 15359)
+        assert code == rtc.RpcError.ErrorCode.RESPONSE_PAYLOAD_TOO_LARGE == 1504
+        assert said == (
+            "Response payload too large: tool 'text' returned 15361 bytes, and at most 15360 can be sent; "
+            "return less"
+        )
+        assert [type(error) for error in errors] == [ToolReplyError]
+        assert str(errors[0]) == said
+
+    @pytest.mark.parametrize("result", [object(), {1, 2}, float("nan")])
+    async def test_result_that_is_no_json(self, start: Start, result: Any) -> None:
+        errors: list[Exception] = []
+        _, worker = await start({"tool": lambda _: result}, on_error=errors.append)
+        code, said = await worker.refusal("tool")
+        assert code == APPLICATION_ERROR
+        assert said.startswith("the result of tool 'tool' is no JSON: ")
+        assert [type(error) for error in errors] == [ToolReplyError]
+
+
+class TestJoiningAndLeaving:
+    async def test_methods_are_there_before_anyone_can_call(
+        self, livekit_server: LiveKitServer, room_name: str
+    ) -> None:
+        """A worker that calls every few ms while the handler joins never hears of an unknown method."""
+        outcomes: Counter[str] = Counter()
+        url, over = livekit_server.url, False
+        async with Peer(livekit_server, room_name, "worker:1") as worker:
+
+            async def call() -> None:
+                try:
+                    await worker.room.local_participant.perform_rpc(
+                        destination_identity="tools",
+                        method="echo",
+                        payload="1",
+                        response_timeout=2.0,
+                        max_round_trip_latency=1.0,
+                    )
+                    outcomes["answered"] += 1
+                except rtc.RpcError as error:
+                    outcomes[str(int(error.code))] += 1
+
+            async def call_all_the_time() -> None:
+                calls = []
+                while not over:
+                    calls.append(asyncio.create_task(call()))
+                    await asyncio.sleep(0.005)
+                await asyncio.gather(*calls)
+
+            calling = asyncio.create_task(call_all_the_time())
+            token = mint_token(livekit_server, room_name, "tools")
+            handler = await create_rpc_handler(
+                tools={"echo": echo}, credentials={"url": url, "token": token, "roomName": room_name}
+            )
+            await until(lambda: outcomes["answered"] >= 10, "ten answers")
+            over = True
+            await calling
+            await handler.close()
+        # 1501: called before the handler was in the room.
+        assert set(outcomes) <= {"answered", "1501"}, outcomes
+
+    async def test_joins_hidden_with_what_connect_backend_says(
+        self, start: Start, api: StandInRunwayApi
+    ) -> None:
+        _, worker = await start({"echo": echo})
+        await worker.call("echo")
+        assert worker.destination not in worker.room.remote_participants
+        (request,) = api.seen("POST connect_backend")
+        session_id = next(iter(api.sessions))
+        assert request.path == f"/v1/realtime_sessions/{session_id}/connect_backend"
+        assert request.headers["authorization"] == f"Bearer {KEY}"
+        assert request.headers["x-runway-version"] == "2024-11-06"
+        assert request.headers["content-type"] == "application/json"
+        assert request.body is None
+
+    async def test_events_of_joining_and_closing(self, start: Start) -> None:
+        seen: list[Any] = []
+        handler, _ = await start(
+            {"echo": echo},
+            on_connected=lambda: seen.append("connected"),
+            on_disconnected=seen.append,
+        )
+        assert seen == ["connected"]
+        await handler.close()
+        assert seen == ["connected", Disconnected(DisconnectReason.CLIENT_INITIATED)]
+        assert not handler.connected
+        await handler.close()
+        await asyncio.wait_for(handler.wait_closed(), 1)
+
+    async def test_close_waits_for_a_call_in_flight(self, start: Start) -> None:
+        begun = asyncio.Event()
+
+        async def slow(args: Any) -> Any:
+            begun.set()
+            await asyncio.sleep(0.3)
+            return "late"
+
+        handler, worker = await start({"slow": slow})
+        call = asyncio.create_task(worker.call("slow"))
+        await begun.wait()
+        closing = asyncio.create_task(handler.close())
+        await asyncio.sleep(0.05)
+        assert (await worker.refusal("slow"))[0] == rtc.RpcError.ErrorCode.UNSUPPORTED_METHOD
+        assert await call == "late"
+        await closing
+
+    async def test_close_answers_a_call_that_takes_too_long(
+        self, start: Start, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("avatarkit_rtc.integrations.runway.rpc_handler.CLOSE_TIMEOUT_S", 0.2)
+        begun = asyncio.Event()
+
+        async def endless(args: Any) -> Any:
+            begun.set()
+            await asyncio.sleep(60)
+
+        handler, worker = await start({"endless": endless})
+        call = asyncio.create_task(worker.refusal("endless", timeout_s=20))
+        await begun.wait()
+        await handler.close()
+        assert await call == (APPLICATION_ERROR, "The tool handler was closed before the tool was done")
+
+    async def test_close_survives_the_callers_cancellation(self, start: Start) -> None:
+        handler, _ = await start({"echo": echo})
+        closing = asyncio.create_task(handler.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert handler.connection_state is ConnectionState.DISCONNECTED
+
+    async def test_borrowed_room_stays(self, livekit_server: LiveKitServer, room_name: str) -> None:
+        async with (
+            Peer(livekit_server, room_name, "worker:1") as worker,
+            Peer(livekit_server, room_name, "mine") as mine,
+        ):
+            async with await create_rpc_handler(tools={"echo": echo}, room=mine.room) as handler:
+                assert await Worker(worker.room, handler).call("echo", 1) == {"got": 1}
+            assert mine.room.isconnected()
+            with pytest.raises(rtc.RpcError):
+                await worker.room.local_participant.perform_rpc(
+                    destination_identity="mine", method="echo", payload="1"
+                )
+
+    async def test_nothing_is_left_over(self, start: Start) -> None:
+        handler, worker = await start({"plain": plain})
+        await worker.call("plain")
+        await handler.close()
+        await asyncio.sleep(0.1)
+        gc.collect()
+        named = [task.get_name() for task in asyncio.all_tasks()]
+        assert not [name for name in named if name.startswith(("tool", "close tool", "join", "auto"))]
+        assert not [thread for thread in threading.enumerate() if thread.name == "tool call"]
+
+
+class TestLosingTheRoom:
+    async def test_room_lost_in_a_call(self, own_server: LocalServer) -> None:
+        """The caller gets an error, the tool is cancelled. Being removed is somebody's wish: no way back."""
+        asked = 0
+        begun, cancelled = asyncio.Event(), asyncio.Event()
+
+        async def credentials() -> RunwayCredentials:
+            nonlocal asked
+            asked += 1
+            return RunwayCredentials(own_server.url, mint_token(own_server, "r", f"tools-{asked}"), "r")
+
+        async def slow(args: Any) -> Any:
+            begun.set()
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+        seen: list[str] = []
+        handler = await create_rpc_handler(
+            tools={"slow": slow, "echo": echo},
+            credentials=credentials,
+            auto_reconnect=ReconnectPolicy(first_delay_s=0.1),
+            on_connected=lambda: seen.append("connected"),
+            on_disconnected=lambda: seen.append("disconnected"),
+        )
+        async with handler, Peer(own_server, "r", "worker:1") as worker:
+            calls = Worker(worker.room, handler)
+            call = asyncio.create_task(calls.refusal("slow", timeout_s=20))
+            await begun.wait()
+            await remove(own_server, "r", "tools-1")
+            code, _ = await call
+            assert code == rtc.RpcError.ErrorCode.RECIPIENT_DISCONNECTED
+            await asyncio.wait_for(cancelled.wait(), 5)
+            await until(lambda: not handler.connected, "the loss")
+            assert asked == 1
+            assert seen == ["connected", "disconnected"]
+
+    async def test_comes_back_with_new_credentials_after_a_lost_connection(
+        self, start: Start, api: StandInRunwayApi
+    ) -> None:
+        begun, cancelled = asyncio.Event(), asyncio.Event()
+
+        async def slow(args: Any) -> Any:
+            begun.set()
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+        seen: list[str] = []
+        handler, worker = await start(
+            {"echo": echo, "slow": slow},
+            auto_reconnect=ReconnectPolicy(first_delay_s=0.2),
+            on_connected=lambda: seen.append("connected"),
+            on_disconnected=lambda: seen.append("disconnected"),
+        )
+        before = worker.destination
+        call = asyncio.create_task(worker.refusal("slow", timeout_s=3))
+        await begun.wait()
+        api.fail("POST connect_backend", Fault(503))  # one that is tried again
+        await lose(handler)
+        await until(lambda: seen == ["connected", "connected"], "the way back", 20)
+        assert (await call)[0] in (
+            rtc.RpcError.ErrorCode.RECIPIENT_DISCONNECTED,
+            rtc.RpcError.ErrorCode.RESPONSE_TIMEOUT,  # nobody sees a hidden participant leave
+        )
+        assert cancelled.is_set()
+        assert worker.destination != before
+        assert await worker.call("echo", 1) == {"got": 1}
+        assert len(api.seen("POST connect_backend")) == 3
+
+    async def test_session_that_is_gone_is_not_come_back_to(
+        self, start: Start, api: StandInRunwayApi
+    ) -> None:
+        errors: list[Any] = []
+        handler, _ = await start({"echo": echo}, auto_reconnect=ReconnectPolicy(first_delay_s=0.1))
+        handler.on("reconnect-failed", errors.append)
+        api.fail("POST connect_backend", Fault(404))
+        await lose(handler)
+        await asyncio.wait_for(handler.wait_closed(), 20)
+        assert handler.connection_state is ConnectionState.FAILED
+        assert errors == [ReconnectFailed(1, "runway-status")]
+
+    async def test_resumed_by_the_sdk_the_methods_stay(self, start: Start) -> None:
+        handler, worker = await start({"echo": echo})
+        room = handler._provider.get_native_client()
+        assert room is not None
+        states: list[ConnectionState] = []
+        handler.on("connection-state-changed", states.append)
+        await room.simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
+        await until(lambda: states and states[-1] is ConnectionState.CONNECTED, "the reconnect", 20)
+        assert await worker.call("echo", 1) == {"got": 1}
+
+    async def test_session_that_is_over_ends_it(
+        self, start: Start, api: StandInRunwayApi, livekit_server: LiveKitServer
+    ) -> None:
+        reasons: list[Disconnected] = []
+        handler, _ = await start({"echo": echo}, on_disconnected=reasons.append)
+        room_name = next(iter(api.sessions.values())).room_name
+        async with livekit_api.LiveKitAPI(
+            livekit_server.http_url, livekit_server.api_key, livekit_server.api_secret
+        ) as lk:
+            await lk.room.delete_room(livekit_api.DeleteRoomRequest(room=room_name))
+        await asyncio.wait_for(handler.wait_closed(), 10)
+        assert reasons == [Disconnected(DisconnectReason.ROOM_DELETED)]
+
+
+class TestSecrets:
+    async def test_nothing_of_a_call_and_no_secret_is_logged(
+        self, start: Start, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        _, worker = await start({"echo": echo}, debug=True)
+        await worker.call("echo", {"pin": "hunter2"})
+        assert any("call of 'echo' answered" in record.getMessage() for record in caplog.records)
+        ours = "\n".join(
+            record.getMessage() for record in caplog.records if record.name.startswith("avatarkit_rtc")
+        )
+        assert "hunter2" not in ours
+        assert KEY not in caplog.text
+
+
+async def remove(server: LiveKitServer, room: str, identity: str) -> None:
+    async with livekit_api.LiveKitAPI(server.http_url, server.api_key, server.api_secret) as lk:
+        await lk.room.remove_participant(livekit_api.RoomParticipantIdentity(room=room, identity=identity))
+
+
+async def lose(handler: RpcHandler) -> None:
+    """The server ends the connection without anybody's wish."""
+    room = handler._provider.get_native_client()
+    assert room is not None
+    await room.simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_SERVER_LEAVE)

@@ -1,0 +1,51 @@
+"""The other side of Runway's tool calls in tests: the worker that calls, and a key to look for in logs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from livekit import rtc
+
+from avatarkit_rtc.integrations.runway import RpcHandler
+
+KEY = "key_c0ffee-that-nobody-may-see"
+
+
+class Worker:
+    """Calls a handler's tools by real RPC."""
+
+    def __init__(self, room: rtc.Room, handler: RpcHandler) -> None:
+        self.room = room
+        self._handler = handler
+
+    @property
+    def destination(self) -> str:
+        room = self._handler._provider.get_native_client()
+        assert room is not None
+        return str(room.local_participant.identity)
+
+    async def call(
+        self, tool: str, args: Any = None, *, payload: str | None = None, timeout_s: float = 10.0
+    ) -> Any:
+        """The tool's result, from JSON."""
+        return json.loads(await self.call_text(tool, args, payload=payload, timeout_s=timeout_s))
+
+    async def call_text(
+        self, tool: str, args: Any = None, *, payload: str | None = None, timeout_s: float = 10.0
+    ) -> str:
+        """The reply as it came."""
+        return await self.room.local_participant.perform_rpc(
+            destination_identity=self.destination,
+            method=tool,
+            payload=json.dumps({"args": args}) if payload is None else payload,
+            response_timeout=timeout_s,
+        )
+
+    async def refusal(self, tool: str, args: Any = None, **options: Any) -> tuple[int, str]:
+        """Code and message of the error that the call must end with."""
+        try:
+            reply = await self.call_text(tool, args, **options)
+        except rtc.RpcError as error:
+            return int(error.code), error.message
+        raise AssertionError(f"answered with {reply[:200]}")
