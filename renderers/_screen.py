@@ -39,7 +39,8 @@ class Screen:
         self.fullscreen = False
         """Whether it is to fill the screen."""
         self.pictures = 0
-        """Pictures that came to the screen, old ones that were put up in another way included."""
+        """New pictures of the face that came to the screen."""
+        self._empty = True
 
     def open(self, title: str, *, cover: bool) -> None:
         """Open the window; ``cover`` takes cursor and mouse from it, under X."""
@@ -84,7 +85,7 @@ class Screen:
         """
         if picture is not None:
             self._face = picture
-        if self._face is None or not (self.pictures == 0 or self.visible()):
+        if self._face is None or not (self._empty or self.visible()):
             return False  # imshow would open a closed window again
         if self._fill_at is not None and time.monotonic() >= self._fill_at:
             self._without_manager()
@@ -95,7 +96,8 @@ class Screen:
             return False
         self._shown = shown
         self._cv2.imshow(self._name, self._stage.compose(self._face, size, gone=gone, panel=panel))
-        self.pictures += 1
+        self._empty = False
+        self.pictures += picture is not None
         return True
 
     def panel(self, lines: list[str]) -> Image:

@@ -7,7 +7,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,7 @@ from avatarkit_rtc.cli.options import (
     RenderRate,
     Secret,
     Seed,
+    window_help,
     window_options,
 )
 from avatarkit_rtc.cli.play import narrate
@@ -49,9 +50,6 @@ LOCAL_SERVER = "local"
 
 FILE_SECONDS = 12.0
 """Length of the video where there is no window to close."""
-
-_WINDOW_HELP: Final = "q, Esc or closing the window ends it; f fills the screen, i shows live figures"
-_KIOSK_HELP: Final = "typing quit ends it"
 
 
 def demo(
@@ -114,7 +112,7 @@ def open_view(
             except (DisplayError, MissingDependencyError) as error:
                 reason = str(error)
             else:
-                say(_KIOSK_HELP if options["kiosk"] else _WINDOW_HELP)
+                say(window_help(options["kiosk"]))
                 return opened, None
         if opencv_problem() is not None:
             reason = "OpenCV does not load"  # more about it in a line of its own

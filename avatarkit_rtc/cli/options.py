@@ -60,6 +60,13 @@ Codec = Annotated[
 ]
 
 
+def window_help(kiosk: bool) -> str:
+    """What may be done in a window, a line for people."""
+    if kiosk:
+        return "typing quit ends it"
+    return "q, Esc or closing the window ends it; f fills the screen, i shows live figures"
+
+
 def window_options(fullscreen: bool, kiosk: bool, size: str, rate: float) -> dict[str, Any]:
     """The options of a window, from those of a command.
 

@@ -29,6 +29,7 @@ from avatarkit_rtc.cli.options import (
     Token,
     Url,
     access,
+    window_help,
     window_options,
 )
 from avatarkit_rtc.cli.running import (
@@ -120,6 +121,7 @@ def play(
         else:
             window = open_window(face, window_options(fullscreen, kiosk, size, rate))
             close.callback(window.close)
+            say(window_help(kiosk))
             views.append(window)
         kinds = ((motion_log, MotionLog), (arrival_log, ArrivalLog))
         for path, kind in kinds:
