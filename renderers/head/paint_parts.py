@@ -55,7 +55,7 @@ def teeth_colors(width: int, height: int, upper: bool) -> Floats:
     bow = 4 * within * (1 - within)
     # Gums arch over each tooth, edges are round, canines are longer.
     gum = 0.44 - 0.13 * bow + 0.03 * (index > 2)
-    length = np.array([1.0, 0.955, 0.985, 0.94, 0.92, 0.9, 0.88])[index] - 0.035 * (1 - bow) ** 2
+    length = np.array([1.0, 0.978, 0.992, 0.97, 0.955, 0.94, 0.92])[index] - 0.025 * (1 - bow) ** 3
     enamel = np.broadcast_to(color("#efe8da"), (height, width, 3)).astype(np.float32)
     enamel = mix(enamel, color("#d9c7a4"), 0.50 * step(gum + 0.30, gum - 0.02, down))
     enamel = mix(enamel, color("#dfe3e6"), 0.45 * step(0.86, 1.0, down))

@@ -27,7 +27,7 @@ BREATHS: Final = 7
 
 _JOIN: Final = 0.4
 """Pixels by which the mesh may be off its finest form."""
-_JOIN_HIDDEN: Final = 4.0
+_JOIN_HIDDEN: Final = 1.5
 """So many times as much, on top, where it is not seen."""
 
 _UPPER_LIP: Final = 0.10
