@@ -63,9 +63,7 @@ def _spread(figure: Figure, layout: Layout, part: str) -> tuple[Floats, npt.NDAr
     quads = figure.quads[own]
     left, top, width, height = layout.box(part)
     corners = layout.place(figure)[own] - np.array([left, top], np.float32)
-    values = np.concatenate(
-        [figure.canonical, figure.normals, figure.attributes, figure.hair[:, None]], axis=1
-    )[quads]
+    values = np.concatenate([figure.canonical, figure.attributes, figure.hair[:, None]], axis=1)[quads]
     # Parts that lie over each other in the texture (the back behind the chest): the front one counts.
     order = np.argsort(figure.canonical[quads][:, :, 2].mean(1))
     return spread(corners[order], values[order], width, height)
@@ -74,10 +72,9 @@ def _spread(figure: Figure, layout: Layout, part: str) -> tuple[Floats, npt.NDAr
 def _ground(spread_values: Floats) -> Ground:
     return Ground(
         place=spread_values[:, :, 0:3],
-        normal=spread_values[:, :, 3:6],
-        lips=spread_values[:, :, 6],
-        lids=spread_values[:, :, 7],
-        ears=spread_values[:, :, 8],
-        light=spread_values[:, :, 9],
-        hair=spread_values[:, :, 10],
+        lips=spread_values[:, :, 3],
+        lids=spread_values[:, :, 4],
+        ears=spread_values[:, :, 5],
+        light=spread_values[:, :, 6],
+        hair=spread_values[:, :, 7],
     )

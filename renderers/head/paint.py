@@ -21,8 +21,6 @@ class Ground:
 
     place: Floats
     """Where each texel is on the mean person, shape (height, width, 3), decimetres."""
-    normal: Floats
-    """Which way it faces, on the person itself, shape (height, width, 3)."""
     lips: Floats
     lids: Floats
     ears: Floats

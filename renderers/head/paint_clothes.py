@@ -22,7 +22,6 @@ def below_collar(place: Floats, style: ClothesStyle) -> Floats:
     if style == "turtleneck":
         edge = np.interp(angle, [0, 0.6, 1.4, np.pi], [0.22, 0.26, 0.40, 0.46])
         return np.asarray(edge - y, np.float32)
-    shoulder = np.interp(side, [0.0, 0.45, 0.62, 0.8, 1.2], [0.10, 0.10, 0.16, 0.30, 0.9])
     if style == "crew":
         dip = np.interp(
             angle, [0, 0.35, 0.7, 1.05, 1.4, 2.0, np.pi], [-0.40, -0.35, -0.20, -0.01, 0.10, 0.16, 0.20]
@@ -31,7 +30,6 @@ def below_collar(place: Floats, style: ClothesStyle) -> Floats:
         dip = np.interp(side, [0.0, 0.06, 0.50, 0.66], [-0.95, -0.86, -0.02, 0.14]) + 0.4 * step(0.0, -0.4, z)
     else:
         dip = np.interp(side, [0.0, 0.05, 0.30, 0.50], [-0.52, -0.46, 0.02, 0.16]) + 0.3 * step(0.0, -0.4, z)
-    del shoulder
     return np.asarray(dip - y, np.float32)
 
 

@@ -37,7 +37,7 @@ def scalp_colors(ground: Ground, look: HeadLook) -> tuple[Floats, Floats]:
     polar = np.arccos(np.clip(away @ crown, -1, 1))
     turn = np.arctan2(away @ right, away @ back)
     if look.hair == "curly":
-        p = ground.place * 1.0
+        p = ground.place
         strands = 0.5 * noise(
             p[:, :, 0] * 16 + p[:, :, 2] * 9, p[:, :, 1] * 16 - p[:, :, 2] * 7
         ) + 0.6 * noise(p[:, :, 0] * 34 - p[:, :, 2] * 17, p[:, :, 1] * 34 + p[:, :, 2] * 21)

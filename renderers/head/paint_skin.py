@@ -37,7 +37,6 @@ def paint_skin(ground: Ground, look: HeadLook) -> Floats:
     base = color(look.skin)
     warm = base * np.array([1.0, 0.72, 0.66], np.float32)
     image = np.broadcast_to(base, (*ground.x.shape, 3)).astype(np.float32)
-    front = step(0.5, 1.0, ground.z)
     mottle = 0.6 * noise(ground.x * 9 + 50, ground.y * 9 + ground.z * 7) + 0.4 * noise(
         ground.x * 26, ground.y * 26 + ground.z * 20
     )
@@ -50,7 +49,7 @@ def paint_skin(ground: Ground, look: HeadLook) -> Floats:
         + 0.25 * spot(ground, (0.17, 1.36, 1.22), 0.06)
     )
     image = mix(image, warm, np.clip(0.75 * red * look.blush * (1 + 0.25 * mottle), 0, 0.8))
-    # The lower third is a little cooler, the forehead a little lighter.
+    # The forehead is a little lighter.
     image = mix(
         image, base * np.array([1.04, 1.04, 1.03], np.float32), 0.5 * spot(ground, (0.0, 1.85, 1.36), 0.25)
     )
@@ -64,8 +63,7 @@ def paint_skin(ground: Ground, look: HeadLook) -> Floats:
     image = _beard(image, ground, look)
     image = _lips(image, ground, look)
     image = _shade(image, ground)
-    image = _brows(image, ground, look)
-    return np.asarray(image * 1.0 + 0 * front[..., None], dtype=np.float32)
+    return _brows(image, ground, look)
 
 
 def _shade(image: Floats, ground: Ground) -> Floats:
