@@ -39,6 +39,7 @@ from avatarkit_rtc.playout.pose import Pose, PoseKind
 from avatarkit_rtc.providers.base import Provider
 from avatarkit_rtc.providers.livekit import LiveKitProvider
 from avatarkit_rtc.providers.loopback import LoopbackProvider
+from avatarkit_rtc.video.picture import Picture
 from avatarkit_rtc.views import View
 
 __version__ = "0.1.0"
@@ -67,6 +68,7 @@ __all__ = [
     "MissingDependencyError",
     "MotionFrame",
     "NotConnectedError",
+    "Picture",
     "PlayerStats",
     "Pose",
     "PoseKind",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from avatarkit_rtc.motion.events import RoundEndReason
 
@@ -84,6 +85,8 @@ class Stalled:
     """Seconds since anything came."""
     round: int | None
     """The round that was open, if one was."""
+    what: Literal["motion", "video"] = "motion"
+    """What is missing: motion packets, or the pictures of a video avatar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,38 @@ class RecorderLoad:
     """It is less work than before."""
 
 
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Payload of ``transcript``: what somebody has said, as the avatar's service understood or wrote it."""
+
+    id: str
+    """Of the turn (or the segment): the same each time that more of it is known."""
+    text: str
+    """All of it that is known."""
+    final: bool
+    """No more of it will come."""
+    role: str | None
+    """Who speaks: ``assistant``, ``user``, …; None where the message does not say."""
+    turn: int | None
+    """Number of the turn, by the service's count; None where the message does not say."""
+    delta: str
+    """What is new in ``text`` since the event before with this ``id``."""
+    speaker: str
+    """Identity of the participant who speaks where the message says so, else of the one who sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEvent:
+    """Payload of ``client-event``: the avatar asks the program for something."""
+
+    tool: str
+    """Its name."""
+    args: Mapping[str, Any]
+    """As they were sent; not checked."""
+    sender: str
+    """Identity of the participant who sent it."""
+
+
 EVENTS: Final[dict[str, type | None]] = {
     "connected": None,
     "disconnected": Disconnected,
@@ -210,6 +245,8 @@ EVENTS: Final[dict[str, type | None]] = {
     "reconnect-succeeded": ReconnectSucceeded,
     "reconnect-failed": ReconnectFailed,
     "token-refreshed": None,
+    "transcript": Transcript,
+    "client-event": ClientEvent,
     "audio-unavailable": AudioNotice,
     "audio-device-changed": AudioDeviceChanged,
     "audio-published": str,

@@ -22,6 +22,7 @@ from avatarkit_rtc.playout.presentation import PresentationClock
 from avatarkit_rtc.playout.render_clock import RenderClock
 from avatarkit_rtc.playout.rounds import PlayState
 from avatarkit_rtc.playout.stall import StallDetector
+from avatarkit_rtc.video.picture import Picture
 from avatarkit_rtc.views import MotionArrival, View
 
 _log = logging.getLogger("avatarkit_rtc.motion")
@@ -64,6 +65,8 @@ class MotionLoop:
         self._timer_at = 0.0
         self._running = self._stopping = False
         self._view_closed = False
+        self.pictures_on = False
+        """A video avatar's pictures are on show, in place of poses."""
         self._refused = 0
         self._log_limit = RateLimit(_LOG_EVERY_S)
 
@@ -219,12 +222,28 @@ class MotionLoop:
 
     def _show(self, pose: Pose) -> None:
         view = self._view
+        if self.pictures_on:
+            self._look_whether_closed()
+            return
         self.poses_shown += 1
         if view is None:
             return
         try:
             view.show(pose)
-            closed = bool(getattr(view, "closed", False))
+        except Exception as error:
+            self._view_failed(error)
+            return
+        self._look_whether_closed()
+
+    def show_picture(self, picture: Picture) -> None:
+        """Show a video avatar's picture; poses are not shown until :attr:`pictures_on` is taken back."""
+        self.pictures_on = True
+        self.tell_view("show_picture", picture)
+        self._look_whether_closed()
+
+    def _look_whether_closed(self) -> None:
+        try:
+            closed = bool(getattr(self._view, "closed", False))
         except Exception as error:
             self._view_failed(error)
             return

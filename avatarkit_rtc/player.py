@@ -13,20 +13,16 @@ from avatarkit_rtc.audio.received import DEFAULT_MAX_BLOCKS, ReceivedAudio, Rece
 from avatarkit_rtc.connection import Connection
 from avatarkit_rtc.emitter import EventHub, Handler
 from avatarkit_rtc.errors import AvatarTimeoutError, ConfigurationError, NotConnectedError
-from avatarkit_rtc.events import (
-    EVENTS,
-    AvatarJoined,
-    AvatarLeft,
-    ConnectionState,
-    DisconnectReason,
-    Stalled,
-)
+from avatarkit_rtc.events import EVENTS, ConnectionState, Stalled
 from avatarkit_rtc.motion.events import RoundEndReason
 from avatarkit_rtc.motion_loop import MotionLoop
 from avatarkit_rtc.options import LOG_LEVELS, AvatarPlayerOptions
+from avatarkit_rtc.player_listener import PlayerListener
 from avatarkit_rtc.player_sound import PlayerSound
 from avatarkit_rtc.player_stats import PlayerStats
-from avatarkit_rtc.providers.base import AudioFeed, ConnectionConfig, Provider, TokenProvider
+from avatarkit_rtc.player_video import PlayerVideo
+from avatarkit_rtc.providers.base import ConnectionConfig, Provider, TokenProvider
+from avatarkit_rtc.video.picture import DEFAULT_FORMAT, check_format
 from avatarkit_rtc.views import View
 
 
@@ -100,6 +96,14 @@ class AvatarPlayer:
             mouth_and_voice=self._motion.mouth_and_voice,
             hear_user=self._hear_user if callable(getattr(view, "user_sound", None)) else None,
         )
+        self._video = PlayerVideo(
+            self._motion,
+            picture_format=check_format(getattr(view, "picture_format", DEFAULT_FORMAT)),
+            stall_timeout_s=self.options.stall_timeout_s,
+            heard_delay=self._sound.voice.heard_delay_s,
+            came=self._picture_came,
+            emit=self._emit,
+        )
         self._connection = Connection(
             provider,
             self.options.reconnect_policy(),
@@ -110,7 +114,16 @@ class AvatarPlayer:
         self._avatar: str | None = None
         self._avatar_there = asyncio.Event()
         self._view_closed = asyncio.Event()
-        provider.set_listener(_Listener(self))
+        listener = PlayerListener(
+            self._connection,
+            self._motion,
+            self._sound,
+            self._video,
+            self._emit,
+            avatar_changed=self._avatar_changed,
+            wants_video=callable(getattr(view, "show_picture", None)),
+        )
+        provider.set_listener(listener)
         self._loop: asyncio.AbstractEventLoop | None = None
         attached = getattr(view, "attached", None)
         if callable(attached):
@@ -341,6 +354,7 @@ class AvatarPlayer:
             motion=dataclasses.replace(counters, malformed=dict(counters.malformed)),
             playout=motion.playout.stats(),
             audio=self._sound.stats(),
+            video=self._video.stats(),
             avatar=self._avatar,
             poses_shown=motion.poses_shown,
             view_errors=motion.view_errors,
@@ -360,20 +374,23 @@ class AvatarPlayer:
         """Called by the connection: nothing comes from now on."""
         self._motion.cut(reason)
         self._motion.disconnected()
+        self._video.disconnected()
         self._sound.voice.flush()
         # A session that is resumed still has its avatar, or else the provider reports that it left.
         if left:
-            self._forget_avatar()
+            self._avatar_changed(None)
 
     async def connection_made(self, *, again: bool, expect_motion: bool) -> None:
         """Called by the connection: packets may come."""
         self._motion.connected(expect_motion=expect_motion)
+        self._video.connected()
         if again:
             await self._sound.republish()
 
     async def connection_closed(self) -> None:
         """Called by the connection: release everything."""
         self._motion.stop_when_idle()
+        await self._video.stop()
         await self._sound.aclose()
 
     # -- inside ----------------------------------------------------------------------------------------------
@@ -402,45 +419,14 @@ class AvatarPlayer:
         if not self.is_connected:
             raise NotConnectedError(f"{call} needs a connection; call connect() first")
 
-    def _forget_avatar(self) -> None:
-        self._avatar = None
-        self._avatar_there.clear()
+    def _picture_came(self, now: float) -> None:
+        self._connection.note_activity(now)
+        if self._motion.stream.open_round is None:
+            self._motion.stall.activity(now)  # a video avatar sends no motion: its pictures are awaited
 
-
-class _Listener:
-    """What the provider reports, kept off the player's public face."""
-
-    def __init__(self, player: AvatarPlayer) -> None:
-        self._player = player
-
-    def on_connection_state(self, state: ConnectionState, reason: DisconnectReason | None) -> None:
-        self._player._connection.provider_state(state, reason)
-
-    def on_motion_packet(self, data: bytes) -> None:
-        connection = self._player._connection
-        if connection.state in (ConnectionState.DISCONNECTED, ConnectionState.FAILED):
-            return  # a straggler must not begin a round
-        if self._player._motion.receive(data):
-            connection.note_activity(asyncio.get_running_loop().time())
-
-    def on_avatar_joined(self, identity: str) -> None:
-        self._player._avatar = identity
-        self._player._avatar_there.set()
-        self._player._emit("avatar-joined", AvatarJoined(identity))
-
-    def on_avatar_left(self, identity: str) -> None:
-        self._player._forget_avatar()
-        self._player._motion.cut(RoundEndReason.AVATAR_LEFT)
-        self._player._emit("avatar-left", AvatarLeft(identity))
-
-    def on_audio(self, feed: AudioFeed) -> None:
-        self._player._sound.voice.attach(feed)
-
-    def on_audio_ended(self) -> None:
-        self._player._sound.voice.detach()
-
-    def on_token_refreshed(self) -> None:
-        self._player._emit("token-refreshed")
-
-    def on_provider_error(self, error: Exception) -> None:
-        self._player._emit("error", error)
+    def _avatar_changed(self, identity: str | None) -> None:
+        self._avatar = identity
+        if identity is None:
+            self._avatar_there.clear()
+        else:
+            self._avatar_there.set()

@@ -9,6 +9,7 @@ from typing import Any
 from avatarkit_rtc.connection import ConnectionStats
 from avatarkit_rtc.motion.counters import StreamCounters
 from avatarkit_rtc.player_sound import AudioStats
+from avatarkit_rtc.player_video import VideoStats
 from avatarkit_rtc.playout.stats import PlayoutStats
 
 
@@ -21,6 +22,8 @@ class PlayerStats:
     """Packets and frames; a copy that no longer changes."""
     playout: PlayoutStats
     audio: AudioStats
+    video: VideoStats | None
+    """A video avatar's picture; None where there never was one."""
     avatar: str | None
     """Identity of the avatar in the room."""
     poses_shown: int

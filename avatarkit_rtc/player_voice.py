@@ -88,6 +88,17 @@ class PlayerVoice:
         speaker = self._speaker
         return None if speaker is None or isinstance(speaker, NullSpeaker) else speaker.stats()
 
+    def heard_delay_s(self) -> float | None:
+        """Seconds that sound takes now from its sending to being heard, beyond what the network takes on
+        average; where it is not played, to its being handed on. None where there is no sound, and with
+        ``lip_sync`` off."""
+        if not self._options.lip_sync or self._reading is None:
+            return None
+        delay_s = self._face.delay_s if self._face is not None else None
+        if delay_s is None:
+            return self._presentation.sound_path_delay_s
+        return delay_s - self._options.audio_delay_ms / 1000
+
     def attach(self, feed: AudioFeed) -> None:
         """Play ``feed`` from now on, in place of the one before."""
         self.detach()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from avatarkit_rtc.motion.packet import PacketKind
     from avatarkit_rtc.player import AvatarPlayer
     from avatarkit_rtc.playout.pose import Pose
+    from avatarkit_rtc.video.picture import Picture, PictureFormat
 
 
 class MotionArrival(NamedTuple):
@@ -59,6 +60,15 @@ class FullView(View, Protocol):
     def sound(self, block: ReceivedAudio) -> None:
         """The avatar's sound, as it arrives. Its ``presentation_time`` and that of the poses are on one time:
         put together by these, sound and picture are in lip sync, whenever each was given."""
+
+    @property
+    def picture_format(self) -> PictureFormat:
+        """How :meth:`show_picture` wants its pixels; no such attribute: ``i420``."""
+
+    def show_picture(self, picture: Picture) -> None:
+        """Show a picture of a video avatar now, in place of poses, which are not shown as long as such an
+        avatar is there. Same terms as :meth:`show`. Where a view has no such method, the picture of a video
+        avatar is not even fetched from the room."""
 
     def round_started(self, event: RoundStarted) -> None:
         """The avatar begins to speak."""

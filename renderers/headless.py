@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
 
 from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.video.picture import DEFAULT_FORMAT, check_format
 from renderers._log import ThinnedLog
 from renderers._sound_gate import SoundGate
 from renderers._worker import Worker
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from avatarkit_rtc.audio.received import ReceivedAudio
     from avatarkit_rtc.face import Driver, FacePose
     from avatarkit_rtc.playout.pose import Pose
+    from avatarkit_rtc.video.picture import Picture, PictureFormat
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,16 +41,17 @@ class Shot:
 
 
 ShotCallback: TypeAlias = Callable[[Shot], object]
+PictureCallback: TypeAlias = "Callable[[Picture], object]"
 SoundCallback: TypeAlias = "Callable[[ReceivedAudio], object]"
 
 
-class ShotStream:
-    """One async iteration over a sink's shots; holds at most ``max_queue`` of them."""
+class Stream(Generic[T]):
+    """One async iteration over a sink's shots or pictures; holds at most ``max_queue`` of them."""
 
     def __init__(self, sink: HeadlessSink, max_queue: int) -> None:
         self._sink = sink
         self._max_queue = max_queue
-        self._queue: deque[Shot] = deque()
+        self._queue: deque[T] = deque()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._waiters: list[asyncio.Future[None]] = []
@@ -55,7 +60,7 @@ class ShotStream:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Shot:
+    async def __anext__(self) -> T:
         while not self._queue:
             if self._ended:
                 raise StopAsyncIteration
@@ -67,7 +72,7 @@ class ShotStream:
                 self._waiters.remove(waiter)
         return self._queue.popleft()
 
-    def offer(self, shot: Shot | None) -> None:
+    def offer(self, shot: T | None) -> None:
         """Queue ``shot`` (None: the end), from any thread."""
         if threading.get_ident() == self._thread:
             self._accept(shot)
@@ -77,7 +82,7 @@ class ShotStream:
         except RuntimeError:  # The loop is closed, and with it whoever iterated.
             self._ended = True
 
-    def _accept(self, shot: Shot | None) -> None:
+    def _accept(self, shot: T | None) -> None:
         if shot is None:
             self._ended = True
         else:
@@ -90,6 +95,9 @@ class ShotStream:
                 waiter.set_result(None)
 
 
+ShotStream: TypeAlias = Stream[Shot]
+
+
 class HeadlessSink:
     """Hands each shown pose, with its picture if a face is given, to a callback and to async iterators.
 
@@ -100,6 +108,9 @@ class HeadlessSink:
     A bot that puts poses and sound together goes by ``shot.pose.presentation_time`` and the
     ``presentation_time`` of the blocks, which are in lip sync whenever they come: with nothing played, a pose
     comes some 0.1 s before its sound.
+
+    The pictures of a video avatar go to ``on_picture``, and to ``async for picture in sink.pictures()``, in
+    step with their sound.
     """
 
     def __init__(
@@ -111,6 +122,8 @@ class HeadlessSink:
         max_queue: int = 8,
         on_sound: SoundCallback | None = None,
         driver: Driver | None = None,
+        on_picture: PictureCallback | None = None,
+        picture_format: PictureFormat | None = None,
     ) -> None:
         """Make a sink; it is ready at once.
 
@@ -128,6 +141,11 @@ class HeadlessSink:
             driver: For a renderer of your own: what makes :attr:`Shot.face` of each pose and of the sound, a
                 :class:`~avatarkit_rtc.face.FaceDriver` for instance. With the null face only; shots then wait
                 for their sound as pictures do.
+            on_picture: Called with each :class:`~avatarkit_rtc.Picture` of a video avatar, on the event loop;
+                must return within a millisecond or so. Where it takes longer, iterate over :meth:`pictures`.
+            picture_format: How pictures are to come: ``"i420"`` (as with None), ``"bgra"``, ``"rgba"`` or
+                ``"rgb24"``. A video avatar's picture is fetched from the room only if this or ``on_picture``
+                is given.
 
         Raises:
             ConfigurationError: an argument is out of range, or there are both a face and a driver.
@@ -154,6 +172,15 @@ class HeadlessSink:
         self._gate = SoundGate() if self._hear is not None else None
         if on_sound is not None or self._hear is not None:
             self.sound = self._sound
+        self._on_picture = on_picture
+        self._picture_streams: weakref.WeakSet[Stream[Picture]] = weakref.WeakSet()
+        self.picture_format: PictureFormat = check_format(picture_format or DEFAULT_FORMAT)
+        """How a video avatar's pictures come."""
+        self._takes_pictures = on_picture is not None or picture_format is not None
+        if self._takes_pictures:
+            self.show_picture = self._show_picture
+        self.pictures_shown = 0
+        """Pictures of a video avatar shown."""
         self.shown = 0
         """Poses shown."""
         self.drawn = 0
@@ -231,6 +258,34 @@ class HeadlessSink:
         except Exception as error:
             self._count_error("on_sound", error)
 
+    def pictures(self) -> Stream[Picture]:
+        """The pictures of a video avatar from now on, for ``async for``; on an event loop. Misses the oldest
+        (``dropped``) when it is too slow, and ends with :meth:`close`.
+
+        Raises:
+            ConfigurationError: the sink was made without ``picture_format`` and ``on_picture``.
+        """
+        if not self._takes_pictures:
+            raise ConfigurationError("make the HeadlessSink with picture_format='i420' or another format")
+        stream: Stream[Picture] = Stream(self, self._max_queue)
+        self._picture_streams.add(stream)
+        if self._closed:
+            stream.offer(None)
+        return stream
+
+    def _show_picture(self, picture: Picture) -> None:
+        """Show a video avatar's picture; never blocks. Ignored once closed."""
+        if self._closed:
+            return
+        self.pictures_shown += 1
+        if self._on_picture is not None:
+            try:
+                self._on_picture(picture)
+            except Exception as error:
+                self._count_error("on_picture", error)
+        for stream in list(self._picture_streams):
+            stream.offer(picture)
+
     def _count_error(self, name: str, error: Exception) -> None:
         self.callback_errors += 1
         self._log.warning(name, f"HeadlessSink: {name} raised {type(error).__name__}: {error}", error)
@@ -254,6 +309,8 @@ class HeadlessSink:
             self._worker.close()
         for stream in self._listeners():
             stream.offer(None)
+        for pictures in list(self._picture_streams):
+            pictures.offer(None)
 
     def __enter__(self) -> Self:
         return self

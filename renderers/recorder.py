@@ -29,9 +29,13 @@ if TYPE_CHECKING:
     from avatarkit_rtc.events import RoundEnded, RoundStarted
     from avatarkit_rtc.player import AvatarPlayer
     from avatarkit_rtc.playout.pose import Pose
+    from avatarkit_rtc.video.picture import Picture
 
 QUEUED_POSES: Final = 100
 """Poses that may wait, 4 s of them: long before, the encoder is told to work less."""
+
+QUEUED_PICTURES: Final = 20
+"""Pictures of a video avatar that may wait: 0.7 s at 30 a second, 28 MB at 1280 x 720."""
 
 QUEUED_BLOCKS: Final = 1600
 """Blocks of sound of 10 ms that may wait: 8 s with both voices. Missing sound is heard more than a missing
@@ -124,6 +128,7 @@ class Recorder:
             path: The file, named ``….mp4``, ``….mkv`` or ``….webm``.
             face: A name (see :func:`renderers.make_face`, not ``"null"``) or a face.
             size: Width and height of the pictures in pixels; the file has even numbers (one less if need be).
+                Those of a video avatar are scaled, with their proportions kept.
             fps: Pictures a second (1 to 120); poses that come faster are thinned. At 25 each frame of speech
                 has one picture.
             codec: ``"h264"`` (MP4, Matroska), ``"vp8"`` or ``"vp9"`` (Matroska, WebM); None for H.264 in MP4
@@ -251,13 +256,20 @@ class Recorder:
 
     def show(self, pose: Pose) -> None:
         """Record ``pose``; never blocks. Ignored once closed."""
+        self._put_pose(pose, self._session.pose, QUEUED_POSES)
+
+    def show_picture(self, picture: Picture) -> None:
+        """Record a video avatar's picture in place of the face; never blocks. Ignored once closed."""
+        self._put_pose(picture, self._session.picture, QUEUED_PICTURES)
+
+    def _put_pose(self, pose: Pose | Picture, write: Callable[[Any, float], None], most: int) -> None:
         if self._closed:
             return
-        if self.error is not None or self._poses - self._poses_done >= QUEUED_POSES:
+        if self.error is not None or self._poses - self._poses_done >= most:
             self._refused_poses += 1
             return
         self._poses += 1
-        self._worker.put(_Item(self._write_pose, (pose, time.monotonic())))
+        self._worker.put(_Item(self._write_pose, (pose, write, time.monotonic())))
         if self._player is not None and pose.t >= self._next_stats:
             self._next_stats = pose.t + STATS_S
             self._note("stats", {"stats": self._player.stats().as_dict()})
@@ -304,14 +316,14 @@ class Recorder:
     def _work(self, item: _Item) -> None:
         item.handle(*item.arguments)
 
-    def _write_pose(self, pose: Pose, queued: float) -> None:
+    def _write_pose(self, pose: Pose | Picture, write: Callable[[Any, float], None], queued: float) -> None:
         self._poses_done += 1
         if self.error is not None or self._late:
             self._lost_poses += 1
             return
         self._behind_s = time.monotonic() - queued
         try:
-            self._session.pose(pose, self._behind_s)
+            write(pose, self._behind_s)
         except Exception as error:
             self._failed(error)
 

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.video.picture import DEFAULT_FORMAT, PictureFormat, check_format
 from renderers._log import ThinnedLog
 
 if TYPE_CHECKING:
     from avatarkit_rtc.playout.pose import Pose
+    from avatarkit_rtc.video.picture import Picture
     from avatarkit_rtc.views import View
 
 _OPTIONAL: Final = (
@@ -28,8 +30,11 @@ class Tee:
     """Hands everything the player tells a view to several views.
 
     A view that raises does not stop the others. The Tee has those optional methods of a view (``attached``,
-    ``sound``, ``user_sound``, ``round_started``, ``round_ended``, ``motion_arrived``, ``connection_state``)
-    that at least one of its views has.
+    ``sound``, ``user_sound``, ``round_started``, ``round_ended``, ``motion_arrived``, ``connection_state``,
+    ``show_picture``) that at least one of its views has.
+
+    Pictures of a video avatar come in the format that all of its views ask for; where they differ, as
+    ``i420``, which is converted here for each view that asks for another.
     """
 
     def __init__(self, *views: View) -> None:
@@ -47,6 +52,24 @@ class Tee:
             methods = [(view, getattr(view, name)) for view in views if callable(getattr(view, name, None))]
             if methods:
                 setattr(self, name, self._forward(methods))
+        pictures = [
+            (view, show_picture, check_format(getattr(view, "picture_format", DEFAULT_FORMAT)))
+            for view in views
+            if callable(show_picture := getattr(view, "show_picture", None))
+        ]
+        if pictures:
+            formats = {form for _, _, form in pictures}
+            self.picture_format: PictureFormat = formats.pop() if len(formats) == 1 else DEFAULT_FORMAT
+            self.show_picture = self._show_picture
+        self._pictures = pictures
+
+    def _show_picture(self, picture: Picture) -> None:
+        """Show ``picture`` in every view that shows pictures."""
+        for view, show_picture, form in self._pictures:
+            try:
+                show_picture(picture.converted(form))
+            except Exception as error:
+                self._count(view, error)
 
     def _forward(self, methods: list[tuple[View, Callable[[Any], Any]]]) -> Callable[[Any], None]:
         def forward(argument: Any) -> None:

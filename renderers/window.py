@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 from avatarkit_rtc.errors import AvatarKitError, ConfigurationError, DisplayError
 from avatarkit_rtc.motion.frame import MotionFrame
 from avatarkit_rtc.playout.pose import Pose, PoseKind
+from avatarkit_rtc.video.picture import Picture
 from renderers._figures import LiveFigures
 from renderers._gui import Gui, GuiThread, MainThreadGui, get_gui
 from renderers._log import ThinnedLog
@@ -128,12 +129,13 @@ class OpenCVWindow:
         self._log = ThinnedLog(logging.getLogger("avatarkit_rtc"))
         self._lock = threading.Lock()
         self._picture: Image | None = None
+        self._video = False  # what was drawn last is a video avatar's picture
         self._closed = False
         self._overwritten = 0
         self.render_rate_hz: float | None = render_rate_hz
         """Poses per second that the player is asked for."""
         self.shown = 0
-        """Poses shown."""
+        """Poses and pictures of a video avatar shown."""
         self.drawn = 0
         """Pictures of poses that came to the screen."""
         self.left_out = 0
@@ -150,7 +152,9 @@ class OpenCVWindow:
         self.name = self._gui.new_name()
         """What OpenCV knows the window by."""
         self._screen = Screen(self._gui, self.name, chosen.size, bars)
-        self._worker: Worker[Pose] = Worker("avatarkit-window", self._draw, max_queue=1, log=self._log)
+        self._worker: Worker[Pose | Picture] = Worker(
+            "avatarkit-window", self._draw, max_queue=1, log=self._log
+        )
         try:
             self._picture = self._face.render(Pose(0.0, PoseKind.IDLE, _NEUTRAL))
             self._gui.call(self._open)
@@ -242,6 +246,16 @@ class OpenCVWindow:
         self._last = (pose.t, time.monotonic())
         self._worker.put(pose)
 
+    def show_picture(self, picture: Picture) -> None:
+        """Show a video avatar's picture in place of the face; never blocks. Ignored once closed."""
+        if self._closed:
+            return
+        self.shown += 1
+        if isinstance(self._gui, MainThreadGui):
+            self._gui.attach()
+        self._figures.ask()
+        self._worker.put(picture)
+
     def _sound(self, block: AudioBlock) -> None:
         """The avatar's sound, for a face that speaks by it."""
         if not self._closed and self._hear is not None:
@@ -271,10 +285,14 @@ class OpenCVWindow:
 
     # -- on the drawing thread ------------------------------------------------------------------------------
 
-    def _draw(self, pose: Pose) -> None:
-        began = time.perf_counter()
-        picture = self._face.render(pose)
-        self._pace.drawn(time.perf_counter() - began, time.monotonic())
+    def _draw(self, item: Pose | Picture) -> None:
+        self._video = isinstance(item, Picture)
+        if isinstance(item, Picture):
+            picture = item.bgr()
+        else:
+            began = time.perf_counter()
+            picture = self._face.render(item)
+            self._pace.drawn(time.perf_counter() - began, time.monotonic())
         with self._lock:
             if self._picture is not None:
                 self._overwritten += 1
@@ -303,7 +321,7 @@ class OpenCVWindow:
 
     def _follow_connection(self, now: float) -> float:
         assert self._still is not None
-        if self._still.step(now, self._blinks()):
+        if self._still.step(now, self._blinks()) and not self._video:
             t, shown_at = self._last
             self._worker.put(Pose(t + now - shown_at, PoseKind.IDLE, _NEUTRAL))
         return self._still.gone(now)

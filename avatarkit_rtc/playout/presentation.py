@@ -95,6 +95,15 @@ class PresentationClock:
         """From a frame's sending to the handing out of its sound, beyond what a motion packet takes."""
         return self._path_delay + self._audio_delay
 
+    @property
+    def sound_path_delay_s(self) -> float:
+        """From a sample's sending to its handing out, beyond what the network takes on average."""
+        return self._path_delay
+
+    def offset_s(self, now: float) -> float:
+        """Monotonic time minus presentation time, for sound that is handed out at ``now``."""
+        return self._offset(self._advance(now))
+
     def begin(self, now: float) -> None:
         """Session time begins, the first time this is called."""
         if self._samples is None:

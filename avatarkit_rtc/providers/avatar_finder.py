@@ -14,6 +14,8 @@ ON_BEHALF_ATTRIBUTE: Final = "lk.publish_on_behalf"
 """Participant attribute of an avatar worker; its value is the identity of the agent it speaks for."""
 VOICE_TRACK: Final = "egress-audio"
 """Name of the avatar's audio track. Where none is so named, any other audio track of the avatar will do."""
+WORKER_PREFIX: Final = "worker:"
+"""Identities of Runway's workers begin with this."""
 PSEUDO_VIDEO_TRACK: Final = "egress-animation"
 """Name of a video track that carries motion in a way of its own and no picture: never to be subscribed."""
 
@@ -86,3 +88,18 @@ def choose_voice(tracks: Iterable[tuple[str, str]], current: str | None) -> str 
     if named is not None:
         return named
     return current if current in names else next(iter(names), None)
+
+
+def choose_picture(tracks: Iterable[tuple[str, str]], current: str | None) -> str | None:
+    """Which video track is the avatar's picture.
+
+    Args:
+        tracks: ``(sid, name)`` of all video tracks of the avatar, in the order they were published.
+        current: sid of the one watched now.
+
+    Returns:
+        ``current`` if it is still there, else the first that is not the pseudo-video; None where there is no
+        picture: the avatar is one of motion.
+    """
+    pictures = [sid for sid, name in tracks if name != PSEUDO_VIDEO_TRACK]
+    return current if current in pictures else next(iter(pictures), None)

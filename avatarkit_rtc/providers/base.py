@@ -15,6 +15,7 @@ from avatarkit_rtc.events import ConnectionState, DisconnectReason
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
+    from avatarkit_rtc.video.picture import Picture, PictureFormat
 
 TokenProvider: TypeAlias = Callable[[], "str | Awaitable[str]"]
 """Called at each connect and reconnect; returns a fresh join token."""
@@ -51,6 +52,25 @@ class AudioFeed(Protocol):
     async def path_delay_s(self) -> float:
         """Seconds from a sample's sending to its handing out here, beyond what a motion packet takes: the
         codec and the network library's own jitter buffer, as they were of late."""
+
+
+class VideoFeed(Protocol):
+    """The picture of a video avatar. Costs nothing until :meth:`pictures` is iterated over."""
+
+    def pictures(self, picture_format: PictureFormat) -> AsyncIterator[Picture]:
+        """The newest picture, again and again; called once. ``t`` is when it was handed out, less what it
+        waited for this machine; ``presentation_time`` is None."""
+
+    async def aclose(self) -> None:
+        """Stop and release the stream; more than once is fine."""
+
+    @property
+    def dropped(self) -> int:
+        """Pictures dropped because the reader, or this machine, was too slow."""
+
+    async def path_delay_s(self) -> float:
+        """Seconds from a picture's sending to its handing out here, beyond what the network takes on average,
+        as it was of late."""
 
 
 class PublishedTrack(Protocol):
@@ -99,6 +119,27 @@ class ProviderListener(Protocol):
 
     def on_provider_error(self, error: Exception) -> None:
         """Something failed that no caller is waiting for."""
+
+
+class FullListener(ProviderListener, Protocol):
+    """What a provider reports to a listener that takes it. Each of these may be left out; only where
+    ``wants_video`` is true the three about video are called, and then all of them."""
+
+    @property
+    def wants_video(self) -> bool:
+        """Whether a video avatar's picture is of any use; where not, it is not fetched from the room."""
+
+    def on_video(self, feed: VideoFeed, *, muted: bool) -> None:
+        """The avatar has a picture (again); the listener now owns ``feed`` and closes it."""
+
+    def on_video_muted(self, muted: bool) -> None:
+        """The avatar sends no pictures for now, or does so again."""
+
+    def on_video_ended(self) -> None:
+        """The avatar's picture is gone."""
+
+    def on_message(self, data: bytes, sender: str) -> None:
+        """Data that is no motion, from the avatar or the agent that it speaks for."""
 
 
 @runtime_checkable

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from livekit import rtc
 
 from avatarkit_rtc.errors import ConnectError
 from avatarkit_rtc.events import ConnectionState, DisconnectReason
-from avatarkit_rtc.providers.avatar_finder import PSEUDO_VIDEO_TRACK, AvatarFinder, choose_voice
-from avatarkit_rtc.providers.base import ProviderListener
+from avatarkit_rtc.providers.avatar_finder import (
+    ON_BEHALF_ATTRIBUTE,
+    PSEUDO_VIDEO_TRACK,
+    WORKER_PREFIX,
+    AvatarFinder,
+    choose_voice,
+)
+from avatarkit_rtc.providers.base import FullListener, ProviderListener
 from avatarkit_rtc.providers.disconnect_reasons import disconnect_reason
 from avatarkit_rtc.providers.livekit_audio import TrackFeed
 from avatarkit_rtc.providers.livekit_uplink import RoomTrack
+from avatarkit_rtc.providers.livekit_video import PictureTrack, TrackPictures
 
 _log = logging.getLogger("avatarkit_rtc")
 
@@ -64,7 +72,11 @@ class RoomSession:
         self._voice_sid: str | None = None
         self._voice_track: rtc.RemoteAudioTrack | None = None
         self._feed: TrackFeed | None = None
+        self._picture = PictureTrack(
+            on_feed=self._on_picture, on_muted=self._on_picture_muted, on_ended=self._on_picture_ended
+        )
         self._ask_again: asyncio.TimerHandle | None = None
+        self._asked: dict[str, float] = {}
         self._complained: set[str] = set()
         self._tracks: set[RoomTrack] = set()
         self._background: set[asyncio.Task[None]] = set()
@@ -97,6 +109,8 @@ class RoomSession:
             "track_unpublished": self._on_tracks,
             "track_subscribed": self._on_tracks,
             "track_unsubscribed": self._on_tracks,
+            "track_muted": self._on_tracks,
+            "track_unmuted": self._on_tracks,
             "track_subscription_failed": self._on_subscription_failed,
             "data_received": self._on_data,
             "reconnecting": self._on_reconnecting,
@@ -129,7 +143,7 @@ class RoomSession:
     def aclose(self) -> asyncio.Task[None]:
         """Take everything down; the task never fails, and is the same for every call."""
         if self._closing is None:
-            self._guarded(self._drop_voice)()
+            self._guarded(self._drop_tracks)()
             self.detach()
             self._closing = asyncio.create_task(self._close(), name="leave room")
         return self._closing
@@ -184,14 +198,31 @@ class RoomSession:
         if listener is not None and self._open:
             self._guarded(tell)(listener)
 
+    def _report_video(self, tell: Callable[[FullListener], None]) -> None:
+        self._report(lambda listener: tell(cast("FullListener", listener)))
+
     def _on_data(self, packet: rtc.DataPacket) -> None:
         sender = packet.participant
-        if sender is None or packet.topic != self._topic or sender.identity != self._finder.bound:
+        if sender is None:
             self.foreign_packets += 1
             return
-        listener = self._listener()
-        if listener is not None and self._open:
-            listener.on_motion_packet(packet.data)
+        is_avatar = sender.identity == self._finder.bound
+        if is_avatar and packet.topic == self._topic:
+            listener = self._listener()
+            if listener is not None and self._open:
+                listener.on_motion_packet(packet.data)
+            return
+        self.foreign_packets += 1
+        if is_avatar or sender.identity == self._speaks_for() or sender.identity.startswith(WORKER_PREFIX):
+            listener = self._listener()
+            on_message = getattr(listener, "on_message", None)
+            if on_message is not None and self._open:
+                on_message(packet.data, sender.identity)
+
+    def _speaks_for(self) -> str | None:
+        """Identity of the agent whose avatar it is, if it says so."""
+        avatar = self.room.remote_participants.get(self._finder.bound or "")
+        return avatar.attributes.get(ON_BEHALF_ATTRIBUTE) if avatar is not None else None
 
     def _on_reconnecting(self) -> None:
         self._reconnecting = True
@@ -204,7 +235,7 @@ class RoomSession:
         self._on_participants()
 
     def _on_disconnected(self, code: int | None = None) -> None:
-        self._drop_voice()
+        self._drop_tracks()
         reason = disconnect_reason(code, reconnecting=self._reconnecting)
         self._on_state(self, ConnectionState.DISCONNECTED, reason)
 
@@ -223,12 +254,13 @@ class RoomSession:
     def _on_subscription_failed(
         self, participant: rtc.RemoteParticipant, sid: str = "", error: object = None
     ) -> None:
-        if participant.identity != self._finder.bound or sid != self._voice_sid:
+        if participant.identity != self._finder.bound or sid not in (self._voice_sid, self._picture.sid):
             return
         if sid not in self._complained:
             self._complained.add(sid)
+            what = "sound" if sid == self._voice_sid else "picture"
             problem = ConnectError(
-                f"the avatar's sound cannot be received: {error}; check that the token may subscribe"
+                f"the avatar's {what} cannot be received: {error}; check that the token may subscribe"
             )
             self._report(lambda listener: listener.on_provider_error(problem))
 
@@ -246,14 +278,14 @@ class RoomSession:
         change = self._finder.update(present)
         left, joined = change.left, change.joined
         if left is not None:
-            self._drop_voice()
+            self._drop_tracks()
             self._report(lambda listener: listener.on_avatar_left(left))
         if joined is not None:
             self._report(lambda listener: listener.on_avatar_joined(joined))
         self._on_tracks()
 
     def _on_tracks(self, *_: object) -> None:
-        """Tracks came, went or were subscribed: see that the avatar's voice is received and handed on."""
+        """Tracks came, went or were subscribed: see that voice and picture are received and handed on."""
         if not self._open:
             return
         avatar = self._others().get(self._finder.bound or "")
@@ -266,35 +298,51 @@ class RoomSession:
             self._voice_sid = sid
             if old is not None and self._owned:
                 old.set_subscribed(False)
-        if sid is not None:
-            self._listen_to(audio[sid])
+        wanted = [self._listen_to(audio[sid])] if sid is not None else []
+        listener = self._listener()
+        if getattr(listener, "wants_video", False):
+            wanted.append(self._picture.follow(publications, owned=self._owned))
+        self._ask_for([publication for publication in wanted if publication is not None])
         if self._owned:
             for publication in publications.values():
                 if publication.name == PSEUDO_VIDEO_TRACK and publication.subscribed:
                     publication.set_subscribed(False)
 
-    def _listen_to(self, publication: rtc.RemoteTrackPublication) -> None:
+    def _listen_to(self, publication: rtc.RemoteTrackPublication) -> rtc.RemoteTrackPublication | None:
+        """Hand the voice on; returns what is to be subscribed to for that."""
         track = publication.track
         if track is not self._voice_track:
             self._end_feed()
-        if isinstance(track, rtc.RemoteAudioTrack):
-            if self._feed is None:
-                feed = self._feed = TrackFeed(track)
-                self._voice_track = track
-                self._stop_asking()
-                self._report(lambda listener: listener.on_audio(feed))
-        elif self._ask_again is None and not self._reconnecting:
+        if not isinstance(track, rtc.RemoteAudioTrack):
+            return publication
+        if self._feed is None:
+            feed = self._feed = TrackFeed(track)
+            self._voice_track = track
+            self._report(lambda listener: listener.on_audio(feed))
+        return None
+
+    def _ask_for(self, wanted: list[rtc.RemoteTrackPublication]) -> None:
+        """See that these are subscribed."""
+        if not wanted:
+            self._stop_asking()
+        elif not self._reconnecting:
             # Asked for while the SDK rebuilds the connection, a subscription never comes; that is why it is
             # asked for again on `reconnected`, and until it is there.
-            publication.set_subscribed(True)
-            loop = asyncio.get_running_loop()
-            self._ask_again = loop.call_later(_ASK_AGAIN_S, self._guarded(self._on_ask_again))
+            now = time.monotonic()
+            for publication in wanted:
+                if now - self._asked.get(publication.sid, -math.inf) >= _ASK_AGAIN_S - 0.1:
+                    self._asked[publication.sid] = now
+                    publication.set_subscribed(True)
+            if self._ask_again is None:
+                loop = asyncio.get_running_loop()
+                self._ask_again = loop.call_later(_ASK_AGAIN_S, self._guarded(self._on_ask_again))
 
     def _on_ask_again(self) -> None:
         self._ask_again = None
         self._on_tracks()
 
     def _stop_asking(self) -> None:
+        self._asked.clear()
         if self._ask_again is not None:
             self._ask_again.cancel()
             self._ask_again = None
@@ -305,6 +353,20 @@ class RoomSession:
             feed.end()
             self._keep(feed.aclose())
             self._report(lambda listener: listener.on_audio_ended())
+
+    def _on_picture(self, feed: TrackPictures, muted: bool) -> None:
+        self._report_video(lambda listener: listener.on_video(feed, muted=muted))
+
+    def _on_picture_muted(self, muted: bool) -> None:
+        self._report_video(lambda listener: listener.on_video_muted(muted))
+
+    def _on_picture_ended(self, feed: TrackPictures) -> None:
+        self._keep(feed.aclose())
+        self._report_video(lambda listener: listener.on_video_ended())
+
+    def _drop_tracks(self) -> None:
+        self._drop_voice()
+        self._picture.drop()
 
     def _drop_voice(self) -> None:
         self._end_feed()

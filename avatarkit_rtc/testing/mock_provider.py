@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,16 @@ from avatarkit_rtc.errors import NotConnectedError
 from avatarkit_rtc.events import ConnectionState, DisconnectReason
 from avatarkit_rtc.motion.frame import MotionFrame
 from avatarkit_rtc.motion.packet import encode_frame, encode_message
-from avatarkit_rtc.providers.base import AudioUplink, ConnectionConfig, ProviderListener, PublishedTrack
+from avatarkit_rtc.providers.base import (
+    AudioUplink,
+    ConnectionConfig,
+    FullListener,
+    ProviderListener,
+    PublishedTrack,
+)
 from avatarkit_rtc.providers.loopback import BoundedAudioFeed
+from avatarkit_rtc.video.newest import NewestPicture
+from avatarkit_rtc.video.picture import Picture, PictureFormat
 
 _KEPT_BLOCKS = 10_000
 
@@ -64,6 +73,36 @@ class MockTrack:
         self.closed = True
 
 
+class MockVideoFeed:
+    """A video avatar's picture, as :class:`MockProvider` hands it out."""
+
+    def __init__(self) -> None:
+        self.newest = NewestPicture()
+        """What is fed and not yet read."""
+        self.format: PictureFormat | None = None
+        """What the player asked for."""
+        self.closed = False
+
+    @property
+    def dropped(self) -> int:
+        """Pictures that a newer one replaced before they were read."""
+        return self.newest.dropped
+
+    def pictures(self, picture_format: PictureFormat) -> AsyncIterator[Picture]:
+        """The newest picture, again and again."""
+        self.format = picture_format
+        return self.newest
+
+    async def path_delay_s(self) -> float:
+        """Nothing lies between sending and handing out."""
+        return 0.0
+
+    async def aclose(self) -> None:
+        """Mark as closed."""
+        self.closed = True
+        self.newest.end()
+
+
 class MockProvider:
     """A :class:`~avatarkit_rtc.providers.base.Provider` for tests of programs that use a player.
 
@@ -108,6 +147,7 @@ class MockProvider:
         self._listener: ProviderListener | None = None
         self._state = ConnectionState.DISCONNECTED
         self._feed: BoundedAudioFeed | None = None
+        self._video: MockVideoFeed | None = None
 
     # What a test says
 
@@ -129,8 +169,9 @@ class MockProvider:
             self._listener.on_avatar_joined(self.avatar_identity)
 
     def avatar_leaves(self) -> None:
-        """The avatar leaves the room; its sound ends."""
+        """The avatar leaves the room; its sound and its picture end."""
         self.end_audio()
+        self.end_video()
         if self._listener is not None:
             self._listener.on_avatar_left(self.avatar_identity)
 
@@ -159,6 +200,43 @@ class MockProvider:
             feed.end()
             if self._listener is not None:
                 self._listener.on_audio_ended()
+
+    def start_video(self, *, muted: bool = False) -> MockVideoFeed:
+        """The avatar has a picture from now on."""
+        self.end_video()
+        feed = self._video = MockVideoFeed()
+        if (listener := self._video_listener) is not None:
+            listener.on_video(feed, muted=muted)
+        return feed
+
+    def feed_picture(self, picture: Picture) -> None:
+        """A picture of a video avatar arrives. The first opens the feed."""
+        feed = self._video if self._video is not None else self.start_video()
+        feed.newest.put(picture)
+
+    def mute_video(self, muted: bool) -> None:
+        """The avatar sends no pictures for now, or does so again."""
+        if (listener := self._video_listener) is not None and self._video is not None:
+            listener.on_video_muted(muted)
+
+    def end_video(self) -> None:
+        """The avatar's picture is gone; does nothing when there was none."""
+        feed, self._video = self._video, None
+        if feed is not None:
+            feed.newest.end()
+            if (listener := self._video_listener) is not None:
+                listener.on_video_ended()
+
+    def feed_message(self, data: bytes, sender: str | None = None) -> None:
+        """Data that is no motion arrives, from the avatar unless ``sender`` is given."""
+        on_message = getattr(self._listener, "on_message", None)
+        if on_message is not None:
+            on_message(data, self.avatar_identity if sender is None else sender)
+
+    @property
+    def _video_listener(self) -> FullListener | None:
+        wants = getattr(self._listener, "wants_video", False)
+        return cast("FullListener", self._listener) if wants else None
 
     def refresh_token(self) -> None:
         """The server extends the token."""
@@ -202,6 +280,7 @@ class MockProvider:
         """Disconnect; the sound ends and the user's tracks are closed."""
         self.calls.append("disconnect")
         self.end_audio()
+        self.end_video()
         for uplink in self.uplinks:
             uplink.closed = True
         for track in self.tracks:

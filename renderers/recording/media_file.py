@@ -104,8 +104,8 @@ class MediaFile:
         except OSError:
             return 0
 
-    def picture(self, image: Image, t: float) -> bool:
-        """Add a picture that is shown from ``t`` on.
+    def picture(self, image: Image | Any, t: float) -> bool:
+        """Add a picture that is shown from ``t`` on, as :meth:`VideoEncoder.encode` takes it.
 
         Returns:
             Whether it was written: its time must be later than the one before, by a millisecond or more.

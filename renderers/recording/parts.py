@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +100,7 @@ class Parts:
             ending if ending is not None and ending.end_s is not None and t < ending.end_s else self.current
         )
 
-    def picture(self, image: Image, t: float) -> bool:
+    def picture(self, image: Image | Any, t: float) -> bool:
         """Add a picture that is shown from ``t`` on; returns whether it was written."""
         if self._rotates:
             self._picture_t = t

@@ -19,12 +19,14 @@ from renderers.recording.lookahead import Lookahead
 from renderers.recording.media_file import MediaFile
 from renderers.recording.pace import Pace
 from renderers.recording.parts import Part, Parts
+from renderers.recording.pictures import PictureFrames
 from renderers.recording.sidecar import SUFFIX, SidecarWriter
 from renderers.recording.timeline import Timeline
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
     from avatarkit_rtc.playout.pose import Pose
+    from avatarkit_rtc.video.picture import Picture
 
 AVATAR_TRACK: Final = 0
 USER_TRACK: Final = 1
@@ -115,6 +117,7 @@ class Session:
             level=plan.level,
             on_part=self._begun,
         )
+        self._frames = PictureFrames(av, face.size)
         self._control = LoadControl(self._parts.current.file.video.levels, first=plan.level)
         self._in_force = self._control.load
 
@@ -146,6 +149,9 @@ class Session:
         self._newest_t = max(self._newest_t, t)
         self._lookahead.pose(pose, t)
         self._write_released()
+        self._worked(began, waited_s)
+
+    def _worked(self, began: float, waited_s: float) -> None:
         now = time.monotonic()
         self._busy_s += now - began
         if now - self._busy_since >= _BUSY_WINDOW_S:
@@ -154,6 +160,23 @@ class Session:
         load = self._control.update(now, waited_s, self._busy)
         if load is not None:
             self._change(load)
+
+    def picture(self, picture: Picture, waited_s: float) -> None:
+        """Write a video avatar's picture, which waited so long for its turn.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        began = time.monotonic()
+        self._write_released(all_of_it=True)  # what the face did before
+        t = self._timeline.pose(picture)
+        self._newest_t = max(self._newest_t, t)
+        self._last_frame = None
+        if t > self._last_t and self._pace.wants(t, self._in_force.divider / self._plan.fps):
+            self._encode(t, lambda: self._frames.frame(picture))
+        else:
+            self.work.thinned += 1
+        self._worked(began, waited_s)
 
     def sound(self, block: AudioBlock) -> None:
         """Write a block of the avatar's sound.
@@ -240,9 +263,12 @@ class Session:
         return True
 
     def _draw(self, pose: Pose, t: float) -> None:
+        self._encode(t, lambda: self._face.render(pose))
+
+    def _encode(self, t: float, draw: Callable[[], Any]) -> None:
         before = time.thread_time()
         try:
-            image = self._face.render(pose)
+            image = draw()
         except Exception as error:
             self.work.face_errors += 1
             self._hooks.face_error(error)

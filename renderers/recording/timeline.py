@@ -14,6 +14,7 @@ from avatarkit_rtc.playout.delay import SlidingMinimum
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
     from avatarkit_rtc.playout.pose import Pose
+    from avatarkit_rtc.video.picture import Picture
 
 PROMPT_WINDOW_S: Final = 3.0
 """The most prompt block of so many seconds tells how presentation time lies against the clock."""
@@ -32,8 +33,8 @@ class Timeline:
         """Presentation time of the beginning; 0 before there is one."""
         return self._epoch or 0.0
 
-    def pose(self, pose: Pose) -> float:
-        """Time of ``pose``."""
+    def pose(self, pose: Pose | Picture) -> float:
+        """Time of a pose, or of a video avatar's picture."""
         at = pose.t if pose.presentation_time is None else pose.presentation_time
         self._pose_offset = pose.t - at
         return self._since(at)

@@ -67,22 +67,26 @@ class VideoEncoder:
         if self._codec.rate_controlled:
             context.bit_rate = 200_000 + 3 * width * height
 
-    def encode(self, image: Image, pts: int, *, key: bool) -> list[Any]:
+    def encode(self, image: Image | Any, pts: int, *, key: bool) -> list[Any]:
         """The packets of one picture.
 
         Args:
-            image: shape (height, width, 3), blue-green-red.
+            image: shape (height, width, 3), blue-green-red; or a frame of PyAV's of the file's size, in
+                ``yuv420p``.
             pts: its time in ticks, later than the one before.
             key: it must be decodable by itself.
         """
+        frame = self._converted(image) if isinstance(image, np.ndarray) else image
+        frame.pts, frame.time_base = pts, Fraction(1, CLOCK)
+        frame.pict_type = self._av.video.frame.PictureType.I if key else self._av.video.frame.PictureType.NONE
+        return self._own(self._context.encode(frame))
+
+    def _converted(self, image: Image) -> Any:
         width, height = self._size
         if image.shape[:2] != (height, width):
             image = image[:height, :width]
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace=_SMPTE_170M, dst_color_range=_LIMITED_RANGE)
-        frame.pts, frame.time_base = pts, Fraction(1, CLOCK)
-        frame.pict_type = self._av.video.frame.PictureType.I if key else self._av.video.frame.PictureType.NONE
-        return self._own(self._context.encode(frame))
+        return frame.reformat(format="yuv420p", dst_colorspace=_SMPTE_170M, dst_color_range=_LIMITED_RANGE)
 
     def change_level(self, level: int) -> tuple[bool, list[Any]]:
         """Work at ``level`` from the next picture on, which must be a key picture.

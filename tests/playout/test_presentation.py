@@ -292,3 +292,14 @@ def test_times_never_go_back_whatever_comes(course: list[tuple[str, float, int, 
             at = clock.pose(idle(now) if what == "idle" else spoken(now, number, seq), 0.04)
             assert last_pose <= at < 1000.0
             last_pose = at
+
+
+def test_what_a_picture_needs_to_find_its_sound() -> None:
+    clock = PresentationClock(audio_delay_s=AUDIO_DELAY_S)
+    clock.begin(EPOCH)
+    clock.path_delay(0.07)
+    assert clock.sound_path_delay_s == 0.07
+    for k in range(100):
+        place = clock.sound(EPOCH + 1.0 + k * BLOCK_S, BLOCK_S)
+    now = EPOCH + 1.0 + 99 * BLOCK_S
+    assert now - clock.offset_s(now) == pytest.approx(place.presentation_time)

@@ -13,7 +13,7 @@ from livekit import rtc
 
 from avatarkit_rtc.events import ConnectionState, DisconnectReason
 from avatarkit_rtc.providers.avatar_finder import MOTION_TOPIC
-from avatarkit_rtc.providers.base import AudioFeed
+from avatarkit_rtc.providers.base import AudioFeed, VideoFeed
 from tests.support.livekit import LiveKitServer, mint_token
 
 RATE = 48000
@@ -95,6 +95,9 @@ class Notes:
         self.packets: list[bytes] = []
         self.feeds: list[AudioFeed] = []
         self.errors: list[Exception] = []
+        self.pictures: list[VideoFeed] = []
+        self.messages: list[tuple[bytes, str]] = []
+        self.wants_video = False
 
     def on_connection_state(self, state: ConnectionState, reason: DisconnectReason | None) -> None:
         self.events.append(("state", state) if reason is None else ("state", state, reason))
@@ -114,6 +117,19 @@ class Notes:
 
     def on_audio_ended(self) -> None:
         self.events.append(("audio ended",))
+
+    def on_video(self, feed: VideoFeed, *, muted: bool) -> None:
+        self.events.append(("video", muted))
+        self.pictures.append(feed)
+
+    def on_video_muted(self, muted: bool) -> None:
+        self.events.append(("video muted", muted))
+
+    def on_video_ended(self) -> None:
+        self.events.append(("video ended",))
+
+    def on_message(self, data: bytes, sender: str) -> None:
+        self.messages.append((data, sender))
 
     def on_token_refreshed(self) -> None:
         self.events.append(("token refreshed",))

@@ -23,7 +23,7 @@ GOLDEN = """\
 {"type":"round-started","t":0.0,"round":3}
 {"type":"pose","t":0.08,"kind":"received","round":3,"position":2.0,"pose":{"jaw_pose":[0.3],"eye_lid":[0.0,1.0]}}
 {"type":"pose","t":0.12,"kind":"idle","pose":{}}
-{"type":"event","t":0.12,"event":"stalled","payload":{"silence_s":3.0,"round":null}}
+{"type":"event","t":0.12,"event":"stalled","payload":{"silence_s":3.0,"round":null,"what":"motion"}}
 {"type":"event","t":0.12,"event":"error","payload":{"error":"RecordingError","code":"recording-failed","message":"full"}}
 {"type":"round-ended","t":0.123457,"round":3,"reason":"flushed"}
 """

@@ -1,0 +1,72 @@
+"""Pictures of a video avatar as the encoder takes them: in the file's size, with their proportions kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from renderers._stage import fit
+
+if TYPE_CHECKING:
+    from avatarkit_rtc.video.picture import Picture, Pixels
+
+_BLACK_Y, _BLACK_UV = 16, 128
+_PYAV_FORMATS = {"i420": "yuv420p", "bgra": "bgra", "rgba": "rgba", "rgb24": "rgb24"}
+
+
+class PictureFrames:
+    """Makes frames of one size. Not thread-safe."""
+
+    def __init__(self, av: Any, size: tuple[int, int]) -> None:
+        """
+        Args:
+            av: the module PyAV.
+            size: width and height of the file's pictures in pixels; one less where odd.
+        """
+        self._av = av
+        self._size = size[0] // 2 * 2, size[1] // 2 * 2
+
+    def frame(self, picture: Picture) -> Any:
+        """``picture`` as a frame in ``yuv420p``; what it leaves free is black. Where it has the file's size
+        and is ``i420`` nothing is converted."""
+        frame = self._whole(picture)
+        x, y, width, height = _even(fit((frame.width, frame.height), self._size))
+        if (width, height) != (frame.width, frame.height) or frame.format.name != "yuv420p":
+            frame = frame.reformat(width=width, height=height, format="yuv420p")
+        if (width, height) == self._size:
+            return frame
+        return self._on_black(frame.to_ndarray(), x, y, width, height)
+
+    def _whole(self, picture: Picture) -> Any:
+        make = self._av.VideoFrame.from_ndarray
+        if picture.rotation:
+            return make(picture.bgr(), format="bgr24")
+        if picture.format != "i420":
+            return make(np.ascontiguousarray(picture.data), format=_PYAV_FORMATS[picture.format])
+        width, height = picture.width, picture.height
+        if width % 2 == 0 and height % 2 == 0:
+            return make(picture.data.reshape(height * 3 // 2, width), format="yuv420p")
+        return make(picture.bgr(), format="bgr24")
+
+    def _on_black(self, small: Pixels, x: int, y: int, width: int, height: int) -> Any:
+        full_width, full_height = self._size
+        canvas = np.full(full_width * full_height * 3 // 2, _BLACK_UV, np.uint8)
+        canvas[: full_width * full_height] = _BLACK_Y
+        targets, sources = _planes(canvas, full_width, full_height), _planes(small.ravel(), width, height)
+        for target, source, scale in zip(targets, sources, (1, 2, 2), strict=True):
+            rows = slice(y // scale, (y + height) // scale)
+            target[rows, x // scale : (x + width) // scale] = source
+        shaped = canvas.reshape(full_height * 3 // 2, full_width)
+        return self._av.VideoFrame.from_ndarray(shaped, format="yuv420p")
+
+
+def _even(place: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    x, y, width, height = place
+    return x // 2 * 2, y // 2 * 2, max(2, width // 2 * 2), max(2, height // 2 * 2)
+
+
+def _planes(data: Pixels, width: int, height: int) -> tuple[Pixels, Pixels, Pixels]:
+    y, u, v = np.split(data, [width * height, width * height * 5 // 4])
+    half = height // 2, width // 2
+    return y.reshape(height, width), u.reshape(half), v.reshape(half)
