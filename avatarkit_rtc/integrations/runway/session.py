@@ -161,6 +161,9 @@ class RunwaySession:
     ) -> None:
         try:
             await self.end()
+        except asyncio.CancelledError:
+            if not self._terminated:
+                raise
         finally:
             self._restore()
         if self._terminated and (error is None or isinstance(error, asyncio.CancelledError)):

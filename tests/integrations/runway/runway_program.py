@@ -1,0 +1,46 @@
+"""A program with a Runway session, to be killed at a stage of its life: run by the tests as a child process.
+
+    python -m tests.integrations.runway.runway_program BASE_URL STAGE
+
+It prints the stage once it is there. The key comes in RUNWAYML_API_SECRET.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from livekit import rtc
+
+from avatarkit_rtc.integrations.runway import RunwaySession
+
+STAGES = ("created", "in the room", "own handler", "leaving")
+
+
+async def main(base_url: str, stage: str) -> None:
+    if stage == "own handler":
+        # As avatarkit-rtc's commands and LiveKit's agents do it.
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    sys.stdout.write("starting\n")
+    async with RunwaySession(base_url=base_url, preset_id="influencer") as session:
+        room = rtc.Room()
+        try:
+            if stage == "in the room":
+                way = await session.join(interval_s=0.05)
+                await room.connect(way.url, way.token)
+                session.use_room(room)
+            sys.stdout.write(f"stage: {stage}\n")
+            if stage == "own handler":
+                await stop.wait()
+            elif stage != "leaving":
+                await asyncio.sleep(60)
+        finally:
+            sys.stdout.write("unwinding\n")
+    await room.disconnect()
+    sys.stdout.write("left\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2]))

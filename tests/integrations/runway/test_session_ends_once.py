@@ -1,0 +1,313 @@
+"""However a session's program ends, short of SIGKILL: the API, or the worker, sees exactly one end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from livekit import rtc
+
+from avatarkit_rtc.errors import AlreadyConnectedError, ConfigurationError, NotConnectedError
+from avatarkit_rtc.integrations.runway import RunwayClient, RunwaySession
+from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi
+from avatarkit_rtc.testing.server import LocalServer
+from tests.integrations.runway.test_runway_http import SlowApi
+from tests.support.command import Child, clean_environment
+from tests.support.livekit import LiveKitServer, mint_token, until
+from tests.support.runway import KEY
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGTERM")
+
+
+@pytest.fixture
+def session(bare_api: StandInRunwayApi) -> RunwaySession:
+    return RunwaySession(api_key=KEY, base_url=bare_api.url, preset_id="influencer")
+
+
+@pytest.fixture
+async def slow_api() -> AsyncIterator[SlowApi]:
+    async with SlowApi() as api:
+        yield api
+
+
+def program(api: StandInRunwayApi, stage: str) -> Child:
+    command = [sys.executable, "-X", "dev", "-m", "tests.integrations.runway.runway_program", api.url, stage]
+    return Child(command, env=clean_environment(RUNWAYML_API_SECRET=KEY))
+
+
+async def printed(child: Child, text: str) -> None:
+    await asyncio.to_thread(child.wait_for, f"stage: {text}")
+
+
+class TestOrder:
+    async def test_in_a_live_room_the_avatar_is_told(self, api: StandInRunwayApi) -> None:
+        room = rtc.Room()
+        async with RunwaySession(api_key=KEY, base_url=api.url, preset_id="influencer") as session:
+            way = await session.join(interval_s=0.05)
+            await room.connect(way.url, way.token)
+            session.use_room(lambda: room)
+            worker = api.sessions[session.id].room
+            assert worker is not None
+            packets: list[rtc.DataPacket] = []
+            worker.on("data_received", packets.append)
+            await until(lambda: room.remote_participants, "the worker")
+        await room.disconnect()
+        await until(lambda: packets, "the message")
+        (packet,) = packets
+        assert packet.data == b'{"type": "END_CALL"}'
+        assert packet.kind == rtc.DataPacketKind.KIND_RELIABLE
+        assert api.ends == ["END_CALL"]
+        assert api.sessions[session.id].status == "COMPLETED"
+        assert api.seen("DELETE") == []
+
+    async def test_only_the_avatar_is_told(
+        self, api: StandInRunwayApi, livekit_server: LiveKitServer
+    ) -> None:
+        room, bystander = rtc.Room(), rtc.Room()
+        heard: list[rtc.DataPacket] = []
+        bystander.on("data_received", heard.append)
+        async with RunwaySession(api_key=KEY, base_url=api.url, preset_id="influencer") as session:
+            way = await session.join(interval_s=0.05)
+            await room.connect(way.url, way.token)
+            await bystander.connect(way.url, mint_token(livekit_server, way.room_name or "", "bystander"))
+            await until(lambda: len(room.remote_participants) == 2, "both")
+            session.use_room(room)
+        await until(lambda: api.ends, "the end")
+        assert heard == []
+        for each in (room, bystander):
+            await each.disconnect()
+
+    async def test_without_a_room_it_is_cancelled(
+        self, bare_api: StandInRunwayApi, session: RunwaySession
+    ) -> None:
+        async with session:
+            assert bare_api.ends == []
+        assert bare_api.ends == ["DELETE"]
+        assert bare_api.sessions[session.id].status == "CANCELLED"
+
+    async def test_with_a_room_that_is_gone_it_is_cancelled(self, api: StandInRunwayApi) -> None:
+        async with RunwaySession(api_key=KEY, base_url=api.url, preset_id="influencer") as session:
+            way = await session.join(interval_s=0.05)
+            room = rtc.Room()
+            await room.connect(way.url, way.token)
+            session.use_room(room)
+            await room.disconnect()
+        assert api.ends == ["DELETE"]
+
+    async def test_when_telling_fails_it_is_cancelled(
+        self, bare_api: StandInRunwayApi, session: RunwaySession, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Participant:
+            async def publish_data(self, *_: Any, **__: Any) -> None:
+                raise rtc.room.ConnectError("engine is closed")
+
+        class Room:
+            local_participant = Participant()
+            remote_participants: dict[str, Any] = {}  # noqa: RUF012
+
+            def isconnected(self) -> bool:
+                return True
+
+        async with session:
+            session.use_room(Room())  # type: ignore[arg-type]
+        assert bare_api.ends == ["DELETE"]
+        assert "could not be told" in caplog.text
+
+    async def test_failures_only_warn(
+        self, bare_api: StandInRunwayApi, session: RunwaySession, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        bare_api.fail("DELETE", Fault(403, f"not with {KEY}"))
+        async with session:
+            pass
+        assert "could not be cancelled" in caplog.text
+        assert KEY not in caplog.text
+
+    async def test_ten_seconds_at_most(
+        self,
+        bare_api: StandInRunwayApi,
+        session: RunwaySession,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        from avatarkit_rtc.integrations.runway import ending
+
+        assert ending.END_TIMEOUT_S == 10.0
+        monkeypatch.setattr(ending, "END_TIMEOUT_S", 0.3)
+        bare_api.fail("DELETE", Fault(kind="hang"))
+        began = time.monotonic()
+        async with session:
+            pass
+        assert time.monotonic() - began < 5
+        assert "could not be cancelled within 0.3 s" in caplog.text
+
+    async def test_a_failed_cancellation_is_tried_again(
+        self, bare_api: StandInRunwayApi, session: RunwaySession
+    ) -> None:
+        bare_api.fail("DELETE", Fault(503))
+        async with session:
+            pass
+        assert bare_api.ends == ["DELETE"]
+
+
+class TestOnce:
+    async def test_ended_by_hand_and_by_leaving(
+        self, bare_api: StandInRunwayApi, session: RunwaySession
+    ) -> None:
+        async with session:
+            await asyncio.gather(session.end(), session.end())
+            assert session.ended
+        await session.end()
+        assert bare_api.ends == ["DELETE"]
+
+    async def test_block_that_raises(self, bare_api: StandInRunwayApi, session: RunwaySession) -> None:
+        with pytest.raises(ZeroDivisionError):
+            async with session:
+                raise ZeroDivisionError
+        assert bare_api.ends == ["DELETE"]
+
+    async def test_cancelled_in_the_block_and_again_while_ending(
+        self, bare_api: StandInRunwayApi, session: RunwaySession
+    ) -> None:
+        inside = asyncio.Event()
+
+        async def use() -> None:
+            async with session:
+                inside.set()
+                await asyncio.sleep(60)
+
+        task = asyncio.create_task(use())
+        await inside.wait()
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0.001)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert bare_api.ends == ["DELETE"]
+
+    async def test_cancelled_while_it_is_being_created(self, slow_api: SlowApi) -> None:
+        async def use() -> None:
+            async with RunwaySession(api_key=KEY, base_url=slow_api.url, preset_id="influencer"):
+                raise AssertionError("it was cancelled before")
+
+        task = asyncio.create_task(use())
+        await slow_api.creating.wait()
+        task.cancel()
+        await asyncio.sleep(0.05)
+        slow_api.go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert slow_api.ends == ["DELETE"]
+
+    async def test_asyncio_run_that_sweeps_everything_away(self, bare_api: StandInRunwayApi) -> None:
+        """The end is under way when the program's main coroutine returns without waiting for it."""
+
+        async def main() -> None:
+            session = RunwaySession(api_key=KEY, base_url=bare_api.url, preset_id="influencer")
+            await session.__aenter__()
+            ending = asyncio.create_task(session.end())
+            await asyncio.sleep(0)
+            del ending
+
+        await asyncio.to_thread(asyncio.run, main())
+        await until(lambda: bare_api.ends, "the end")
+        assert bare_api.ends == ["DELETE"]
+        await until(
+            lambda: not [t for t in threading.enumerate() if t.name == "cancel session"], "its thread's end"
+        )
+
+    async def test_used_twice(self, session: RunwaySession) -> None:
+        async with session:
+            pass
+        with pytest.raises(AlreadyConnectedError):
+            await session.__aenter__()
+
+    def test_wrong_options_are_told_before_anything_is_created(self, bare_api: StandInRunwayApi) -> None:
+        with pytest.raises(ConfigurationError, match="Either avatar_id or preset_id"):
+            RunwaySession(api_key=KEY)
+        with pytest.raises(ConfigurationError, match="max_duration_s"):
+            RunwaySession(api_key=KEY, preset_id="influencer", max_duration_s=0)
+        with pytest.raises(NotConnectedError):
+            _ = RunwaySession(api_key=KEY, preset_id="influencer").id
+
+
+@posix
+class TestKilled:
+    async def test_by_sigterm(self, bare_api: StandInRunwayApi) -> None:
+        with program(bare_api, "created") as child:
+            await printed(child, "created")
+            child.signal(signal.SIGTERM)
+            done = await asyncio.to_thread(child.finish)
+        assert done.code == 143, done.err
+        assert "unwinding" in done.out
+        assert bare_api.ends == ["DELETE"]
+        assert KEY not in done.out + done.err
+
+    async def test_by_sigterm_in_the_room(self, api: StandInRunwayApi) -> None:
+        with program(api, "in the room") as child:
+            await printed(child, "in the room")
+            child.signal(signal.SIGTERM)
+            done = await asyncio.to_thread(child.finish)
+        assert done.code == 143, done.err
+        await until(lambda: api.ends, "the end")
+        assert api.ends == ["END_CALL"]
+
+    async def test_by_sigterm_while_it_is_being_created(self, slow_api: SlowApi) -> None:
+        with program(slow_api, "created") as child:
+            await slow_api.creating.wait()
+            child.signal(signal.SIGTERM)
+            await asyncio.sleep(0.3)
+            slow_api.go.set()
+            done = await asyncio.to_thread(child.finish)
+        assert done.code == 143, done.err
+        assert slow_api.ends == ["DELETE"]
+
+    async def test_by_ctrl_c(self, bare_api: StandInRunwayApi) -> None:
+        with program(bare_api, "created") as child:
+            await printed(child, "created")
+            child.signal(signal.SIGINT)
+            done = await asyncio.to_thread(child.finish)
+        assert done.code != 0
+        assert bare_api.ends == ["DELETE"]
+
+    async def test_by_sigterm_with_a_handler_of_its_own(self, bare_api: StandInRunwayApi) -> None:
+        with program(bare_api, "own handler") as child:
+            await printed(child, "own handler")
+            child.signal(signal.SIGTERM)
+            done = await asyncio.to_thread(child.finish)
+        assert done.code == 0, done.err
+        assert "left" in done.out
+        assert bare_api.ends == ["DELETE"]
+
+    async def test_by_sigterm_while_it_is_ending(self, bare_api: StandInRunwayApi) -> None:
+        bare_api.fail("DELETE", Fault(429, headers={"Retry-After": "1"}))
+        with program(bare_api, "leaving") as child:
+            await until(lambda: bare_api.seen("DELETE"), "the first try to end")
+            child.signal(signal.SIGTERM)
+            done = await asyncio.to_thread(child.finish)
+        assert done.code == 143, done.err
+        assert bare_api.ends == ["DELETE"]
+        assert len(bare_api.seen("DELETE")) == 2
+
+
+async def test_room_whose_server_is_gone(own_server: LocalServer) -> None:
+    """Nobody would get the message."""
+    async with StandInRunwayApi(own_server, key=KEY) as api:
+        client = RunwayClient(KEY, base_url=api.url)
+        session = RunwaySession(client, preset_id="influencer")
+        async with session:
+            way = await session.join(interval_s=0.05)
+            room = rtc.Room()
+            await room.connect(way.url, way.token)
+            session.use_room(room)
+            gone = asyncio.Event()
+            room.on("reconnecting", gone.set)
+            await asyncio.to_thread(own_server.kill)
+            await asyncio.wait_for(gone.wait(), 20)
+        assert api.ends == ["DELETE"]
+        await room.disconnect()
