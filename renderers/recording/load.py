@@ -19,7 +19,7 @@ CAUGHT_UP_S: Final = 0.1
 ROOM: Final = 0.5
 """Up again goes only who was busy for less than this share of the time."""
 
-STEP_UP_S: Final = 15.0
+STEP_UP_S: Final = 5.0
 """It must have kept up for so long before a step up; twice as long after each that had to be taken back."""
 
 LONGEST_WAIT_S: Final = 600.0
