@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _FILL_AFTER_S: Final = 0.3
 """So long after asking for the full screen it is seen to that it came."""
+_AWAKE_EVERY_S: Final = 20.0
+"""A kiosk's screen is kept from going dark so often; screen savers wait for a minute at least."""
 _MAX_SIDE: Final = 16384
 
 
@@ -33,6 +35,7 @@ class Screen:
         self._first_size = size
         self._before: tuple[int, int] | None = None
         self._fill_at: float | None = None
+        self._awake_at: float | None = None
         self._stage = Stage(bars)
         self._face: Image | None = None
         self._shown: tuple[object, ...] = ()
@@ -42,16 +45,18 @@ class Screen:
         """New pictures of the face that came to the screen."""
         self._empty = True
 
-    def open(self, title: str, *, cover: bool) -> None:
-        """Open the window; ``cover`` takes cursor and mouse from it, under X."""
+    def open(self, title: str, *, kiosk: bool) -> None:
+        """Open the window; ``kiosk``, under X, takes cursor and mouse from it and keeps the screen from going
+        dark."""
         cv2 = self._cv2
         # The proportions are kept here: OpenCV would leave the rest of the window to the toolkit's grey.
         cv2.namedWindow(self._name, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
         number = self._gui.add_window(self._name)
         cv2.setWindowTitle(self._name, title)
         cv2.resizeWindow(self._name, *self._first_size)
-        if cover and self._gui.x11 is not None:
+        if kiosk and self._gui.x11 is not None:
             self._gui.x11.cover(number)
+            self._awake_at = 0.0
 
     def fill(self, on: bool) -> None:
         """Fill the screen, or no longer."""
@@ -87,8 +92,12 @@ class Screen:
             self._face = picture
         if self._face is None or not (self._empty or self.visible()):
             return False  # imshow would open a closed window again
-        if self._fill_at is not None and time.monotonic() >= self._fill_at:
+        now = time.monotonic()
+        if self._fill_at is not None and now >= self._fill_at:
             self._without_manager()
+        if self._awake_at is not None and now >= self._awake_at and self._gui.x11 is not None:
+            self._awake_at = now + _AWAKE_EVERY_S
+            self._gui.x11.keep_awake()
         size = self.size
         shown = (size, gone, panel)
         same = len(self._shown) == 3 and shown[:2] == self._shown[:2] and panel is self._shown[2]

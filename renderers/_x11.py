@@ -45,6 +45,7 @@ _MOUSE_EVENTS: Final = 0x3F4C
 """Buttons pressed and released, and all motion."""
 _LARGE: Final = 32767
 _FOREGROUND: Final = 4
+_RESET: Final = 0
 
 
 class _Cookie(Structure):
@@ -95,6 +96,7 @@ def _library() -> Any:
                 c_char_p,
             ),
         ),
+        ("xcb_force_screen_saver", _Cookie, (c_void_p, c_uint8)),
         ("xcb_map_window", _Cookie, (c_void_p, c_uint32)),
         ("xcb_send_event", _Cookie, (c_void_p, c_uint8, c_uint32, c_uint32, c_char_p)),
     ):
@@ -178,6 +180,12 @@ class XConnection:
         xcb.xcb_create_window(connection, 0, over, window, *place, _INPUT_ONLY, 0, mask, values)
         xcb.xcb_map_window(connection, over)
         xcb.xcb_flush(connection)
+
+    def keep_awake(self) -> None:
+        """Begin the time anew after which screen saver and power saving come, as a key pressed would."""
+        if self._connection is not None:
+            self._xcb.xcb_force_screen_saver(self._connection, _RESET)
+            self._xcb.xcb_flush(self._connection)
 
     def close(self) -> None:
         """Close the connection; more than once is fine."""

@@ -97,7 +97,8 @@ class OpenCVWindow:
             face: A name (see :func:`renderers.make_face`, not ``"null"``) or a face.
             size: Width and height in pixels of the pictures, and of the window at first.
             fullscreen: Fill the screen.
-            kiosk: Fill the screen, without the window's own keys, and without mouse and cursor under X.
+            kiosk: Fill the screen, without the window's own keys, and under X without mouse, cursor, screen
+                saver and power saving of the screen.
             when_lost: ``"still"``: a dimmed still while the connection is lost; ``"live"``: nothing of the
                 kind.
             render_rate_hz: Poses per second that the player is asked for, interpolated; None for one per
@@ -302,7 +303,7 @@ class OpenCVWindow:
     # -- on the thread of the windows -----------------------------------------------------------------------
 
     def _open(self) -> None:
-        self._screen.open(self._title, cover=self._kiosk)
+        self._screen.open(self._title, kiosk=self._kiosk)
         self._gui.add(self)
         if self._fullscreen:
             self._screen.fill(True)

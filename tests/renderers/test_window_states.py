@@ -28,6 +28,7 @@ from avatarkit_rtc.playout.pose import Pose
 from avatarkit_rtc.testing.mock_provider import MockProvider
 from renderers import Image, OpenCVWindow
 from renderers import _figures as figures_module
+from renderers import _screen as screen_module
 from renderers.cartoon import CartoonFace
 from tests.support.display import Display, start_display
 from tests.support.livekit import until
@@ -78,26 +79,31 @@ def difference(one: Shown, other: Shown) -> float:
     return float(np.abs(one.astype(int) - other).mean())
 
 
+def golden(name: str) -> Shown:
+    import cv2
+
+    return np.asarray(cv2.imread(str(GOLDEN / f"window_{name}.png")), np.uint8)
+
+
 def assert_as_looked_at(
     display: Display, title: str, name: str, wait_for: WaitFor, within: float = 0.6
 ) -> None:
     """Other versions of OpenCV draw edges a little differently; a sign, a bar or a panel that is missing
     makes more of a difference."""
-    import cv2
-
-    path = GOLDEN / f"window_{name}.png"
     if DRAW:
+        import cv2
+
         time.sleep(1.0)
-        cv2.imwrite(str(path), small(crop(display, title)))
-    golden = np.asarray(cv2.imread(str(path)), np.uint8)
+        cv2.imwrite(str(GOLDEN / f"window_{name}.png"), small(crop(display, title)))
+    expected = golden(name)
     nearest: list[float] = []
 
     def alike() -> bool:
-        nearest.append(difference(small(crop(display, title)), golden))
+        nearest.append(difference(small(crop(display, title)), expected))
         return nearest[-1] < within
 
     try:
-        wait_for(alike, f"the picture {path.name}")
+        wait_for(alike, f"the picture {name}")
     except AssertionError as error:
         raise AssertionError(f"{error}; the nearest differs by {min(nearest):.2f}") from None
 
@@ -110,11 +116,8 @@ def window(display: Display, title: str) -> Iterator[OpenCVWindow]:
 
 def test_the_golden_pictures_differ_by_more_than_is_allowed() -> None:
     """Or the tests below could not fail."""
-    import cv2
-
     names = ("plain", "figures", "still", "wide", "tall", "full", "full_still")
-    pictures = [np.asarray(cv2.imread(str(GOLDEN / f"window_{name}.png")), np.uint8) for name in names]
-    for one, other in itertools.combinations(pictures, 2):
+    for one, other in itertools.combinations(map(golden, names), 2):
         assert difference(one, other) > 1.5
 
 
@@ -276,6 +279,25 @@ def test_a_still_in_a_kiosk(display: Display, title: str, wait_for: WaitFor) -> 
         window.connection_state("failed")
         wait_for(lambda: window.stills == 1)
         assert_as_looked_at(display, title, "full_still", wait_for)
+
+
+def test_the_screen_of_a_kiosk_is_kept_from_going_dark(
+    display: Display, title: str, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screen_module, "_AWAKE_EVERY_S", 0.3)
+    try:
+        with OpenCVWindow(title, face=face(), fullscreen=True):
+            wait_for(lambda: display.place(title) == (0, 0, *display.size), "the full screen")
+            display.save_screen(1)
+            wait_for(lambda: difference(small(display.screenshot()), golden("full")) > 20, "the screen saver")
+            display.save_screen(0)
+        with OpenCVWindow(title, face=face(), kiosk=True):
+            wait_for(lambda: difference(small(display.screenshot()), golden("full")) < 0.6, "the full screen")
+            display.save_screen(1)
+            time.sleep(2.5)
+            wait_for(lambda: difference(small(display.screenshot()), golden("full")) < 0.6, "the face")
+    finally:
+        display.save_screen(0)
 
 
 def test_other_windows_have_a_cursor(display: Display, title: str, window: OpenCVWindow) -> None:

@@ -75,6 +75,14 @@ class Display:
         """Do what the close button of a title bar does; there is no window manager here."""
         _send_delete(self.name, int(self.window(title)))
 
+    def save_screen(self, after_s: int) -> None:
+        """Cover the screen when nobody has touched anything for so long, now and then again; 0: no longer."""
+        x11, connection = _connect(self.name)
+        x11.XForceScreenSaver(connection, 0)
+        x11.XSetScreenSaver(connection, after_s, 0, 0, 1)
+        x11.XSync(connection, 0)
+        x11.XCloseDisplay(connection)
+
     def stop(self) -> None:
         """End the server; more than once is fine."""
         self.process.kill()
@@ -119,11 +127,15 @@ class _ClientMessage(ctypes.Structure):
     )
 
 
-def _send_delete(display: str, window: int) -> None:
+def _connect(display: str) -> tuple[Any, ctypes.c_void_p]:
     x11: Any = ctypes.CDLL(ctypes.util.find_library("X11") or "libX11.so.6")
     x11.XOpenDisplay.restype = ctypes.c_void_p
+    return x11, ctypes.c_void_p(x11.XOpenDisplay(display.encode()))
+
+
+def _send_delete(display: str, window: int) -> None:
+    x11, connection = _connect(display)
     x11.XInternAtom.restype = ctypes.c_ulong
-    connection = ctypes.c_void_p(x11.XOpenDisplay(display.encode()))
     protocols = x11.XInternAtom(connection, b"WM_PROTOCOLS", 0)
     delete = x11.XInternAtom(connection, b"WM_DELETE_WINDOW", 0)
     message = _ClientMessage(type=33, send_event=1, window=window, message_type=protocols, format=32)
