@@ -29,7 +29,7 @@ PRESETS: Final = ("veryfast", "superfast", "ultrafast")
 MUST: Final = 6
 """Bots with ``cartoon`` at 256 x 256 and ``veryfast`` that have to keep up."""
 
-SETTLE_S: Final = 60.0
+SETTLE_S: Final = 30.0
 """So long bots have to come back from what the start of the others cost them, at most."""
 
 WARM_UP_S: Final = 4.0
