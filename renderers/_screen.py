@@ -36,6 +36,7 @@ class Screen:
         self._before: tuple[int, int] | None = None
         self._fill_at: float | None = None
         self._awake_at: float | None = None
+        self._number = 0
         self._stage = Stage(bars)
         self._face: Image | None = None
         self._shown: tuple[object, ...] = ()
@@ -51,11 +52,11 @@ class Screen:
         cv2 = self._cv2
         # The proportions are kept here: OpenCV would leave the rest of the window to the toolkit's grey.
         cv2.namedWindow(self._name, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
-        number = self._gui.add_window(self._name)
+        self._number = self._gui.add_window(self._name)
         cv2.setWindowTitle(self._name, title)
         cv2.resizeWindow(self._name, *self._first_size)
         if kiosk and self._gui.x11 is not None:
-            self._gui.x11.cover(number)
+            self._gui.x11.cover(self._number)
             self._awake_at = 0.0
 
     def fill(self, on: bool) -> None:
@@ -72,6 +73,10 @@ class Screen:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the window's inside in pixels."""
+        # OpenCV 4 with Qt says how large the picture is in it, which need not fill it.
+        known = self._gui.x11.size(self._number) if self._gui.x11 is not None else None
+        if known is not None:
+            return known
         _, _, width, height = self._cv2.getWindowImageRect(self._name)
         if 1 <= width <= _MAX_SIDE and 1 <= height <= _MAX_SIDE:
             return int(width), int(height)

@@ -157,7 +157,13 @@ class XConnection:
         """Width and height of the screen, where there is no window manager; else None."""
         if self._connection is None or self._has_window_manager():
             return None
-        cookie = self._xcb.xcb_get_geometry(self._connection, self._root())
+        return self.size(self._root())
+
+    def size(self, window: int) -> tuple[int, int] | None:
+        """Width and height of ``window``'s inside in pixels; None where that cannot be had. A roundtrip."""
+        if self._connection is None or not window:
+            return None
+        cookie = self._xcb.xcb_get_geometry(self._connection, window)
         reply = c_void_p(self._xcb.xcb_get_geometry_reply(self._connection, cookie, byref(c_void_p())))
         if not reply:
             return None

@@ -41,8 +41,8 @@ Shown = npt.NDArray[np.uint8]
 GOLDEN = Path(__file__).parent / "golden"
 DRAW = os.environ.get("AVATARKIT_DRAW_GOLDEN") == "1"
 SIDE = 200
-LETTERS = 5.0
-"""OpenCV 4 has other letters than OpenCV 5; without a panel the difference is 20."""
+LETTERS = 20.0
+"""OpenCV 4 has wider letters than OpenCV 5 (17); without a panel the difference is 27."""
 
 _numbers = itertools.count(1)
 
