@@ -17,6 +17,7 @@ from avatarkit_rtc.testing.stand_in import SentKind, StandInAvatar, StandInOptio
 if TYPE_CHECKING:
     from avatarkit_rtc.testing.room import RoomTransport, avatar_token
     from avatarkit_rtc.testing.server import LocalServer
+    from avatarkit_rtc.testing.video_avatar import VideoAvatar
 
 __all__ = [
     "LocalServer",
@@ -27,6 +28,7 @@ __all__ = [
     "StandInOptions",
     "Transport",
     "Utterance",
+    "VideoAvatar",
     "avatar_token",
     "load_clip",
     "perform",
@@ -36,6 +38,7 @@ __all__ = [
 _LAZY: Final = {
     "LocalServer": "avatarkit_rtc.testing.server",
     "RoomTransport": "avatarkit_rtc.testing.room",
+    "VideoAvatar": "avatarkit_rtc.testing.video_avatar",
     "avatar_token": "avatarkit_rtc.testing.room",
 }
 

@@ -1,0 +1,442 @@
+"""Speech for an avatar worker in a LiveKit room: what it shall say goes to it as sound, it sends back picture
+and voice.
+
+As LiveKit Agents does: each utterance is a byte stream on the topic ``lk.audio_stream`` (16-bit PCM, with the
+attributes ``sample_rate`` and ``num_channels``), which ends with the utterance. The worker reports by RPC
+``lk.playback_started`` and ``lk.playback_finished``; ``lk.clear_buffer`` makes it stop at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from livekit import rtc
+
+from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.sources import SourceReader, open_source
+from avatarkit_rtc.errors import AvatarTimeoutError, ConfigurationError, NotConnectedError, PublishError
+from avatarkit_rtc.integrations.agents.playback import Playback, PlaybackFinished, parse_finished
+
+__all__ = ["AvatarSpeech", "Playback", "PlaybackFinished"]
+
+AUDIO_TOPIC: Final = "lk.audio_stream"
+"""Topic of the byte streams."""
+CLEAR_BUFFER: Final = "lk.clear_buffer"
+"""RPC method of the worker: drop what is queued and be silent."""
+PLAYBACK_STARTED: Final = "lk.playback_started"
+PLAYBACK_FINISHED: Final = "lk.playback_finished"
+"""RPC methods of ours that the worker calls."""
+
+CLEAR_TIMEOUT_S: Final = 2.0
+"""So long after ``lk.clear_buffer`` the worker may take to report where it stopped, as in LiveKit Agents."""
+REPORT_TIMEOUT_S: Final = 10.0
+"""So much longer than an utterance takes a worker may wait before it reports its end."""
+OWED_S: Final = 10.0
+"""A report of an interruption that comes later than this is taken for that of a newer utterance."""
+
+_BLOCKS_A_WRITE: Final = 10
+"""Blocks of 10 ms that are sent at a time: at 24 kHz 4.8 kB, a third of what a packet carries."""
+
+_log = logging.getLogger("avatarkit_rtc.agents")
+
+_speeches: weakref.WeakKeyDictionary[rtc.LocalParticipant, dict[str, AvatarSpeech]] = (
+    weakref.WeakKeyDictionary()
+)
+"""Who is called back, by our participant and the worker's identity: an RPC method has one handler a room."""
+
+
+class AvatarSpeech:
+    """Makes one avatar worker speak::
+
+        async with AvatarSpeech(player.get_native_client(), "my-avatar-agent") as speech:
+            playback = await speech.say("hello.wav")
+            print(await playback.wait())
+
+    A worker listens to one participant: the one it was told of, else the first of the kind agent. So the
+    token of this program's participant has to be of that kind, or the worker has to be told its identity.
+
+    The room is borrowed. After a player's ``reconnect()`` it has another one, which needs another
+    :class:`AvatarSpeech`. All calls belong on the room's event loop.
+    """
+
+    def __init__(
+        self,
+        room: rtc.Room,
+        avatar_identity: str,
+        *,
+        sample_rate: int = 24000,
+        wait_for_video: bool = True,
+        clear_timeout_s: float = CLEAR_TIMEOUT_S,
+    ) -> None:
+        """
+        Args:
+            room: a connected room.
+            avatar_identity: of the worker.
+            sample_rate: samples per second that are sent, a multiple of 100; Runway's takes 16000.
+            wait_for_video: :meth:`start` waits until the worker has published its picture, too: one that is
+                still starting may not listen yet.
+            clear_timeout_s: how long the worker may take to report where it stopped.
+
+        Raises:
+            ConfigurationError: an argument cannot be right.
+        """
+        if not avatar_identity:
+            raise ConfigurationError("avatar_identity must not be empty; it is the worker's in the room")
+        if not 8000 <= sample_rate <= 48000 or sample_rate % 100:
+            raise ConfigurationError(f"sample_rate is 8000 to 48000 in steps of 100, not {sample_rate!r}")
+        if not 0 <= clear_timeout_s <= 60:
+            raise ConfigurationError("clear_timeout_s is 0 to 60")
+        self._room = room
+        self._identity = avatar_identity
+        self._rate = sample_rate
+        self._wait_for_video = wait_for_video
+        self._clear_timeout_s = clear_timeout_s
+        self._handlers: dict[Any, Callable[..., None]] = {}
+        self._changed = asyncio.Event()
+        self._saying = asyncio.Lock()
+        self._pending: deque[Playback] = deque()
+        self._writer: rtc.ByteStreamWriter | None = None
+        self._interrupting: asyncio.Task[None] | None = None
+        self._owed = 0
+        self._owed_until = 0.0
+        self._closed = False
+        self._interrupts = 0
+        self.unexpected = 0
+        """Reports that belong to nothing that was said, or cannot be understood."""
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    @property
+    def pending(self) -> tuple[Playback, ...]:
+        """What was said and is not over, in order."""
+        return tuple(self._pending)
+
+    async def start(self, timeout: float | None = 30.0) -> None:
+        """Wait until the worker is there. :meth:`say` does so, too.
+
+        Raises:
+            AvatarTimeoutError: it did not come, or showed no picture, within ``timeout`` seconds.
+            NotConnectedError: the room is not connected, or this is closed.
+        """
+        self._attach()
+        try:
+            async with asyncio.timeout(timeout):
+                while not self._ready():
+                    self._changed.clear()
+                    await self._changed.wait()
+                    self._check_room()
+        except TimeoutError as error:
+            what = "has published no picture" if self._present() is not None else "is not in the room"
+            raise AvatarTimeoutError(
+                f"{self._identity!r} {what} after {timeout:g} s; was its session started for this room?"
+            ) from error
+
+    async def aclose(self) -> None:
+        """Say no more. What was sent is still said; nobody waits for it any longer. Never raises; more than
+        once is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        for event, handler in self._handlers.items():
+            self._room.off(event, handler)
+        await self._end_stream()
+        self._give_up()
+        with contextlib.suppress(Exception):  # a room that is down has no participant
+            mine = _speeches.get(self._room.local_participant, {})
+            if mine.get(self._identity) is self:
+                del mine[self._identity]
+
+    async def __aenter__(self) -> AvatarSpeech:
+        try:
+            await self.start()
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    # -- speaking --------------------------------------------------------------------------------------------
+
+    async def say(
+        self, source: Any, *, sample_rate: int | None = None, channels: int | None = None
+    ) -> Playback:
+        """Send one utterance, as fast as the room takes it; returns when all of it is sent, or
+        :meth:`interrupt` has cut it off. While another one is being said this waits for its turn.
+
+        Args:
+            source: as of :meth:`avatarkit_rtc.AvatarPlayer.publish_audio`: a path, an array, bytes, an async
+                iterator, a ``PushSource``. An iterator may be slow: the worker says what it has.
+            sample_rate: samples per second of arrays and bytes.
+            channels: channels of bytes.
+
+        Raises:
+            AvatarTimeoutError: the worker is not there after 30 s.
+            NotConnectedError: the room is not connected, or this is closed.
+            ConfigurationError: the source is none.
+            PublishError: the room did not take it.
+        """
+        interrupts = self._interrupts
+        async with self._saying:
+            return await self._say(source, interrupts, sample_rate=sample_rate, channels=channels)
+
+    async def _say(
+        self, source: Any, interrupts: int, *, sample_rate: int | None, channels: int | None
+    ) -> Playback:
+        playback = Playback()
+        await self.start()
+        # LiveKit Agents' worker reports only the first end of two utterances that it has got at once.
+        await self.wait_played()
+        if self._interrupting is not None:  # what it ends must not be taken for the end of this one
+            await asyncio.wait([self._interrupting])
+        reader = await asyncio.to_thread(
+            open_source, source, sample_rate=sample_rate, channels=channels, output_rate=self._rate
+        )
+        if interrupts != self._interrupts:
+            playback.interrupt()
+            playback.finish(PlaybackFinished(0.0, True, reported=False))
+        try:
+            await self._send(reader, playback)
+        finally:
+            await reader.aclose()
+            if not playback.cut:
+                await self._end_stream()
+                if not playback.over:
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(playback.sent_s + REPORT_TIMEOUT_S, self._not_reported, playback)
+        return playback
+
+    async def interrupt(self) -> None:
+        """Make the worker be silent now: what was said and is not over ends, as does each :meth:`say` that
+        still sends or waits. Returns when the worker has reported where it stopped, or 2 s later. Nothing
+        happens where nothing is being said."""
+        self._interrupts += 1
+        if self._interrupting is None:
+            if not self._pending:
+                return
+            self._interrupting = asyncio.create_task(self._interrupt(), name="interrupt the avatar")
+            self._interrupting.add_done_callback(self._interrupted)
+        await asyncio.shield(self._interrupting)
+
+    async def wait_played(self) -> None:
+        """Wait until all that was said is over."""
+        while self._pending:
+            await self._pending[-1].wait()
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    async def _send(self, reader: SourceReader, playback: Playback) -> None:
+        held: list[bytes] = []
+        cut = asyncio.ensure_future(playback.wait_cut())
+        try:
+            while (block := await _next(reader, cut)) is not None:
+                held.append(block.samples.tobytes())
+                if len(held) >= (_BLOCKS_A_WRITE if reader.paced else 1):
+                    await self._write(b"".join(held), playback)
+                    held.clear()
+        finally:
+            cut.cancel()
+        if held and not playback.cut:
+            await self._write(b"".join(held), playback)
+        if not playback.sent_s and not playback.cut:
+            playback.finish(PlaybackFinished(0.0, False, reported=False))  # there was nothing to say
+
+    async def _write(self, data: bytes, playback: Playback) -> None:
+        self._check_room()
+        try:
+            if self._writer is None:
+                self._pending.append(playback)
+                writer = await self._room.local_participant.stream_bytes(
+                    name=f"AUDIO_{secrets.token_hex(6)}",
+                    topic=AUDIO_TOPIC,
+                    destination_identities=[self._identity],
+                    attributes={"sample_rate": str(self._rate), "num_channels": "1"},
+                )
+                if playback.cut:  # meanwhile
+                    await writer.aclose()
+                    return
+                self._writer = writer
+            await self._writer.write(data)
+        except Exception as error:
+            if playback.cut:
+                return
+            if not playback.sent_s and playback in self._pending:
+                self._pending.remove(playback)
+            raise PublishError(f"the room did not take the avatar's speech: {error}") from error
+        playback.sent_s += len(data) / 2 / self._rate
+
+    def _not_reported(self, playback: Playback) -> None:
+        if not playback.over:
+            _log.warning("the avatar %s did not report the end of what it said", self._identity)
+            playback.finish(PlaybackFinished(None, False, reported=False))
+            self._forget_over()
+
+    async def _end_stream(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with contextlib.suppress(Exception):  # the room may be gone
+                await writer.aclose()
+
+    async def _interrupt(self) -> None:
+        cut = list(self._pending)
+        for playback in cut:
+            playback.interrupt()
+        timeout_s = self._clear_timeout_s
+        try:
+            await self._room.local_participant.perform_rpc(
+                destination_identity=self._identity, method=CLEAR_BUFFER, payload=""
+            )
+        except Exception as error:
+            _log.warning("the avatar %s could not be interrupted: %s", self._identity, error)
+            timeout_s = 0.0
+        await self._end_stream()
+        waiting = [asyncio.ensure_future(playback.wait()) for playback in cut]
+        _, late = await asyncio.wait(waiting, timeout=timeout_s)
+        for each in late:
+            each.cancel()
+        for playback in cut:
+            if not playback.over:
+                self._owed += 1
+                self._owed_until = asyncio.get_running_loop().time() + OWED_S
+                playback.finish(PlaybackFinished(None, True, reported=False))
+        self._forget_over()
+
+    def _interrupted(self, task: asyncio.Task[None]) -> None:
+        self._interrupting = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("interrupting the avatar failed", exc_info=error)
+
+    def _on_started(self) -> None:
+        playback = next((each for each in self._pending if not each.started), None)
+        if playback is None:
+            self.unexpected += 1
+        else:
+            playback.begin()
+
+    def _on_finished(self, payload: str) -> None:
+        finished = parse_finished(payload)
+        if finished is None:
+            self.unexpected += 1
+            _log.warning("a playback report of %s cannot be understood", self._identity)
+            return
+        if finished.interrupted and self._owed:
+            in_time = asyncio.get_running_loop().time() < self._owed_until
+            self._owed -= 1
+            if in_time and self._interrupting is None:
+                return  # late, of what was given up
+        if not self._pending:
+            self.unexpected += 1
+            return
+        self._pending[0].finish(finished)
+        if finished.interrupted and self._interrupting is not None:
+            # A worker reports once, for what it was saying; what was to follow was dropped with it.
+            for playback in self._pending:
+                if playback.cut:
+                    playback.finish(PlaybackFinished(0.0, True, reported=False))
+        self._forget_over()
+
+    def _give_up(self) -> None:
+        """The worker is gone: nothing will be reported."""
+        for playback in self._pending:
+            playback.interrupt()
+            playback.finish(PlaybackFinished(None, True, reported=False))
+        self._forget_over()
+
+    def _forget_over(self) -> None:
+        while self._pending and self._pending[0].over:
+            self._pending.popleft()
+
+    # -- the room --------------------------------------------------------------------------------------------
+
+    def _attach(self) -> None:
+        self._check_room()
+        participant = self._room.local_participant
+        mine = _speeches.setdefault(participant, {})
+        other = mine.get(self._identity)
+        if other is not None and other is not self:
+            raise ConfigurationError(f"another AvatarSpeech for {self._identity!r} is open; close it first")
+        if other is self:
+            return
+        mine[self._identity] = self
+        participant.register_rpc_method(PLAYBACK_STARTED, _started_handler(mine))
+        participant.register_rpc_method(PLAYBACK_FINISHED, _finished_handler(mine))
+        self._handlers = {
+            "participant_connected": self._on_room_changed,
+            "participant_disconnected": self._on_left,
+            "track_published": self._on_room_changed,
+            "disconnected": self._on_disconnected,
+        }
+        for event, handler in self._handlers.items():
+            self._room.on(event, handler)
+
+    def _check_room(self) -> None:
+        if self._closed:
+            raise NotConnectedError("this AvatarSpeech is closed; make a new one")
+        if not self._room.isconnected():
+            raise NotConnectedError("the room is not connected; connect first")
+
+    def _present(self) -> rtc.RemoteParticipant | None:
+        return self._room.remote_participants.get(self._identity)
+
+    def _ready(self) -> bool:
+        worker = self._present()
+        if worker is None:
+            return False
+        kinds = [publication.kind for publication in worker.track_publications.values()]
+        return not self._wait_for_video or rtc.TrackKind.KIND_VIDEO in kinds
+
+    def _on_room_changed(self, *_: object) -> None:
+        self._changed.set()
+
+    def _on_left(self, participant: rtc.RemoteParticipant) -> None:
+        if participant.identity == self._identity:
+            self._give_up()
+        self._changed.set()
+
+    def _on_disconnected(self, *_: object) -> None:
+        self._give_up()
+        self._changed.set()
+
+
+async def _next(reader: SourceReader, cut: asyncio.Future[None]) -> AudioBlock | None:
+    """The next block; None at the end, and when the utterance is cut off."""
+    block = asyncio.ensure_future(anext(reader, None))
+    try:
+        waiting: set[asyncio.Future[Any]] = {block, cut}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return None if cut.done() else block.result()
+    finally:
+        block.cancel()  # a reader loses nothing by this
+
+
+Handler = Callable[[rtc.RpcInvocationData], str]
+
+
+def _started_handler(speeches: dict[str, AvatarSpeech]) -> Handler:
+    def started(call: rtc.RpcInvocationData) -> str:
+        speech = speeches.get(call.caller_identity)
+        if speech is None:
+            return "reject"
+        speech._on_started()
+        return "ok"
+
+    return started
+
+
+def _finished_handler(speeches: dict[str, AvatarSpeech]) -> Handler:
+    def finished(call: rtc.RpcInvocationData) -> str:
+        speech = speeches.get(call.caller_identity)
+        if speech is None:
+            return "reject"
+        speech._on_finished(call.payload)
+        return "ok"
+
+    return finished
