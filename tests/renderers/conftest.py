@@ -39,6 +39,12 @@ def pose() -> Callable[..., Pose]:
 
 
 @pytest.fixture
+def all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recorder leaves no picture out, however busy the machine is."""
+    monkeypatch.setattr("renderers.recording.load.BEHIND_S", float("inf"))
+
+
+@pytest.fixture
 def wait_for() -> Callable[..., None]:
     """``wait_for(condition, what)``: until ``condition()`` is true, 10 s at most."""
 

@@ -18,10 +18,13 @@ from avatarkit_rtc.motion.frame import MotionFrame
 from avatarkit_rtc.playout.pose import Pose, PoseKind
 from avatarkit_rtc.views import View
 from renderers import Image, Recorder
+from renderers.recording.load import BEHIND_S
 from tests.support.system import require
 from tests.support.video import Flash, block, bright, onsets, plays, probe, sound_of
 
 MakePose = Callable[..., Pose]
+
+pytestmark = pytest.mark.usefixtures("all_pictures")
 
 
 def record(recorder: Recorder, pose: MakePose, seconds: float, *, sound: tuple[float, float] | None) -> None:
@@ -197,7 +200,11 @@ def test_showing_never_blocks_and_what_is_too_much_is_counted(tmp_path: Path, po
     assert stats.pictures + stats.dropped_poses + stats.thinned == 1000
 
 
-def test_who_cannot_keep_up_works_less_before_anything_is_dropped(tmp_path: Path, pose: MakePose) -> None:
+def test_who_cannot_keep_up_works_less_before_anything_is_dropped(
+    tmp_path: Path, pose: MakePose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("renderers.recording.load.BEHIND_S", BEHIND_S)
+
     class Slow(Flash):
         def render(self, pose: Pose) -> Image:
             time.sleep(0.060)

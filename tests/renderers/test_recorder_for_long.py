@@ -17,6 +17,8 @@ from tests.support.video import Flash, block, bright, onsets, sound_of
 
 MINUTES = 4
 
+pytestmark = pytest.mark.usefixtures("all_pictures")
+
 
 @pytest.mark.parametrize("name", ["long.mp4", "long.mkv"])
 def test_pictures_and_sound_stay_together_to_the_millisecond(tmp_path: Path, name: str) -> None:

@@ -16,6 +16,8 @@ from tests.support.video import Flash, block, onsets, plays, probe, sound_of
 
 MakePose = Callable[..., Pose]
 
+pytestmark = pytest.mark.usefixtures("all_pictures")
+
 
 def files(folder: Path, suffix: str) -> list[Path]:
     return sorted(each for each in folder.iterdir() if each.suffix == suffix)

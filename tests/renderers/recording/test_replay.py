@@ -16,6 +16,8 @@ from tests.support.video import Flash, bright, onsets, plays, probe, sound_of
 
 MakePose = Callable[..., Pose]
 
+pytestmark = pytest.mark.usefixtures("all_pictures")
+
 
 class Listening(Flash):
     """A face that hears, of another size."""
