@@ -79,6 +79,8 @@ class StandInSession:
     polls: int = 0
     ends: list[str] = field(default_factory=list)
     """``END_CALL`` and ``DELETE``, in the order they came."""
+    backends: list[str] = field(default_factory=list)
+    """Identities that ``connect_backend`` gave out."""
     room_name: str = ""
     room: rtc.Room | None = field(default=None, repr=False)
     """The worker's."""
@@ -220,7 +222,8 @@ class StandInRunwayApi:
         if session is None:
             return refuse(404, "no such session")
         if method == "POST" and parts[3:] == ["connect_backend"]:
-            return web.json_response(self._way(session, f"backend-{secrets.token_hex(3)}", hidden=True))
+            session.backends.append(f"backend-{secrets.token_hex(3)}")
+            return web.json_response(self._way(session, session.backends[-1], hidden=True))
         if method == "DELETE":
             session.ends.append("DELETE")
             session.status = "CANCELLED"

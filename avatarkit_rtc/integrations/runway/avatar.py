@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,7 @@ from avatarkit_rtc.integrations.runway.http import RETRY_INTERVAL_S, TIMEOUT_S, 
 from avatarkit_rtc.providers.avatar_finder import ON_BEHALF_ATTRIBUTE
 
 try:
-    from livekit.agents import get_job_context
+    from livekit.agents import get_job_context, utils
     from livekit.agents.voice.avatar import AvatarSession, DataStreamAudioOutput
 except ImportError as _error:
     raise MissingDependencyError(
@@ -25,10 +26,10 @@ except ImportError as _error:
 if TYPE_CHECKING:
     from livekit.agents import AgentSession
 
-_log = logging.getLogger("avatarkit_rtc.runway")
-
 AVATAR_IDENTITY: Final = "runway-avatar-agent"
 """Identity and name of the avatar in the room, unless they are given."""
+UNSEEN_WAIT_S: Final = 5.0
+"""How long ``start()`` looks for an avatar whose session failed, but may have been started."""
 SAMPLE_RATE: Final = 16000
 """Samples per second of the speech that goes to the avatar."""
 
@@ -128,7 +129,8 @@ class RunwayAvatar(AvatarSession):  # type: ignore[misc]
 
         Raises:
             ConfigurationError: one of the three is missing.
-            RunwayError: no session; see its subclasses and ``session_may_exist``.
+            RunwayError: no session; see its subclasses and ``session_may_exist``. With that, it comes up to
+                5 s later: should the avatar turn up, it is told of the end.
         """
         from livekit import api
 
@@ -163,6 +165,8 @@ class RunwayAvatar(AvatarSession):  # type: ignore[misc]
             self._session_id = await self._client.create_session(livekit=way, **self._create)
         except RunwayError as error:
             self._may_run = error.session_may_exist
+            if self._may_run:
+                await self._end_unseen(room)
             raise
         self._may_run = True
         agent_session.on("close", self._on_agent_session_close)
@@ -181,6 +185,14 @@ class RunwayAvatar(AvatarSession):  # type: ignore[misc]
         self._begin_end()
         await self._end.wait()
         await super().aclose()
+
+    async def _end_unseen(self, room: rtc.Room) -> None:
+        """If the session was started all the same, its avatar comes into the room, and can be told there."""
+        with contextlib.suppress(TimeoutError, RuntimeError):  # RuntimeError: the room went down
+            async with asyncio.timeout(UNSEEN_WAIT_S):
+                await utils.wait_for_participant(room, identity=self._identity)
+            self._begin_end()
+            await self._end.wait()
 
     def _on_agent_session_close(self, _: Any) -> None:
         self._begin_end()

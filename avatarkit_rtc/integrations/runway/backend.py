@@ -49,8 +49,8 @@ class BackendProvider(LiveKitProvider):
 
 
 class BackendListener:
-    """A :class:`~avatarkit_rtc.providers.base.ProviderListener` that passes states and errors on; with no avatar
-    looked for, nothing else comes."""
+    """A :class:`~avatarkit_rtc.providers.base.ProviderListener` that passes states and errors on. With no
+    avatar looked for, nothing else comes."""
 
     def __init__(
         self,

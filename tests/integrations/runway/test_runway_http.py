@@ -28,7 +28,8 @@ from avatarkit_rtc.integrations.runway import (
     SessionStatus,
     create_rpc_handler,
 )
-from avatarkit_rtc.integrations.runway.http import retry_after_s
+from avatarkit_rtc.integrations.runway.client import POLL_INTERVAL_S, READY_TIMEOUT_S
+from avatarkit_rtc.integrations.runway.http import TIMEOUT_S, retry_after_s
 from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi
 from tests.support.livekit import until
 from tests.support.runway import KEY
@@ -145,6 +146,7 @@ class TestFailures:
         error = await failure(what, client, RunwayTimeoutError)
         assert time.monotonic() - began < 5
         assert "no answer within 0.2 s" in str(error)
+        assert TIMEOUT_S == 10.0
         assert len(bare_api.requests) == 2
 
     @repeatable
@@ -332,6 +334,7 @@ class TestRequests:
         assert bare_api.requests[0].path.startswith("/v1/realtime_sessions/")
 
     async def test_not_ready_in_time(self, bare_api: StandInRunwayApi, client: RunwayClient) -> None:
+        assert (READY_TIMEOUT_S, POLL_INTERVAL_S) == (30.0, 1.0)
         bare_api.fail(GET, *[Fault(200, '{"status": "NOT_READY", "queued": true}')] * 50)
         with pytest.raises(RunwaySessionError, match=r"not ready within 0\.2 s \(it waits for") as caught:
             await client.wait_until_ready("s", timeout_s=0.2, interval_s=0.02)

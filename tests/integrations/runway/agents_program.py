@@ -1,0 +1,79 @@
+"""A worker of LiveKit Agents whose agents have Runway avatars: the plugin's, or ours. Run by the tests as
+``agents_program.py start``, in the virtual environment that has livekit-agents.
+
+AGENT_NAME is ``plugin`` or ``ours``, and what jobs are dispatched by. A job's metadata is JSON: ``options``
+are the avatar's keyword arguments, ``end`` how the session ends: ``close`` (by itself), ``worker`` (with the
+worker) or ``cancel`` (``start()`` is cancelled after 0.5 s). Its lines begin with the name of the job's room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from typing import Any
+
+from livekit.agents import Agent, AgentServer, AgentSession, JobContext, JobExecutorType, cli
+from livekit.plugins.runway import AvatarSession
+
+from avatarkit_rtc.integrations.runway import RunwayAvatar
+
+KIND = os.environ["AGENT_NAME"]
+
+server = AgentServer(
+    job_executor_type=JobExecutorType.THREAD,
+    num_idle_processes=1,
+    # A busy machine is no reason to get no jobs.
+    load_threshold=float("inf"),
+    load_fnc=lambda: 0.0,
+    drain_timeout=1,
+    host="127.0.0.1",
+    port=0,
+)
+
+
+async def entry(ctx: JobContext) -> None:
+    job = json.loads(ctx.job.metadata)
+
+    def say(what: str, **facts: Any) -> None:
+        sys.stdout.write(f"{ctx.job.room.name}: {what} {json.dumps(facts)}\n")
+        sys.stdout.flush()
+
+    await ctx.connect()
+    session: AgentSession = AgentSession()
+    try:
+        avatar: Any = (AvatarSession if KIND == "plugin" else RunwayAvatar)(**job["options"])
+        starting = asyncio.create_task(avatar.start(session, room=ctx.room))
+        if job["end"] == "cancel":
+            await asyncio.sleep(0.5)
+            starting.cancel()
+        await starting
+    except (Exception, asyncio.CancelledError) as error:
+        may_exist = getattr(error, "session_may_exist", None)
+        say("failed", error=type(error).__name__, said=str(error), may_exist=may_exist)
+        ctx.shutdown()
+        return
+    await session.start(agent=Agent(instructions="Be brief."), room=ctx.room)
+    say("started", identity=avatar.avatar_identity, provider=avatar.provider, outputs=outputs(session))
+    if job["end"] == "close":
+        await session.aclose()
+        ctx.shutdown()
+
+
+def outputs(session: AgentSession) -> list[list[Any]]:
+    """The chain that the agent's speech goes through."""
+    chain: list[list[Any]] = []
+    output = session.output.audio
+    while output is not None:
+        chain.append(
+            [type(output).__name__, output.sample_rate, getattr(output, "_destination_identity", None)]
+        )
+        output = output.next_in_chain
+    return chain
+
+
+server.rtc_session(entry, agent_name=KIND)
+
+if __name__ == "__main__":
+    cli.run_app(server)

@@ -1,0 +1,226 @@
+"""RunwayAvatar beside livekit-plugins-runway's avatar: two real workers of LiveKit Agents, the same stand-in
+of Runway's API, the same real LiveKit server; requests compared field by field."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from livekit import api as livekit_api
+
+from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi, StandInSession
+from tests.support.agents import ROOT, require_agents
+from tests.support.command import Child, clean_environment
+from tests.support.livekit import LiveKitServer, until
+from tests.support.runway import KEY
+
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(180)]
+
+KINDS = ("plugin", "ours")
+CREATE = "POST realtime_sessions"
+
+
+@dataclass
+class Workers:
+    """One worker of each kind, and what they talk to."""
+
+    server: LiveKitServer
+    api: StandInRunwayApi
+    children: dict[str, Child] = field(default_factory=dict)
+    jobs: int = 0
+
+    async def start(self, kind: str) -> None:
+        environment = clean_environment(
+            LIVEKIT_URL=self.server.url,
+            LIVEKIT_API_KEY=self.server.api_key,
+            LIVEKIT_API_SECRET=self.server.api_secret,
+            RUNWAYML_API_SECRET=KEY,
+            RUNWAYML_BASE_URL=self.api.url,
+            AGENT_NAME=kind,
+        )
+        program = ROOT / "tests" / "integrations" / "runway" / "agents_program.py"
+        self.children[kind] = Child([require_agents(), program, "start"], env=environment)
+
+    async def job(self, kind: str, *, end: str = "close", **options: Any) -> str:
+        """Dispatch a job into a room of its own; returns the room's name."""
+        self.jobs += 1
+        room = f"{kind}-{self.jobs}"
+        await asyncio.to_thread(self.children[kind].wait_for, "registered worker", 90)
+        async with livekit_api.LiveKitAPI(
+            self.server.http_url, self.server.api_key, self.server.api_secret
+        ) as lk:
+            await lk.agent_dispatch.create_dispatch(
+                livekit_api.CreateAgentDispatchRequest(
+                    agent_name=kind, room=room, metadata=json.dumps({"options": options, "end": end})
+                )
+            )
+        return room
+
+    async def told(self, kind: str, room: str, what: str) -> dict[str, Any]:
+        """What the job in ``room`` says when it has come so far."""
+        start = f"{room}: {what} "
+        await asyncio.to_thread(self.children[kind].wait_for, start, 40)
+        (line,) = (line for line in self.children[kind].out.splitlines() if line.startswith(start))
+        facts: dict[str, Any] = json.loads(line.removeprefix(start))
+        return facts
+
+    def session(self, room: str) -> StandInSession:
+        (session,) = (each for each in self.api.sessions.values() if each.room_name == room)
+        return session
+
+    def bodies(self, room: str) -> list[Any]:
+        """The requests for sessions in ``room``, without what differs by nature."""
+        return [
+            comparable(request.headers, request.body, room)
+            for request in self.api.seen(CREATE)
+            if request.body["livekit"]["roomName"] == room
+        ]
+
+    async def ended(self, room: str) -> list[str]:
+        """The ends of the session in ``room``, once there is one and time for another."""
+        await until(lambda: self.session(room).ends, "the end", 30)
+        await asyncio.sleep(1.0)
+        return self.session(room).ends
+
+
+def comparable(headers: Any, body: Any, room: str) -> dict[str, Any]:
+    """Names of rooms, identities of agents and times are each job's own."""
+    text = json.dumps(body | {"livekit": body["livekit"] | {"token": "…"}})
+    agent = body["livekit"]["agentIdentity"]
+    claims = json.loads(base64.urlsafe_b64decode(body["livekit"]["token"].split(".")[1] + "=="))
+    claims = {name: value for name, value in claims.items() if name not in ("nbf", "exp", "iat")}
+    said = f"{text} {json.dumps(claims, sort_keys=True)}".replace(room, "ROOM").replace(agent, "AGENT")
+    assert agent.startswith("agent-")
+    names = ("authorization", "x-runway-version", "content-type", "content-length")
+    return {"said": said, "headers": {name: headers.get(name) for name in names[:3]}}
+
+
+class SlowWhenAsked(StandInRunwayApi):
+    """Takes its time to answer for sessions with this longest duration."""
+
+    SLOW = 77
+
+    async def _create(self, body: Any) -> StandInSession:
+        session = await super()._create(body)
+        if body.get("maxDuration") == self.SLOW:
+            await asyncio.sleep(2.0)
+        return session
+
+
+@pytest.fixture
+async def workers(livekit_server: LiveKitServer) -> AsyncIterator[Workers]:
+    require_agents()
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(SlowWhenAsked(livekit_server, key=KEY))
+        workers = Workers(livekit_server, api)
+        for kind in KINDS:
+            await workers.start(kind)
+            stack.enter_context(workers.children[kind])
+        yield workers
+
+
+async def test_works_as_the_plugin_does(workers: Workers) -> None:
+    """One run for everything: a worker takes seconds to start."""
+    both: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+
+    async def by_defaults(kind: str) -> None:
+        room = await workers.job(kind, preset_id="influencer")
+        facts = await workers.told(kind, room, "started")
+        both[kind]["defaults"] = (facts, await workers.ended(room), workers.bodies(room))
+
+    async def by_every_option(kind: str) -> None:
+        room = await workers.job(
+            kind,
+            avatar_id="mine",
+            max_duration=60,
+            api_url=workers.api.url,
+            api_key=KEY,
+            avatar_participant_identity="face",
+            avatar_participant_name="Face",
+        )
+        facts = await workers.told(kind, room, "started")
+        both[kind]["options"] = (facts, await workers.ended(room), workers.bodies(room))
+
+    async def without_an_avatar(kind: str) -> None:
+        for options in ({}, {"avatar_id": "a", "preset_id": "b"}):
+            facts = await workers.told(kind, await workers.job(kind, **options), "failed")
+            both[kind].setdefault("refused", []).append(facts["said"])
+
+    for step in (by_defaults, by_every_option, without_an_avatar):
+        await asyncio.gather(*(step(kind) for kind in KINDS))
+
+    assert both["ours"] == both["plugin"]
+    facts, ends, bodies = both["ours"]["defaults"]
+    assert (facts["identity"], facts["provider"]) == ("runway-avatar-agent", "runway")
+    assert ["DataStreamAudioOutput", 16000, "runway-avatar-agent"] in facts["outputs"]
+    assert ends == ["END_CALL"]
+    (body,) = bodies
+    assert body["headers"] == {
+        "authorization": f"Bearer {KEY}",
+        "x-runway-version": "2024-11-06",
+        "content-type": "application/json",
+    }
+    for wanted in (
+        '"model": "gwm1_avatars", "avatar": {"type": "runway-preset", "presetId": "influencer"}',
+        '"roomName": "ROOM", "agentIdentity": "AGENT"',
+        '"attributes": {"lk.publish_on_behalf": "AGENT"}',
+        '"kind": "agent"',
+        '"name": "runway-avatar-agent"',
+        '"sub": "runway-avatar-agent"',
+        '"roomJoin": true',
+        '"room": "ROOM"',
+    ):
+        assert wanted in body["said"]
+    facts, ends, (body,) = both["ours"]["options"]
+    assert ["DataStreamAudioOutput", 16000, "face"] in facts["outputs"]
+    assert '"maxDuration": 60' in body["said"]
+    assert '{"type": "custom", "avatarId": "mine"}' in body["said"]
+    assert '"name": "Face"' in body["said"]
+    assert ends == ["END_CALL"]
+    assert both["ours"]["refused"] == [
+        "Either avatar_id or preset_id must be provided",
+        "Provide avatar_id or preset_id, not both",
+    ]
+
+    # A 500 that may have started a session: the plugin asks for a second one; ours does on demand only.
+    for kind, more in (("plugin", {}), ("ours", {"repeat_uncertain": True})):
+        workers.api.fail(CREATE, Fault(500))
+        room = await workers.job(kind, preset_id="influencer", **more)
+        await workers.told(kind, room, "started")
+        times = [r.at for r in workers.api.seen(CREATE) if r.body["livekit"]["roomName"] == room]
+        assert len(times) == 2
+        assert 2.0 <= times[1] - times[0] < 6.0
+        assert await workers.ended(room) == ["END_CALL"]
+
+    workers.api.fail(CREATE, Fault(500, "half done", carried_out=True))
+    room = await workers.job("ours", preset_id="influencer")
+    facts = await workers.told("ours", room, "failed")
+    assert (facts["error"], facts["may_exist"]) == ("RunwayStatusError", True)
+    assert len(workers.bodies(room)) == 1
+    # Its id is not known, so its avatar is told in the room.
+    assert await workers.ended(room) == ["END_CALL"]
+
+    # start() is cancelled while Runway creates the session.
+    room = await workers.job("ours", end="cancel", preset_id="influencer", max_duration=SlowWhenAsked.SLOW)
+    facts = await workers.told("ours", room, "failed")
+    assert facts["error"] == "CancelledError"
+    assert await workers.ended(room) == ["DELETE"]
+
+    # The worker is stopped: exactly one end as well.
+    rooms = {kind: await workers.job(kind, end="worker", preset_id="influencer") for kind in KINDS}
+    for kind, room in rooms.items():
+        await workers.told(kind, room, "started")
+        workers.children[kind].signal(signal.SIGTERM)
+    for kind, room in rooms.items():
+        done = await asyncio.to_thread(workers.children[kind].finish, 60)
+        assert done.code == 0, done.err
+        assert KEY not in done.out + done.err
+        assert await workers.ended(room) == ["END_CALL"]
+    assert all(len(session.ends) == 1 for session in workers.api.sessions.values())
