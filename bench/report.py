@@ -32,7 +32,8 @@ class Figure:
         """Whether the goal is reached; None without one."""
         if self.goal is None:
             return None
-        return self.value >= self.goal if self.at_least else self.value <= self.goal
+        # A figure of numpy's would give a bool of numpy's, which is neither False nor JSON.
+        return bool(self.value >= self.goal if self.at_least else self.value <= self.goal)
 
 
 @dataclass(frozen=True, slots=True)

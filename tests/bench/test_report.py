@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.report import Figure, Report, machine, publish
@@ -38,3 +39,10 @@ def test_publishing_prints_writes_and_tells_whether_the_goals_are_met(
     assert written["benchmark"] == "sample"
     assert [figure["met"] for figure in written["figures"]] == [None, True, False]
     assert {"cpu", "cores", "load_before", "load_after", "busy_before_percent"} <= set(written["machine"])
+
+
+def test_a_figure_of_numpys_is_judged_and_written_as_any_other(tmp_path: Path) -> None:
+    missed = Report("x", [Figure("y", np.float64(3.0), "ms", np.float64(2.0))])
+    assert missed.met is False
+    assert publish(missed, machine(), tmp_path / "x.json") == 1
+    assert json.loads((tmp_path / "x.json").read_text())["figures"][0]["met"] is False
