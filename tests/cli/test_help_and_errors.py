@@ -53,6 +53,8 @@ def test_without_a_command_the_help_is_shown() -> None:
         ("devices", []),
         ("doctor", []),
         ("face", ["fit"]),
+        ("runway-tools", ["--session", "--base-url", "--token", "--timeout", "--at-once", "--debug"]),
+        ("runway-tools", ["RUNWAYML_API_SECRET", "LIVEKIT_URL"]),
     ],
 )
 def test_help_names_every_option(command: str, options: list[str]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from avatarkit_rtc.errors import (
     ConfigurationError,
@@ -159,7 +160,7 @@ class RunwayHttp:
             connector = aiohttp.TCPConnector(force_close=True)
             timeout = aiohttp.ClientTimeout(total=self.timeout_s)
             async with (
-                aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True) as session,
+                aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
                 session.request(
                     method,
                     self.base_url + path,
@@ -167,6 +168,7 @@ class RunwayHttp:
                     data=None if body is None else json.dumps(body),
                     # A redirect would take the key elsewhere and turn a POST into a GET.
                     allow_redirects=False,
+                    proxy=proxy_for(self.base_url),
                 ) as response,
             ):
                 content = await _read(response)
@@ -179,7 +181,9 @@ class RunwayHttp:
             return _Failure(_caused(RunwayTimeoutError(text), error), uncertain=True)
         except (aiohttp.ClientError, OSError) as error:
             text = f"{what}: the connection broke off: {_said(error, key)}; try again"
-            return _Failure(_caused(RunwayConnectionError(text), error), uncertain=True)
+            # What aiohttp says of a proxy's answer holds the proxy's login.
+            cause = None if isinstance(error, aiohttp.ClientResponseError) else error
+            return _Failure(_caused(RunwayConnectionError(text), cause), uncertain=True)
         except _TooLongError:
             return _Failure(
                 RunwayReplyError(f"{what}: an answer of more than {_LONGEST_BODY} bytes; is that the API?"),
@@ -226,6 +230,7 @@ def checked_base_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        fits = fits and parts.username is None and not parts.query
     except ValueError:
         fits = False
     if not fits:
@@ -255,6 +260,17 @@ def checked_key(key: str, what: str) -> str:
     if not (key and key.isascii() and key.isprintable() and " " not in key):
         raise ConfigurationError(f"{what} cannot be right: it is empty, or has characters that no key has")
     return key
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment (``HTTPS_PROXY``, ``NO_PROXY``, …) names for ``url``.
+
+    Not aiohttp's ``trust_env``, which would put a login of ``~/.netrc`` in the key's place.
+    """
+    parts = urlsplit(url)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -309,6 +325,6 @@ def _said(error: BaseException, key: str) -> str:
     return redacted(str(error) or type(error).__name__, key)
 
 
-def _caused(error: RunwayError, cause: BaseException) -> RunwayError:
+def _caused(error: RunwayError, cause: BaseException | None) -> RunwayError:
     error.__cause__ = cause
     return error

@@ -15,7 +15,7 @@ from livekit import rtc
 from avatarkit_rtc.connection import Connection
 from avatarkit_rtc.emitter import EventHub
 from avatarkit_rtc.emitter import Handler as EventHandler
-from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.errors import ConfigurationError, NotConnectedError
 from avatarkit_rtc.events import ConnectionState, DisconnectReason
 from avatarkit_rtc.integrations.runway.answering import Answering, RpcHandlerStats
 from avatarkit_rtc.integrations.runway.backend import (
@@ -135,8 +135,11 @@ class RpcHandler:
 
         Raises:
             AlreadyConnectedError: it is connected or connecting.
+            NotConnectedError: it was closed.
             AvatarKitError: see :func:`create_rpc_handler`.
         """
+        if self._closing is not None:
+            raise NotConnectedError("this handler was closed; make another with create_rpc_handler()")
         await self._connection.connect(ConnectionConfig())
 
     async def __aenter__(self) -> Self:

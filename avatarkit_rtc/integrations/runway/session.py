@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -20,6 +19,7 @@ from avatarkit_rtc.integrations.runway.client import (
     create_body,
 )
 from avatarkit_rtc.integrations.runway.ending import SessionEnd, workers_in
+from avatarkit_rtc.integrations.runway.sigterm import watch_sigterm
 
 if TYPE_CHECKING:
     from livekit import rtc
@@ -146,7 +146,8 @@ class RunwaySession:
         if self._owner is not None:
             raise AlreadyConnectedError("this session has been used already; make another RunwaySession")
         self._owner = asyncio.current_task()
-        self._watch_sigterm()
+        if self._end_on_sigterm:
+            self._restore = watch_sigterm(self._on_sigterm)
         try:
             self._id = await self._client.create_session(**self._create)
         except BaseException as error:
@@ -176,24 +177,6 @@ class RunwaySession:
         if self._id is not None:
             to = [self._avatar] if self._avatar is not None else None
             self._end.begin(self._id, self._room(), workers_in if to is None else lambda _: to)
-
-    def _watch_sigterm(self) -> None:
-        """Have SIGTERM cancel this task, where nobody else handles it."""
-        if not self._end_on_sigterm or threading.current_thread() is not threading.main_thread():
-            return
-        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-            return
-        loop = asyncio.get_running_loop()
-        try:
-            loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
-        except NotImplementedError:  # Windows, where nobody sends it
-            return
-
-        def restore() -> None:
-            self._restore = lambda: None
-            loop.remove_signal_handler(signal.SIGTERM)
-
-        self._restore = restore
 
     def _on_sigterm(self) -> None:
         _log.warning("SIGTERM: ending the session, then the program")

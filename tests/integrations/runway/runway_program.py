@@ -15,8 +15,6 @@ from livekit import rtc
 
 from avatarkit_rtc.integrations.runway import RunwaySession
 
-STAGES = ("created", "in the room", "own handler", "leaving")
-
 
 async def main(base_url: str, stage: str) -> None:
     if stage == "own handler":
@@ -42,5 +40,18 @@ async def main(base_url: str, stage: str) -> None:
     sys.stdout.write("left\n")
 
 
+async def several(base_url: str, stage: str) -> None:
+    """Three sessions in tasks of their own, the first of which is over when the others are there."""
+
+    async def use(seconds: float) -> None:
+        async with RunwaySession(base_url=base_url, preset_id="influencer"):
+            await asyncio.sleep(seconds)
+
+    others = [asyncio.create_task(use(60)) for _ in range(2)]
+    await use(0)
+    sys.stdout.write(f"stage: {stage}\n")
+    await asyncio.gather(*others)
+
+
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    asyncio.run((several if sys.argv[2] == "several" else main)(sys.argv[1], sys.argv[2]))

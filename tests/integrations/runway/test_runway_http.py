@@ -8,6 +8,7 @@ import socket
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -359,6 +360,27 @@ class TestRequests:
         )
 
 
+class TestEnvironment:
+    async def test_proxy(self, bare_api: StandInRunwayApi, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("http_proxy", bare_api.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        bare_api.fail(GET, Fault(200, ANSWERS[GET]))
+        await RunwayClient(KEY, base_url="http://runway.invalid").get_session("s")
+        assert bare_api.requests[0].headers["host"] == "runway.invalid"
+        bare_api.fail(GET, Fault(200, ANSWERS[GET]))
+        monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
+        await RunwayClient(KEY, base_url=bare_api.url).get_session("s")
+
+    async def test_netrc_does_not_get_in_the_way(
+        self, bare_api: StandInRunwayApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "netrc").write_text("default login me password mine\n")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+        bare_api.fail(GET, Fault(200, ANSWERS[GET]))
+        await RunwayClient(KEY, base_url=bare_api.url).get_session("s")
+        assert bare_api.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
 class TestConfiguration:
     def test_defaults(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("RUNWAYML_BASE_URL", raising=False)
@@ -380,7 +402,9 @@ class TestConfiguration:
             RunwayClient(key)
         assert key not in str(caught.value)
 
-    @pytest.mark.parametrize("url", ["api.dev.runwayml.com", "ftp://a", "http://", "https://a:x"])
+    @pytest.mark.parametrize(
+        "url", ["api.dev.runwayml.com", "ftp://a", "http://", "https://a:x", "https://u:p@a"]
+    )
     def test_base_url_that_is_none(self, url: str) -> None:
         with pytest.raises(ConfigurationError, match="base URL"):
             RunwayClient(KEY, base_url=url)

@@ -267,6 +267,16 @@ class TestKilled:
         assert done.code == 143, done.err
         assert slow_api.ends == ["DELETE"]
 
+    async def test_by_sigterm_with_several_sessions(self, bare_api: StandInRunwayApi) -> None:
+        with program(bare_api, "several") as child:
+            await printed(child, "several")
+            await until(lambda: len(bare_api.sessions) == 3, "all sessions")
+            await asyncio.sleep(0.3)
+            child.signal(signal.SIGTERM)
+            done = await asyncio.to_thread(child.finish)
+        assert done.code == 143, done.err
+        assert [session.ends for session in bare_api.sessions.values()] == [["DELETE"]] * 3
+
     async def test_by_ctrl_c(self, bare_api: StandInRunwayApi) -> None:
         with program(bare_api, "created") as child:
             await printed(child, "created")

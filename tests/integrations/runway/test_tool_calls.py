@@ -13,7 +13,13 @@ import pytest
 from livekit import api as livekit_api
 from livekit import rtc
 
-from avatarkit_rtc.errors import ToolCallError, ToolReplyError, ToolTimeoutError
+from avatarkit_rtc.errors import (
+    NotConnectedError,
+    RunwayStatusError,
+    ToolCallError,
+    ToolReplyError,
+    ToolTimeoutError,
+)
 from avatarkit_rtc.events import ConnectionState, Disconnected, DisconnectReason, ReconnectFailed
 from avatarkit_rtc.integrations.runway import (
     RpcHandler,
@@ -275,42 +281,71 @@ class TestJoiningAndLeaving:
     async def test_methods_are_there_before_anyone_can_call(
         self, livekit_server: LiveKitServer, room_name: str
     ) -> None:
-        """A worker that calls every few ms while the handler joins never hears of an unknown method."""
+        """A worker that calls every few ms while handlers join never hears of an unknown method."""
         outcomes: Counter[str] = Counter()
-        url, over = livekit_server.url, False
+
+        async def call(worker: Peer, destination: str) -> None:
+            try:
+                await worker.room.local_participant.perform_rpc(
+                    destination_identity=destination,
+                    method="echo",
+                    payload="1",
+                    response_timeout=2.0,
+                    max_round_trip_latency=1.0,
+                )
+                outcomes[f"answered by {destination}"] += 1
+            except rtc.RpcError as error:
+                outcomes[str(int(error.code))] += 1
+
+        async def call_until_answered(worker: Peer, destination: str) -> None:
+            calls = []
+            while outcomes[f"answered by {destination}"] < 10:
+                calls.append(asyncio.create_task(call(worker, destination)))
+                await asyncio.sleep(0.005)
+            await asyncio.gather(*calls)
+
         async with Peer(livekit_server, room_name, "worker:1") as worker:
-
-            async def call() -> None:
-                try:
-                    await worker.room.local_participant.perform_rpc(
-                        destination_identity="tools",
-                        method="echo",
-                        payload="1",
-                        response_timeout=2.0,
-                        max_round_trip_latency=1.0,
-                    )
-                    outcomes["answered"] += 1
-                except rtc.RpcError as error:
-                    outcomes[str(int(error.code))] += 1
-
-            async def call_all_the_time() -> None:
-                calls = []
-                while not over:
-                    calls.append(asyncio.create_task(call()))
-                    await asyncio.sleep(0.005)
-                await asyncio.gather(*calls)
-
-            calling = asyncio.create_task(call_all_the_time())
-            token = mint_token(livekit_server, room_name, "tools")
-            handler = await create_rpc_handler(
-                tools={"echo": echo}, credentials={"url": url, "token": token, "roomName": room_name}
-            )
-            await until(lambda: outcomes["answered"] >= 10, "ten answers")
-            over = True
-            await calling
-            await handler.close()
+            for destination in ("tools-1", "tools-2", "tools-3", "tools-4", "tools-5"):
+                calling = asyncio.create_task(call_until_answered(worker, destination))
+                token = mint_token(livekit_server, room_name, destination)
+                handler = await create_rpc_handler(
+                    tools={"echo": echo},
+                    credentials={"url": livekit_server.url, "token": token, "roomName": room_name},
+                )
+                await calling
+                await handler.close()
         # 1501: called before the handler was in the room.
-        assert set(outcomes) <= {"answered", "1501"}, outcomes
+        failed = {outcome for outcome in outcomes if not outcome.startswith("answered")}
+        assert failed <= {"1501"}, outcomes
+
+    async def test_api_that_gives_no_credentials(self, api: StandInRunwayApi) -> None:
+        seen: list[str] = []
+        with pytest.raises(RunwayStatusError) as caught:
+            await create_rpc_handler(
+                tools={"echo": echo},
+                api_key=KEY,
+                session_id="no-such",
+                base_url=api.url,
+                on_disconnected=lambda: seen.append("disconnected"),
+            )
+        assert caught.value.status == 404
+        assert seen == []
+
+    async def test_cancelled_while_joining(self, api: StandInRunwayApi) -> None:
+        api.fail("POST connect_backend", Fault(kind="hang"))
+        joining = asyncio.create_task(
+            create_rpc_handler(tools={"echo": echo}, api_key=KEY, session_id="s", base_url=api.url)
+        )
+        await until(lambda: api.requests, "the request")
+        joining.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(joining, 5)
+
+    async def test_not_used_again_once_closed(self, start: Start) -> None:
+        handler, _ = await start({"echo": echo})
+        await handler.close()
+        with pytest.raises(NotConnectedError, match="create_rpc_handler"):
+            await handler.connect()
 
     async def test_joins_hidden_with_what_connect_backend_says(
         self, start: Start, api: StandInRunwayApi
