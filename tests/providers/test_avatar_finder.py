@@ -7,8 +7,10 @@ import pytest
 from avatarkit_rtc.providers.avatar_finder import (
     KNOWN_IDENTITIES,
     ON_BEHALF_ATTRIBUTE,
+    PSEUDO_VIDEO_TRACK,
     AvatarChange,
     AvatarFinder,
+    choose_picture,
     choose_voice,
 )
 
@@ -96,3 +98,21 @@ def test_reset_forgets() -> None:
 )
 def test_choice_of_the_voice(tracks: list[tuple[str, str]], current: str | None, chosen: str | None) -> None:
     assert choose_voice(tracks, current) == chosen
+
+
+@pytest.mark.parametrize(
+    ("tracks", "current", "chosen"),
+    [
+        ([], None, None),
+        ([("V1", PSEUDO_VIDEO_TRACK)], None, None),
+        ([("V1", PSEUDO_VIDEO_TRACK), ("V2", "camera")], None, "V2"),
+        ([("V1", "camera"), ("V2", "screen")], None, "V1"),
+        ([("V1", "camera"), ("V2", "screen")], "V2", "V2"),
+        ([("V1", "camera")], "V2", "V1"),
+        ([("V1", PSEUDO_VIDEO_TRACK)], "V1", None),
+    ],
+)
+def test_the_picture_is_the_first_video_track_that_is_one(
+    tracks: list[tuple[str, str]], current: str | None, chosen: str | None
+) -> None:
+    assert choose_picture(tracks, current) == chosen
