@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from livekit import rtc
 
+from avatarkit_rtc import AvatarPlayer, LiveKitProvider
 from avatarkit_rtc.errors import AlreadyConnectedError, ConfigurationError, NotConnectedError
 from avatarkit_rtc.integrations.runway import RunwayClient, RunwaySession
 from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi
@@ -82,6 +83,15 @@ class TestOrder:
         assert heard == []
         for each in (room, bystander):
             await each.disconnect()
+
+    async def test_through_a_players_room(self, api: StandInRunwayApi) -> None:
+        async with AvatarPlayer(LiveKitProvider(), play_audio=False) as player:
+            async with RunwaySession(api_key=KEY, base_url=api.url, preset_id="influencer") as session:
+                session.use_room(player.get_native_client)
+                way = await session.join(interval_s=0.05)
+                await player.connect(url=way.url, token=way.token, room_name=way.room_name)
+            await until(lambda: api.ends, "the end")
+        assert api.ends == ["END_CALL"]
 
     async def test_without_a_room_it_is_cancelled(
         self, bare_api: StandInRunwayApi, session: RunwaySession
@@ -174,6 +184,7 @@ class TestOnce:
     async def test_cancelled_in_the_block_and_again_while_ending(
         self, bare_api: StandInRunwayApi, session: RunwaySession
     ) -> None:
+        bare_api.fail("DELETE", Fault(503))  # so that the end takes two seconds
         inside = asyncio.Event()
 
         async def use() -> None:
@@ -220,6 +231,25 @@ class TestOnce:
         await until(
             lambda: not [t for t in threading.enumerate() if t.name == "cancel session"], "its thread's end"
         )
+
+    async def test_asyncio_run_that_sweeps_the_message_away(self, api: StandInRunwayApi) -> None:
+        """The avatar has been told, and the task that told it is cancelled: no second end."""
+
+        async def main() -> None:
+            session = RunwaySession(api_key=KEY, base_url=api.url, preset_id="influencer")
+            await session.__aenter__()
+            way = await session.join(interval_s=0.05)
+            room = rtc.Room()
+            await room.connect(way.url, way.token)
+            session.use_room(room)
+            ending = asyncio.create_task(session.end())
+            await until(lambda: api.ends, "the message")
+            assert not ending.done()
+
+        await asyncio.to_thread(asyncio.run, main())
+        await asyncio.sleep(0.5)
+        assert api.ends == ["END_CALL"]
+        assert api.seen("DELETE") == []
 
     async def test_used_twice(self, session: RunwaySession) -> None:
         async with session:
