@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -9,8 +10,10 @@ import numpy as np
 from avatarkit_rtc.face import Driver, FaceDriver, FacePose
 from renderers import cartoon_shapes as shapes
 from renderers.canvas import Backend, Canvas, Color, Points, make_canvas
+from renderers.cartoon_parts import Clothes, HeadParts, chin_shadows, head_parts, neck
 from renderers.cartoon_rig import Features, features
-from renderers.cartoon_shapes import EyeShape, MouthShape, Projection, closed, jaw_drop, on_face
+from renderers.cartoon_shapes import EyeShape, MouthShape, Projection, closed
+from renderers.cartoon_sketch import Sketch
 from renderers.face import DEFAULT_SIZE, Image, check_size
 
 if TYPE_CHECKING:
@@ -54,20 +57,42 @@ _TEETH: Final = _rgb(250, 248, 244)
 _SWEATER: Final = _rgb(58, 92, 150)
 _SWEATER_DARK: Final = _rgb(40, 66, 116)
 _SWEATER_LIGHT: Final = _rgb(80, 118, 178)
-_CLOTHES_STEPS: Final = 10
 
 _STRANDS: Final = tuple(
-    (share, _mix(_HAIR, color, 0.55), width)
-    for share, color, width in (
-        (0.16, _HAIR_DARK, 3.0),
-        (0.34, _HAIR_LIGHT, 4.5),
-        (0.42, _HAIR_LIGHT, 2.0),
-        (0.60, _HAIR_DARK, 2.6),
-        (0.80, _HAIR_LIGHT, 2.4),
+    (_mix(_HAIR, color, 0.55), width)
+    for color, width in (
+        (_HAIR_DARK, 3.0),
+        (_HAIR_LIGHT, 4.5),
+        (_HAIR_LIGHT, 2.0),
+        (_HAIR_DARK, 2.6),
+        (_HAIR_LIGHT, 2.4),
     )
 )
-"""Where a strand lies between the face's edge (0) and the outline (1) of a lock, its colour and width."""
-_STRAND_POINTS: Final = 32
+"""Colour and width of each of :data:`renderers.cartoon_parts.STRAND_SHARES`."""
+
+
+def _shades(edge: Color, middle: Color, steps: int) -> list[Color]:
+    return [_mix(edge, middle, t * (2 - t)) for t in np.linspace(0, 1, steps).tolist()]
+
+
+_HAIR_SHADES: Final = _shades(_HAIR, _HAIR_DARK, 5)
+_SKIN_SHADES: Final = _shades(_SKIN_EDGE, _SKIN, 13)
+_CLOTHES_SHADES: Final = _shades(_SWEATER_LIGHT, _SWEATER, 10)
+_CHIN_SHADES: Final = [
+    _mix(_mix(_SKIN, _SKIN_EDGE, 0.75), _SKIN_SHADOW, 0.35 + 0.65 * t) for t in (0, 0.25, 0.5, 0.75, 1)
+]
+_SKIN_DEPTH: Final = np.linspace(0, 0.42, len(_SKIN_SHADES))[:, None, None]
+"""How far each shade of the face lies on the way from its edge to the light."""
+
+_ARCH_04, _ARCH_05, _ARCH_06 = shapes.ARCH**0.4, shapes.ARCH**0.5, shapes.ARCH**0.6
+_ARCH_LASH: Final = 0.4 + 0.6 * shapes.ARCH**0.35
+_NOSE_WIDTH: Final = np.interp(
+    np.linspace(0, 1, len(shapes.NOSE_BASE)), [0, 0.15, 0.5, 0.85, 1], [0.8, 2.6, 2.2, 2.6, 0.8]
+)
+_FLICK_CURVE: Final = shapes.spline(np.eye(3))
+"""The flick of the lashes is this, shape (n, 3), times its three knots."""
+_FLICK_WIDTH: Final = np.linspace(3.2, 0.6, len(_FLICK_CURVE))
+_DOT: Final = np.stack([np.cos(np.arange(16) * np.pi / 8), np.sin(np.arange(16) * np.pi / 8)], axis=1)
 
 
 def _background(size: tuple[int, int]) -> Image:
@@ -114,6 +139,7 @@ class CartoonFace:
         self._size = check_size(size)
         self._canvas: Canvas = make_canvas(backend)
         self._back = _background(self._size)
+        self._clothes: Clothes | None = None
         self.driver: Final[Driver] = driver if driver is not None else FaceDriver()
         """What moves the face."""
 
@@ -135,17 +161,24 @@ class CartoonFace:
         shown = features(pose)
         canvas = self._canvas
         canvas.begin(self._back)
-        _Painter(canvas, Projection(shown, self._size), shown).paint()
+        to = Projection(shown, self._size)
+        if self._clothes is None:
+            self._clothes = Clothes.of(to.unit, to.corner)
+        sketch = Sketch(to)
+        _Painter(sketch, to, shown, self._clothes).paint()
+        sketch.paint(canvas)
         return canvas.image()
 
 
 class _Painter:
-    """Paints one picture, from back to front."""
+    """Sketches one picture, from back to front."""
 
-    def __init__(self, canvas: Canvas, projection: Projection, features: Features) -> None:
-        self._canvas = canvas
+    def __init__(self, sketch: Sketch, projection: Projection, features: Features, clothes: Clothes) -> None:
+        self._sketch = sketch
         self._to = projection
         self._f = features
+        self._clothes = clothes
+        self._parts: HeadParts = head_parts(projection, features.mouth_open, features.mouth_side)
 
     def paint(self) -> None:
         self._hair_back()
@@ -163,81 +196,48 @@ class _Painter:
 
     # -- helpers --------------------------------------------------------------------------------------------
 
-    def _surface(self, points: Points, lift: float = 0.0) -> Points:
-        return self._to.head(on_face(points, lift))
-
     def _fill(self, points: Points, color: Color, lift: float = 0.0) -> None:
-        self._canvas.polygon(self._surface(points, lift), color)
+        self._sketch.fill(points, color, lift)
 
-    def _line(self, points: Points, color: Color, width: float | Points, lift: float = 0.0) -> None:
-        pixels = np.asarray(width) * self._to.length(1.0)
-        self._canvas.polyline(self._surface(points, lift), color, pixels)
+    def _line(self, points: Points, color: Color, width: Points, lift: float = 0.0) -> None:
+        self._sketch.stroke(points, color, width * self._to.length(1.0), lift)
 
     def _glow(self, x: float, y: float, radius: tuple[float, float], color: Color, alpha: float) -> None:
-        at = self._surface(np.array([[x, y]]))[0]
         radii = (self._to.length(radius[0]), self._to.length(radius[1]))
-        self._canvas.glow((float(at[0]), float(at[1])), radii, color, alpha)
+        self._sketch.glow(np.array([[x, y]]), radii, color, alpha, 0.0)
 
-    def _shaded(
-        self, outline: Points, middle: Points, colors: tuple[Color, Color], *, depth: float, steps: int
-    ) -> None:
-        """Fill ``outline``: one colour at its edge, the other at ``depth`` of the way to ``middle``."""
-        for step in range(steps):
-            t = step / (steps - 1)
-            self._canvas.polygon(outline + (middle - outline) * (t * depth), _mix(*colors, t * (2 - t)))
+    def _shaded(self, outlines: Iterable[Points], colors: Iterable[Color]) -> None:
+        """Fill outlines that lie in each other, in colours that hardly differ from one to the next."""
+        smooth = True
+        for outline, color in zip(outlines, colors, strict=True):
+            self._sketch.fill(outline, color, smooth=smooth)
+            smooth = False
 
     # -- parts ----------------------------------------------------------------------------------------------
 
     def _hair_back(self) -> None:
-        outline = self._to.head(jaw_drop(shapes.HAIR_BACK, 0.0, 0.0), 0.9)
-        self._shaded(outline, outline.mean(axis=0), (_HAIR, _HAIR_DARK), depth=0.3, steps=5)
+        self._shaded(self._parts.hair_back, _HAIR_SHADES)
 
     def _neck_and_clothes(self) -> None:
-        to, canvas, sway = self._to, self._canvas, np.array([6 * self._f.sway, 0.0])
-        collar = shapes.COLLAR + sway
-        back = to.flat(shapes.COLLAR_BACK + sway)
-        canvas.polygon(closed(back, to.flat(collar)), _SWEATER_DARK)
-        canvas.polyline(back, _mix(_SWEATER_DARK, _SWEATER, 0.5), 12 * to.unit)
-        under_chin = to.head(np.array([[-47.0, 84, -22], [47.0, 84, -22]]), 1.0)
-        left, right = to.flat(shapes.NECK_LEFT + sway), to.flat(shapes.NECK_RIGHT + sway)
-        neck = np.concatenate([shapes.spline([under_chin[0], *left]), shapes.spline([*right, under_chin[1]])])
-        canvas.polygon(neck, _mix(_SKIN, _SKIN_EDGE, 0.5))
-        self._chin_shadow(under_chin)
-        shoulders = shapes.SHOULDERS + sway
-        left, right = shoulders[shapes.SHOULDERS[:, 0] < 196], shoulders[shapes.SHOULDERS[:, 0] > 316]
-        outline = np.concatenate([left, collar, right, [(540, 700), (-28, 700)]])
-        middle = np.array([256.0, 720.0])
-        for step in range(_CLOTHES_STEPS):
-            t = step / (_CLOTHES_STEPS - 1)
-            inner = outline + (middle - outline) * (0.17 * t) + (0, 10 * t)
-            canvas.polygon(to.flat(inner), _mix(_SWEATER_LIGHT, _SWEATER, t * (2 - t)))
-        for side in (-1, 1):
-            fold = (
-                shapes.spline([(256 + side * 150, 520), (256 + side * 140, 490), (256 + side * 136, 468)])
-                + sway
-            )
-            canvas.polyline(to.flat(fold), _SWEATER_DARK, np.linspace(4, 0.5, len(fold)) * to.unit)
-        for down, width, color in ((9, 16, _SWEATER_DARK), (6, 16, _SWEATER_LIGHT), (7.5, 13, _SWEATER)):
-            canvas.polyline(to.flat(collar + np.array([0, down])), color, width * to.unit)
-
-    def _chin_shadow(self, under_chin: Points) -> None:
-        """The shadow of the head on the neck: darkest right under the jaw."""
-        to = self._to
-        left, right = under_chin
-        for step in range(5):
-            t = step / 4
-            depth = to.length(84 - 34 * t) - to.unit * 14 * self._f.pitch
-            sag = np.stack([np.linspace(left[0], right[0], 13), np.linspace(left[1], right[1], 13)], axis=1)
-            sag[:, 1] += depth * (0.62 + 0.38 * np.sin(np.linspace(0, np.pi, 13)))
-            sag[:, 0] = sag[:, 0].mean() + (sag[:, 0] - sag[:, 0].mean()) * (0.985 - 0.02 * t)
-            color = _mix(_mix(_SKIN, _SKIN_EDGE, 0.75), _SKIN_SHADOW, 0.35 + 0.65 * t)
-            self._canvas.polygon(np.concatenate([[left], sag, [right]]), color)
+        to, sketch, clothes, sway = self._to, self._sketch, self._clothes, np.array([6 * self._f.sway, 0.0])
+        aside = sway * to.unit
+        sketch.fill(clothes.back + aside, _SWEATER_DARK)
+        sketch.fill(clothes.back_edge + aside, _mix(_SWEATER_DARK, _SWEATER, 0.5))
+        sketch.fill(neck(to, self._parts.under_chin, sway), _mix(_SKIN, _SKIN_EDGE, 0.5))
+        # The shadow of the head on the neck is darkest right under the jaw.
+        for outline, color in zip(
+            chin_shadows(to, self._parts.under_chin, self._f.pitch), _CHIN_SHADES, strict=True
+        ):
+            sketch.fill(outline, color)
+        self._shaded([outline + aside for outline in clothes.body], _CLOTHES_SHADES)
+        for fold in clothes.folds:
+            sketch.fill(fold + aside, _SWEATER_DARK)
+        for line, color in zip(clothes.collar, (_SWEATER_DARK, _SWEATER_LIGHT, _SWEATER), strict=True):
+            sketch.fill(line + aside, color)
 
     def _head(self) -> None:
-        outline = self._to.head(jaw_drop(shapes.FACE, self._f.mouth_open, self._f.mouth_side), 0.85)
-        # Light comes from the upper left.
-        light = self._surface(np.array([[-14.0, 0.0]]), -30.0)[0]
-        self._shaded(outline, light, (_SKIN_EDGE, _SKIN), depth=0.42, steps=13)
+        outline, light = self._parts.face, self._parts.light
+        self._shaded(outline + (light - outline) * _SKIN_DEPTH, _SKIN_SHADES)
         for side in (-1.0, 1.0):
             self._glow(62 * side, 50 - 5 * self._f.smile, (34, 26), _BLUSH, 0.30)
         self._glow(0, 116 + 22 * self._f.mouth_open, (26, 13), _WHITE, 0.22)
@@ -248,10 +248,7 @@ class _Painter:
         self._glow(0, 47, (25, 15), _SKIN_SHADOW, 0.30)
         self._glow(-2, 32, (12, 16), _WHITE, 0.55)
         self._glow(-3, 4, (7, 34), _WHITE, 0.26)
-        ends = np.interp(
-            np.linspace(0, 1, len(shapes.NOSE_BASE)), [0, 0.15, 0.5, 0.85, 1], [0.8, 2.6, 2.2, 2.6, 0.8]
-        )
-        self._line(shapes.NOSE_BASE, _mix(_SKIN_SHADOW, _LIP_LINE, 0.28), ends, 17.0)
+        self._line(shapes.NOSE_BASE, _mix(_SKIN_SHADOW, _LIP_LINE, 0.28), _NOSE_WIDTH, 17.0)
 
     def _mouth(self, mouth: MouthShape) -> None:
         lift = 5.0
@@ -276,43 +273,37 @@ class _Painter:
             if float((mouth.inner_lower - mouth.lower_teeth).max()) > 0.5:
                 self._fill(closed(mouth.at(mouth.lower_teeth), lower), _mix(_TEETH, _EYE_SHADE, 0.6), lift)
             self._fill(closed(upper, mouth.at(mouth.teeth)), _TEETH, lift)
-            self._line(upper, _LIP_LINE, 1.6 * np.sqrt(shapes.ARCH) + 0.6, lift)
+            self._line(upper, _LIP_LINE, 1.6 * _ARCH_05 + 0.6, lift)
         else:
-            self._line(mouth.at(middle), _LIP_LINE, 1.9 * np.sqrt(shapes.ARCH) + 1.1, lift)
-        for end in (0, -1):
-            at = self._surface(upper[[end]], lift)[0]
-            radius = self._to.length(1.9)
-            self._canvas.ellipse((float(at[0]), float(at[1])), (radius, radius), _LIP_LINE)
+            self._line(mouth.at(middle), _LIP_LINE, 1.9 * _ARCH_05 + 1.1, lift)
+        for end in (upper[0], upper[-1]):
+            self._fill(end + 1.9 * _DOT, _LIP_LINE, lift)
 
     def _eye(self, eye: EyeShape) -> None:
         side = eye.side
         outwards = (shapes.ACROSS * side + 1) / 2
         lift = 2.0
         # Lid and socket: the skin between crease and lashes is a touch darker.
-        crease = eye.rest_upper - 7 * shapes.ARCH**0.5
+        crease = eye.rest_upper - 7 * _ARCH_05
         self._glow(shapes.EYE_X * side, shapes.EYE_Y - 14, (36, 20), _SKIN_SHADOW, 0.30)
         self._fill(
             closed(eye.curve(crease), eye.curve(np.maximum(eye.upper, crease))),
             _mix(_SKIN, _SKIN_EDGE, 0.72),
             lift,
         )
-        self._line(eye.curve(crease), _mix(_SKIN_SHADOW, _HAIR, 0.25), 1.9 * shapes.ARCH**0.6 + 0.3, lift)
+        self._line(eye.curve(crease), _mix(_SKIN_SHADOW, _HAIR, 0.25), 1.9 * _ARCH_06 + 0.3, lift)
         if eye.opened > 0.06:
             self._fill(closed(eye.curve(eye.upper), eye.curve(eye.lower)), _EYE_WHITE, lift)
             self._iris(eye, lift)
-            self._line(
-                eye.curve(eye.lower), _mix(_SKIN_SHADOW, _LASH, 0.35), 1.5 * shapes.ARCH**0.4 + 0.3, lift
-            )
+            self._line(eye.curve(eye.lower), _mix(_SKIN_SHADOW, _LASH, 0.35), 1.5 * _ARCH_04 + 0.3, lift)
         # Upper lashes: a stroke that thickens outwards, with a flick beyond the corner.
         lid = eye.curve(eye.upper)
-        width = (2.0 + 2.6 * outwards) * (0.4 + 0.6 * shapes.ARCH**0.35)
+        width = (2.0 + 2.6 * outwards) * _ARCH_LASH
         self._line(lid, _LASH, width, lift + 2)
         corner = lid[-1] if side > 0 else lid[0]
         droop = 5 * (1 - eye.opened)
-        flick = shapes.spline(
-            corner + np.array([(-3.0 * side, -1.5), (2.5 * side, -1.6), (7 * side, -5.5 + droop)])
-        )
-        self._line(flick, _LASH, np.linspace(3.2, 0.6, len(flick)), lift + 2)
+        flick = corner + np.array([(-3.0 * side, -1.5), (2.5 * side, -1.6), (7 * side, -5.5 + droop)])
+        self._line(_FLICK_CURVE @ flick, _LASH, _FLICK_WIDTH, lift + 2)
 
     def _iris(self, eye: EyeShape, lift: float) -> None:
         for radius, dy, color in (
@@ -326,7 +317,7 @@ class _Painter:
             if disc is not None:
                 self._fill(disc, color, lift)
         # The lid's shadow lies on white and iris alike.
-        shade = np.minimum(eye.upper + 4.5 * shapes.ARCH**0.5, eye.lower)
+        shade = np.minimum(eye.upper + 4.5 * _ARCH_05, eye.lower)
         self._fill(closed(eye.curve(eye.upper), eye.curve(shade)), _mix(_IRIS_RING, _EYE_SHADE, 0.45), lift)
         for radius, dx, dy in ((4.0, -4.6, -5.2), (1.9, 4.4, 4.8)):
             spark = eye.disc(radius, dx, dy)
@@ -338,29 +329,18 @@ class _Painter:
         self._line(brow, _BROW, shapes.BROW_WIDTH, 4.0)
 
     def _hair_front(self) -> None:
-        to, canvas = self._to, self._canvas
-        locks = [
-            (to.head(inner, 0.4), to.head(outer, 0.9))
-            for inner, outer in (
-                (shapes.HAIR_LEFT_INNER, shapes.HAIR_LEFT_OUTER),
-                (shapes.HAIR_RIGHT_INNER, shapes.HAIR_RIGHT_OUTER),
-            )
-        ]
-        for edge, _ in locks:
+        to, sketch = self._to, self._sketch
+        for lock in self._parts.locks:
             # The lock's shadow on the forehead.
-            near = edge[: len(edge) * 5 // 8]
-            canvas.polyline(near, _mix(_SKIN, _SKIN_EDGE, 0.8), np.linspace(5, 13, len(near)) * to.unit)
-        for edge, crown in locks:
-            canvas.polygon(np.concatenate([edge, crown]), _HAIR)
+            width = np.linspace(5, 13, len(lock.shadow)) * to.unit
+            sketch.stroke(lock.shadow, _mix(_SKIN, _SKIN_EDGE, 0.8), width)
+        for lock in self._parts.locks:
+            sketch.fill(lock.outline, _HAIR)
             # Strands follow the lock from the parting to its tip.
-            path = shapes.resampled(crown[::-1], _STRAND_POINTS)
-            rail = shapes.resampled(edge, _STRAND_POINTS)
-            for share, color, width in _STRANDS:
-                strand = (rail + (path - rail) * share)[_STRAND_POINTS // 8 : -_STRAND_POINTS // 6]
-                taper = np.sin(np.linspace(0, np.pi, len(strand))) * to.length(width) + 0.2
-                canvas.polyline(strand, color, taper)
-            canvas.polyline(edge, _HAIR_DARK, np.linspace(1.0, 2.6, len(edge)) * to.unit)
-        for x, y, radius in ((-66, -112, (30, 16)), (56, -120, (36, 15))):
-            at = to.head(np.array([[x, y, 0.0]]), 1.0)[0]
-            size = (to.length(radius[0]), to.length(radius[1]))
-            canvas.glow((float(at[0]), float(at[1])), size, _HAIR_LIGHT, 0.4)
+            taper = np.sin(np.linspace(0, np.pi, len(lock.strands[0])))
+            for strand, (color, wide) in zip(lock.strands, _STRANDS, strict=True):
+                sketch.stroke(strand, color, taper * to.length(wide) + 0.2)
+            sketch.stroke(lock.edge, _HAIR_DARK, np.linspace(1.0, 2.6, len(lock.edge)) * to.unit)
+        for number, radius in enumerate(((30, 16), (36, 15))):
+            at = self._parts.glints[number : number + 1]
+            sketch.glow(at, (to.length(radius[0]), to.length(radius[1])), _HAIR_LIGHT, 0.4)

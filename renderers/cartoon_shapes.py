@@ -43,12 +43,6 @@ def spline(points: Iterable[Sequence[float]], *, closed: bool = False, steps: in
     return flat if closed else np.concatenate([flat, knots[-1:]])
 
 
-def resampled(points: Points, count: int) -> Points:
-    """``count`` points along the polyline ``points``, evenly spread over its points."""
-    at = np.linspace(0, len(points) - 1, count)
-    return np.stack([np.interp(at, np.arange(len(points)), points[:, i]) for i in (0, 1)], axis=1)
-
-
 def mirrored(half: Iterable[Sequence[float]]) -> Points3:
     """A closed smooth outline from its right half, listed from the top of the middle line to its bottom."""
     right = np.asarray(list(half), dtype=np.float64)
@@ -56,8 +50,8 @@ def mirrored(half: Iterable[Sequence[float]]) -> Points3:
     return spline(np.concatenate([right, left]), closed=True)
 
 
-def on_face(points: Points, lift: float = 0.0) -> Points3:
-    """``points`` (x, y) laid on the front of the face, ``lift`` above it; shape (n, 3)."""
+def on_face(points: Points, lift: float | npt.NDArray[np.floating[Any]] = 0.0) -> Points3:
+    """``points`` (x, y) laid on the front of the face, ``lift`` above it, one or (n,); shape (n, 3)."""
     x, y = points[:, 0], points[:, 1]
     depth = 92.0 * np.sqrt(np.maximum(0.04, 1 - (x / 116.0) ** 2 - ((y - 5) / 152.0) ** 2))
     laid = np.empty((len(points), 3))
@@ -80,7 +74,8 @@ class Projection:
         width, height = size
         self.unit = min(width, height) / DESIGN
         """Pixels per design unit."""
-        self._corner = np.array([(width - DESIGN * self.unit) / 2, height - DESIGN * self.unit])
+        self.corner: Final = np.array([(width - DESIGN * self.unit) / 2, height - DESIGN * self.unit])
+        """Upper left corner of the design square in pixels."""
         self._sin = (math.sin(features.yaw), math.sin(features.pitch))
         self._lost = (1 - math.cos(features.yaw), 1 - math.cos(features.pitch))
         self._roll = (math.cos(features.roll), math.sin(features.roll))
@@ -107,14 +102,41 @@ class Projection:
         turned += self._origin
         return turned
 
+    def rows(self, rows: npt.NDArray[np.floating[Any]]) -> Points:
+        """The same for what :func:`rows` made of head points, shape (n, 5), to pixels, shape (n, 2)."""
+        cos, sin = self._roll
+        across, down = np.zeros(5), np.zeros(5)
+        across[[0, 2, 3]] = 1.0, self._sin[0], -self._lost[0]
+        down[[1, 2, 4]] = 1.0, self._sin[1], -self._lost[1]
+        turn = np.stack([across * cos + down * sin, down * cos - across * sin], axis=1)
+        pixels: Points = rows @ (turn * (self._scale * self.unit))
+        pixels += self._origin
+        return pixels
+
+    def turned(self, x: float, y: float, silhouette: float) -> Points:
+        """Pixels, shape (2,), by which a point of an outline moves that moves by ``x``, ``y`` on the head."""
+        keep = 1 - silhouette
+        x, y = x * (1 - keep * self._lost[0]), y * (1 - keep * self._lost[1])
+        cos, sin = self._roll
+        return np.array([x * cos + y * sin, y * cos - x * sin]) * (self._scale * self.unit)
+
     def flat(self, points: Points) -> Points:
         """Points of the design square, shape (n, 2), to pixels."""
-        pixels: Points = points * self.unit + self._corner
+        pixels: Points = points * self.unit + self.corner
         return pixels
 
     def length(self, units: float) -> float:
         """A length on the head in pixels."""
         return units * self.unit * self._scale
+
+
+def rows(points: Points3, silhouette: float = 0.0) -> npt.NDArray[np.float64]:
+    """Head points, shape (n, 3), such that :meth:`Projection.rows` is linear in them; shape (n, 5).
+
+    So shapes between two others, of whatever ``silhouette``, are made once and for all poses.
+    """
+    about = points - np.array(PIVOT) * (0, 1, 1)
+    return np.concatenate([about, about[:, :2] * (1 - silhouette)], axis=1)
 
 
 # fmt: off
@@ -195,15 +217,6 @@ ARCH: Final = 1 - ACROSS**2
 def closed(upper: Points, lower: Points) -> Points:
     """The polygon between two curves that run the same way."""
     return np.concatenate([upper, lower[::-1]])
-
-
-def jaw_drop(points: Points3, opening: float, side: float) -> Points3:
-    """``points`` of the lower face as the jaw takes them along."""
-    weight = smoothstep(40.0, 133.0, points[:, 1])
-    moved = points.copy()
-    moved[:, 0] += 4 * side * weight
-    moved[:, 1] += 27 * opening * weight
-    return moved
 
 
 class EyeShape:
