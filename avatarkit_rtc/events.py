@@ -90,6 +90,15 @@ class Stalled:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioStalled:
+    """Payload of ``audio-stalled``: the avatar's track handed out no sound, not even silence, and is fetched
+    anew."""
+
+    silence_s: float
+    """Seconds since any came, or since the track was there."""
+
+
+@dataclass(frozen=True, slots=True)
 class RoundStarted:
     """Payload of ``round-started``: a round is on show, with its transition or its first frame."""
 
@@ -247,6 +256,7 @@ EVENTS: Final[dict[str, type | None]] = {
     "token-refreshed": None,
     "transcript": Transcript,
     "client-event": ClientEvent,
+    "audio-stalled": AudioStalled,
     "audio-unavailable": AudioNotice,
     "audio-device-changed": AudioDeviceChanged,
     "audio-published": str,

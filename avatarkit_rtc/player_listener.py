@@ -7,7 +7,14 @@ from collections.abc import Callable
 
 from avatarkit_rtc.connection import Connection
 from avatarkit_rtc.conversation import Conversation
-from avatarkit_rtc.events import AvatarJoined, AvatarLeft, ConnectionState, DisconnectReason, Transcript
+from avatarkit_rtc.events import (
+    AudioStalled,
+    AvatarJoined,
+    AvatarLeft,
+    ConnectionState,
+    DisconnectReason,
+    Transcript,
+)
 from avatarkit_rtc.motion.events import RoundEndReason
 from avatarkit_rtc.motion_loop import MotionLoop
 from avatarkit_rtc.player_sound import PlayerSound
@@ -70,6 +77,11 @@ class PlayerListener:
     def on_audio_ended(self) -> None:
         """The avatar's sound is gone."""
         self._sound.voice.detach()
+
+    def on_audio_stalled(self, seconds: float) -> None:
+        """The avatar's sound track handed out nothing."""
+        self._sound.voice.stalls += 1
+        self._emit("audio-stalled", AudioStalled(seconds))
 
     def on_video(self, feed: VideoFeed, *, muted: bool) -> None:
         """The avatar's picture is there."""

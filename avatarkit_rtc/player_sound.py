@@ -53,6 +53,8 @@ class AudioStats:
     """Iterations of ``audio()`` that are going on."""
     reader_blocks_dropped: int = 0
     """Blocks that such iterations missed because they were too slow, summed over all there ever were."""
+    stalls: int = 0
+    """Times the avatar's track handed out nothing, not even silence, and was fetched anew."""
 
 
 class _NativePublication:
@@ -284,6 +286,7 @@ class PlayerSound:
             microphone=self.microphone.stats(),
             readers=len(self.voice.readers),
             reader_blocks_dropped=self.voice.readers.dropped,
+            stalls=self.voice.stalls,
         )
 
     async def aclose(self) -> None:

@@ -74,6 +74,8 @@ class PlayerVoice:
         self._reading: AudioFeed | None = None
         self.readers = AudioReaders()
         """Who reads the avatar's sound by ``audio()``."""
+        self.stalls = 0
+        """Times the avatar's track handed out nothing and was fetched anew."""
         self._ending: set[asyncio.Task[None]] = set()
         self._received = self._dropped_before = self._muted_blocks = 0
 

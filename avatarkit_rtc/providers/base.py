@@ -138,6 +138,10 @@ class FullListener(ProviderListener, Protocol):
     def on_video_ended(self) -> None:
         """The avatar's picture is gone."""
 
+    def on_audio_stalled(self, seconds: float) -> None:
+        """The avatar's sound track has handed out nothing for so long, not even silence. It is fetched anew:
+        :meth:`on_audio_ended` has come, and :meth:`on_audio` will."""
+
     def on_message(self, data: bytes, sender: str) -> None:
         """Data that is no motion, from the avatar or the agent that it speaks for."""
 

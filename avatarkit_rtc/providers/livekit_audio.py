@@ -40,6 +40,8 @@ class TrackFeed:
         self._dropped = 0
         self._wake = asyncio.Event()
         self._ended = False
+        self._failed = False
+        self._received = 0
         self._pump: asyncio.Task[None] | None = None
         self._neteq = NetEqDelay()
         self._phase = TickPhase()
@@ -50,6 +52,12 @@ class TrackFeed:
     def dropped(self) -> int:
         """Blocks dropped because the reader was too slow."""
         return self._dropped
+
+    @property
+    def received(self) -> int | None:
+        """What the library has handed out so far, in reads; None while nobody reads, or has ended it."""
+        reading = self._pump is not None and (self._failed or not self._ended)
+        return self._received if reading else None
 
     def __aiter__(self) -> AsyncIterator[AudioBlock]:
         return self
@@ -119,10 +127,12 @@ class TrackFeed:
             )
             async for event in stream:
                 self._take(event.frame)
+            self._failed = not self._ended
         except asyncio.CancelledError:
             # Only end() cancels, and nobody awaits this task's result.
             pass
         except Exception:
+            self._failed = True
             _log.exception("the avatar's audio stream failed; its sound stops here")
         finally:
             self._ended = True
@@ -137,6 +147,7 @@ class TrackFeed:
         samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels)
         size = frame.sample_rate * _BLOCK_MS // 1000
         now = self._last_tick = time.monotonic()
+        self._received += 1
         for start in range(0, len(samples), size):
             self._dropped += len(self._blocks) == self._blocks.maxlen
             # The first half was decoded earlier, and only waited for the second.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
@@ -23,6 +22,7 @@ from avatarkit_rtc.providers.avatar_finder import (
 from avatarkit_rtc.providers.base import FullListener, ProviderListener
 from avatarkit_rtc.providers.disconnect_reasons import disconnect_reason
 from avatarkit_rtc.providers.livekit_audio import TrackFeed
+from avatarkit_rtc.providers.livekit_subscription import CHECK_S, SoundWatch, Subscriptions
 from avatarkit_rtc.providers.livekit_uplink import RoomTrack
 from avatarkit_rtc.providers.livekit_video import PictureTrack, TrackPictures
 
@@ -31,7 +31,6 @@ _log = logging.getLogger("avatarkit_rtc")
 _CLOSE_TIMEOUT_S: Final = 5.0
 _LOG_EVERY_S: Final = 10.0
 _LATE_EVENT_S: Final = 0.5
-_ASK_AGAIN_S: Final = 5.0
 
 
 class RoomSession:
@@ -75,8 +74,10 @@ class RoomSession:
         self._picture = PictureTrack(
             on_feed=self._on_picture, on_muted=self._on_picture_muted, on_ended=self._on_picture_ended
         )
-        self._ask_again: asyncio.TimerHandle | None = None
-        self._asked: dict[str, float] = {}
+        self._subscriptions = Subscriptions(self._guarded(self._on_tracks))
+        self._sound_watch = SoundWatch()
+        self._sound_timer: asyncio.TimerHandle | None = None
+        self._silent_track: rtc.RemoteAudioTrack | None = None
         self._complained: set[str] = set()
         self._tracks: set[RoomTrack] = set()
         self._background: set[asyncio.Task[None]] = set()
@@ -226,7 +227,7 @@ class RoomSession:
 
     def _on_reconnecting(self) -> None:
         self._reconnecting = True
-        self._stop_asking()
+        self._subscriptions.stop()
         self._on_state(self, ConnectionState.RECONNECTING, None)
 
     def _on_reconnected(self) -> None:
@@ -302,7 +303,10 @@ class RoomSession:
         listener = self._listener()
         if getattr(listener, "wants_video", False):
             wanted.append(self._picture.follow(publications, owned=self._owned))
-        self._ask_for([publication for publication in wanted if publication is not None])
+        if not self._reconnecting:
+            # Asked for while the SDK rebuilds the connection, a subscription never comes; that is why it is
+            # asked for again on `reconnected`, and until it is there.
+            self._subscriptions.want(publication for publication in wanted if publication is not None)
         if self._owned:
             for publication in publications.values():
                 if publication.name == PSEUDO_VIDEO_TRACK and publication.subscribed:
@@ -313,42 +317,53 @@ class RoomSession:
         track = publication.track
         if track is not self._voice_track:
             self._end_feed()
-        if not isinstance(track, rtc.RemoteAudioTrack):
+        if not isinstance(track, rtc.RemoteAudioTrack) or track is self._silent_track:
             return publication
         if self._feed is None:
+            self._sound_watch.begin()
+            self._watch_sound()
             feed = self._feed = TrackFeed(track)
             self._voice_track = track
             self._report(lambda listener: listener.on_audio(feed))
         return None
 
-    def _ask_for(self, wanted: list[rtc.RemoteTrackPublication]) -> None:
-        """See that these are subscribed."""
-        if not wanted:
-            self._stop_asking()
-        elif not self._reconnecting:
-            # Asked for while the SDK rebuilds the connection, a subscription never comes; that is why it is
-            # asked for again on `reconnected`, and until it is there.
-            now = time.monotonic()
-            for publication in wanted:
-                if now - self._asked.get(publication.sid, -math.inf) >= _ASK_AGAIN_S - 0.1:
-                    self._asked[publication.sid] = now
-                    publication.set_subscribed(True)
-            if self._ask_again is None:
-                loop = asyncio.get_running_loop()
-                self._ask_again = loop.call_later(_ASK_AGAIN_S, self._guarded(self._on_ask_again))
+    def _check_sound(self) -> None:
+        """A voice that hands out nothing is fetched anew."""
+        self._sound_timer = None
+        feed = self._feed
+        if feed is None:
+            return
+        reading = None if self._reconnecting else feed.received
+        if self._sound_watch.check(reading):
+            seconds, track = self._sound_watch.still_s, self._voice_track
+            self._end_feed()
+            avatar = self._others().get(self._finder.bound or "")
+            publication = avatar.track_publications.get(self._voice_sid or "") if avatar is not None else None
+            # The track of a borrowed room may have other readers: only our own stream is made anew.
+            if self._owned and publication is not None:
+                self._silent_track = track
+                self._subscriptions.renew(publication)
+            self._report_stall(seconds)
+            self._on_tracks()
+        else:
+            self._watch_sound()
 
-    def _on_ask_again(self) -> None:
-        self._ask_again = None
-        self._on_tracks()
+    def _watch_sound(self) -> None:
+        if self._sound_timer is None:
+            loop = asyncio.get_running_loop()
+            self._sound_timer = loop.call_later(CHECK_S, self._guarded(self._check_sound))
 
-    def _stop_asking(self) -> None:
-        self._asked.clear()
-        if self._ask_again is not None:
-            self._ask_again.cancel()
-            self._ask_again = None
+    def _report_stall(self, seconds: float) -> None:
+        _log.warning("no sound came from the avatar's track for %.0f s; it is fetched anew", seconds)
+        on_stalled = getattr(self._listener(), "on_audio_stalled", None)
+        if on_stalled is not None:
+            self._report(lambda _: on_stalled(seconds))
 
     def _end_feed(self) -> None:
         feed, self._feed, self._voice_track = self._feed, None, None
+        if self._sound_timer is not None:
+            self._sound_timer.cancel()
+            self._sound_timer = None
         if feed is not None:
             feed.end()
             self._keep(feed.aclose())
@@ -370,8 +385,8 @@ class RoomSession:
 
     def _drop_voice(self) -> None:
         self._end_feed()
-        self._voice_sid = None
-        self._stop_asking()
+        self._voice_sid = self._silent_track = None
+        self._subscriptions.stop()
 
     def _keep(self, coroutine: Any) -> None:
         task: asyncio.Task[None] = asyncio.ensure_future(coroutine)
