@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -11,8 +14,41 @@ from renderers._stage import fit
 if TYPE_CHECKING:
     from avatarkit_rtc.video.picture import Picture, Pixels
 
+WAIT_S: Final = 0.3
+"""A picture waits for its sound no longer than until one comes that is so much later: there may be none."""
+
+MAX_WAITING: Final = 12
+"""Pictures that wait at most."""
+
 _BLACK_Y, _BLACK_UV = 16, 128
 _PYAV_FORMATS = {"i420": "yuv420p", "bgra": "bgra", "rgba": "rgba", "rgb24": "rgb24"}
+
+
+class WaitingPictures:
+    """Holds pictures until their sound has come, so that the file's sound track has it in its place: silence
+    would be put there for what is missing. Pure."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Picture, float]] = deque()
+        self._sound = -math.inf
+
+    def put(self, picture: Picture, t: float) -> None:
+        """A picture came whose time is ``t``."""
+        self._waiting.append((picture, t))
+
+    def sound(self, until: float) -> None:
+        """Sound has come up to ``until``."""
+        self._sound = max(self._sound, until)
+
+    def released(self, *, all_of_them: bool = False) -> Iterator[tuple[Picture, float]]:
+        """Those that need not wait any longer, in order, with their times."""
+        while self._waiting:
+            picture, t = self._waiting[0]
+            late = self._waiting[-1][1] - t > WAIT_S or len(self._waiting) > MAX_WAITING
+            if t > self._sound and not late and not all_of_them:
+                return
+            self._waiting.popleft()
+            yield picture, t
 
 
 class PictureFrames:

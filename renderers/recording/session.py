@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,7 @@ from renderers.recording.lookahead import Lookahead
 from renderers.recording.media_file import MediaFile
 from renderers.recording.pace import Pace
 from renderers.recording.parts import Part, Parts
-from renderers.recording.pictures import PictureFrames
+from renderers.recording.pictures import PictureFrames, WaitingPictures
 from renderers.recording.sidecar import SUFFIX, SidecarWriter
 from renderers.recording.timeline import Timeline
 
@@ -118,6 +119,7 @@ class Session:
             on_part=self._begun,
         )
         self._frames = PictureFrames(av, face.size)
+        self._pictures = WaitingPictures()
         self._control = LoadControl(self._parts.current.file.video.levels, first=plan.level)
         self._in_force = self._control.load
 
@@ -145,6 +147,7 @@ class Session:
             OSError: one could not be written.
         """
         began = time.monotonic()
+        self._write_pictures(all_of_them=True)  # a video avatar has left
         t = self._timeline.pose(pose)
         self._newest_t = max(self._newest_t, t)
         self._lookahead.pose(pose, t)
@@ -171,12 +174,17 @@ class Session:
         self._write_released(all_of_it=True)  # what the face did before
         t = self._timeline.pose(picture)
         self._newest_t = max(self._newest_t, t)
-        self._last_frame = None
-        if t > self._last_t and self._pace.wants(t, self._in_force.divider / self._plan.fps):
-            self._encode(t, lambda: self._frames.frame(picture))
-        else:
-            self.work.thinned += 1
+        self._pictures.put(picture, t)
+        self._write_pictures()
         self._worked(began, waited_s)
+
+    def _write_pictures(self, *, all_of_them: bool = False) -> None:
+        for picture, t in self._pictures.released(all_of_them=all_of_them):
+            self._last_frame = None
+            if t > self._last_t and self._pace.wants(t, self._in_force.divider / self._plan.fps):
+                self._encode(t, partial(self._frames.frame, picture))
+            else:
+                self.work.thinned += 1
 
     def sound(self, block: AudioBlock) -> None:
         """Write a block of the avatar's sound.
@@ -188,6 +196,8 @@ class Session:
         self._newest_t = max(self._newest_t, t)
         self._lookahead.sound(t)
         self._sound(AVATAR_TRACK, block, t)
+        self._pictures.sound(t + block.duration)
+        self._write_pictures()
 
     def user_sound(self, block: AudioBlock) -> None:
         """Write a block of the user's sound.
@@ -211,6 +221,7 @@ class Session:
         """
         try:
             self._write_released(all_of_it=True)
+            self._write_pictures(all_of_them=True)
             pictures = self._parts.current.file.pictures
             self._note(self._newest_t, "end", {"pictures": pictures, "thinned": self.work.thinned})
             self._parts.close()

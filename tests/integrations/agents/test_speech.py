@@ -1,0 +1,288 @@
+"""AvatarSpeech and workers of all kinds: plain participants of a real room that do well or badly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from livekit import rtc
+
+from avatarkit_rtc.errors import (
+    AvatarTimeoutError,
+    ConfigurationError,
+    NotConnectedError,
+    PublishError,
+)
+from avatarkit_rtc.integrations.agents import AvatarSpeech, PlaybackFinished, speech
+from avatarkit_rtc.integrations.agents.playback import parse_finished
+from tests.support.livekit import LiveKitServer, until
+from tests.support.room_peer import Peer
+
+RATE = 24000
+AVATAR = "some-avatar-agent"
+SECOND = np.zeros(RATE, np.int16)
+
+
+class PlainWorker(Peer):
+    """Takes streams; says only what it is told to."""
+
+    def __init__(self, server: LiveKitServer, room_name: str, identity: str = AVATAR) -> None:
+        super().__init__(server, room_name, identity)
+        self.streams: list[tuple[dict[str, Any], bytearray, list[bool]]] = []
+        self.cleared = 0
+        self._reading: list[asyncio.Task[None]] = []
+
+    def listen(self, *, clear: bool = True) -> None:
+        self.room.register_byte_stream_handler("lk.audio_stream", self._on_stream)
+        if clear:
+            self.room.local_participant.register_rpc_method("lk.clear_buffer", self._on_clear)
+
+    def _on_stream(self, reader: rtc.ByteStreamReader, sender: str) -> None:
+        data, ended = bytearray(), []
+        info = reader.info
+        self.streams.append(({"sender": sender, "name": info.name, **(info.attributes or {})}, data, ended))
+
+        async def read() -> None:
+            async for chunk in reader:
+                data.extend(chunk)
+            ended.append(True)
+
+        self._reading.append(asyncio.create_task(read()))
+
+    def _on_clear(self, call: rtc.RpcInvocationData) -> str:
+        assert call.payload == ""
+        self.cleared += 1
+        return "ok"
+
+    async def report(self, method: str, payload: Any = "") -> str:
+        said = payload if isinstance(payload, str) else json.dumps(payload)
+        return await self.room.local_participant.perform_rpc(
+            destination_identity="speaker", method=method, payload=said
+        )
+
+    async def finished(self, position: Any, interrupted: Any = False) -> str:
+        return await self.report(
+            "lk.playback_finished", {"playback_position": position, "interrupted": interrupted}
+        )
+
+
+@pytest.fixture
+async def speaker(livekit_server: LiveKitServer, join_token: Callable[..., str]) -> AsyncIterator[rtc.Room]:
+    room = rtc.Room()
+    await room.connect(livekit_server.url, join_token("speaker"))
+    yield room
+    await room.disconnect()
+
+
+@pytest.fixture
+async def worker(livekit_server: LiveKitServer, room_name: str) -> AsyncIterator[PlainWorker]:
+    async with PlainWorker(livekit_server, room_name) as worker:
+        worker.listen()
+        yield worker
+        for reading in worker._reading:
+            reading.cancel()
+
+
+def to_avatar(room: rtc.Room, **options: Any) -> AvatarSpeech:
+    return AvatarSpeech(room, AVATAR, wait_for_video=False, **options)
+
+
+async def test_a_stream_is_as_livekit_agents_sends_it(speaker: rtc.Room, worker: PlainWorker) -> None:
+    sound = np.arange(4000, dtype=np.int16)
+    async with to_avatar(speaker, sample_rate=16000) as speech:
+        playback = await speech.say(sound, sample_rate=16000)
+        await until(lambda: worker.streams and worker.streams[0][2], "the end of the stream")
+        about, data, _ = worker.streams[0]
+        assert about.pop("name").startswith("AUDIO_")
+        assert about == {"sender": "speaker", "sample_rate": "16000", "num_channels": "1"}
+        assert bytes(data) == sound.tobytes()
+        assert await worker.report("lk.playback_started") == "ok"
+        assert playback.started
+        assert not playback.over
+        assert await worker.finished(0.25) == "ok"
+        assert playback.finished == PlaybackFinished(0.25, False)
+        silent = await speech.say(np.zeros(0, np.int16), sample_rate=16000)
+        assert await silent.wait() == PlaybackFinished(0.0, False, reported=False)
+        assert len(worker.streams) == 1
+
+
+async def test_strangers_are_rejected_and_rubbish_is_counted(
+    speaker: rtc.Room, worker: PlainWorker, livekit_server: LiveKitServer, room_name: str
+) -> None:
+    async with to_avatar(speaker) as speech, PlainWorker(livekit_server, room_name, "stranger") as stranger:
+        playback = await speech.say(SECOND, sample_rate=RATE)
+        assert await stranger.finished(1.0) == "reject"
+        assert await stranger.report("lk.playback_started") == "reject"
+        for rubbish in ("", "[]", "{", {"playback_position": "1", "interrupted": False}):
+            assert await worker.report("lk.playback_finished", rubbish) == "ok"
+        assert speech.unexpected == 4
+        assert not playback.started
+        assert not playback.over
+        await worker.finished(1.0)
+        await worker.finished(1.0)
+        await worker.report("lk.playback_started")
+        assert (await playback.wait()).position_s == 1.0
+        assert speech.unexpected == 6
+
+
+async def test_a_worker_that_does_not_report_an_interruption_is_not_waited_for(
+    speaker: rtc.Room, worker: PlainWorker
+) -> None:
+    async with to_avatar(speaker, clear_timeout_s=0.3) as speech:
+        playback = await speech.say(SECOND, sample_rate=RATE)
+        await asyncio.gather(speech.interrupt(), speech.interrupt())
+        assert worker.cleared == 1
+        assert await playback.wait() == PlaybackFinished(None, True, reported=False)
+        # What it says of it later is not taken for the end of what comes then.
+        other = await speech.say(SECOND, sample_rate=RATE)
+        await worker.finished(0.1, True)
+        assert not other.over
+        await worker.finished(1.0)
+        assert await other.wait() == PlaybackFinished(1.0, False)
+
+
+async def test_a_worker_that_cannot_be_interrupted_is_not_waited_for(
+    speaker: rtc.Room, livekit_server: LiveKitServer, room_name: str
+) -> None:
+    async with PlainWorker(livekit_server, room_name) as worker, to_avatar(speaker) as speech:
+        worker.listen(clear=False)  # the call fails: 1400
+        playback = await speech.say(SECOND, sample_rate=RATE)
+        await asyncio.wait_for(speech.interrupt(), 1.5)
+        assert await playback.wait() == PlaybackFinished(None, True, reported=False)
+
+
+async def test_a_worker_that_does_not_report_the_end_is_not_waited_for(
+    speaker: rtc.Room, worker: PlainWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech, "REPORT_TIMEOUT_S", 0.1)
+    async with to_avatar(speaker) as speaking:
+        playback = await speaking.say(SECOND[: RATE // 10], sample_rate=RATE)
+        end = await asyncio.wait_for(playback.wait(), 5)
+        assert end == PlaybackFinished(None, False, reported=False)
+        assert speaking.pending == ()
+
+
+async def test_a_worker_that_leaves_and_a_room_that_ends_end_what_is_said(
+    speaker: rtc.Room, worker: PlainWorker
+) -> None:
+    async with to_avatar(speaker) as speech:
+        playback = await speech.say(SECOND, sample_rate=RATE)
+        await worker.leave()
+        assert await asyncio.wait_for(playback.wait(), 10) == PlaybackFinished(None, True, reported=False)
+        with pytest.raises(AvatarTimeoutError, match="not in the room"):
+            await speech.start(timeout=0.2)
+        waiting = asyncio.create_task(speech.say(SECOND, sample_rate=RATE))
+        await asyncio.sleep(0.1)
+        await speaker.disconnect()
+        with pytest.raises(NotConnectedError):
+            await asyncio.wait_for(waiting, 5)
+
+
+async def test_it_waits_for_the_picture_and_says_what_is_missing(
+    speaker: rtc.Room, worker: PlainWorker
+) -> None:
+    await until(lambda: AVATAR in speaker.remote_participants, "the worker")
+    speech = AvatarSpeech(speaker, AVATAR)
+    with pytest.raises(AvatarTimeoutError, match="no picture"):
+        await speech.start(timeout=0.2)
+    starting = asyncio.create_task(speech.start(timeout=10))
+    await worker.show("camera")
+    await starting
+    await speech.aclose()
+    await speech.aclose()
+    with pytest.raises(NotConnectedError, match="closed"):
+        await speech.say(SECOND, sample_rate=RATE)
+
+
+async def test_one_at_a_time_and_wrong_arguments(speaker: rtc.Room, worker: PlainWorker) -> None:
+    for wrong in ({"sample_rate": 24001}, {"sample_rate": 4000}, {"clear_timeout_s": -1.0}):
+        with pytest.raises(ConfigurationError):
+            AvatarSpeech(speaker, AVATAR, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError):
+        AvatarSpeech(speaker, "")
+    with pytest.raises(NotConnectedError):
+        await AvatarSpeech(rtc.Room(), AVATAR).start()
+    async with to_avatar(speaker) as speech:
+        with pytest.raises(ConfigurationError, match="is open"):
+            await to_avatar(speaker).start()
+        with pytest.raises(ConfigurationError, match="no sound source"):
+            await speech.say(3)
+        with pytest.raises(ConfigurationError, match="sample rate"):
+            await speech.say(SECOND)
+    async with to_avatar(speaker) as again:
+        await again.say(SECOND, sample_rate=RATE)
+
+
+async def test_a_source_that_fails_ends_the_stream_and_says_so(
+    speaker: rtc.Room, worker: PlainWorker
+) -> None:
+    async def breaking() -> AsyncIterator[np.ndarray[Any, Any]]:
+        yield SECOND[:2400]
+        raise OSError("no more")
+
+    async with to_avatar(speaker) as speech:
+        with pytest.raises(OSError, match="no more"):
+            await speech.say(breaking(), sample_rate=RATE)
+        await until(lambda: worker.streams and worker.streams[0][2], "the end of the stream")
+        assert len(worker.streams[0][1]) == 4800
+
+
+async def test_a_room_that_takes_no_stream_is_a_publish_error(
+    worker: PlainWorker, speaker: rtc.Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with to_avatar(speaker) as speech:
+
+        async def refuse(*_: object, **__: object) -> None:
+            raise RuntimeError("no data channel")
+
+        monkeypatch.setattr(speaker.local_participant, "stream_bytes", refuse)
+        with pytest.raises(PublishError, match="no data channel"):
+            await speech.say(SECOND, sample_rate=RATE)
+        assert speech.pending == ()
+
+
+async def test_cancelling_say_ends_the_stream(speaker: rtc.Room, worker: PlainWorker) -> None:
+    async def endless() -> AsyncIterator[np.ndarray[Any, Any]]:
+        while True:
+            yield SECOND[:2400]
+            await asyncio.sleep(0.05)
+
+    async with to_avatar(speaker) as speech:
+        saying = asyncio.create_task(speech.say(endless(), sample_rate=RATE))
+        await until(lambda: worker.streams and len(worker.streams[0][1]), "the first words")
+        saying.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await saying
+        await until(lambda: worker.streams[0][2], "the end of the stream")
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ('{"playback_position": 2, "interrupted": true}', PlaybackFinished(2.0, True)),
+        ('{"playback_position": 0.5, "interrupted": false, "more": 1}', PlaybackFinished(0.5, False)),
+        ('{"playback_position": -1, "interrupted": false}', None),
+        ('{"playback_position": NaN, "interrupted": false}', None),
+        ('{"playback_position": Infinity, "interrupted": false}', None),
+        ('{"playback_position": true, "interrupted": false}', None),
+        ('{"playback_position": 1}', None),
+        ("[" * 100_000, None),
+    ],
+)
+def test_reports_are_read_with_care(payload: str, said: PlaybackFinished | None) -> None:
+    assert parse_finished(payload) == said
+
+
+def test_it_is_importable_without_livekit_agents_and_what_draws() -> None:
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['livekit.agents', 'cv2', 'sounddevice', 'av'])); "
+    )
+    program += "import avatarkit_rtc.integrations.agents"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
