@@ -60,7 +60,7 @@ def test_percentiles() -> None:
 
 @pytest.mark.parametrize("name", get_args(StrategyName))
 def test_memory_does_not_grow_with_the_stream(name: StrategyName) -> None:
-    memory = measure_memory(16_000, name)
     # What learns is full after some minutes.
+    memory = measure_memory(16_000 if name == "adaptive" else 5_000, name)
     assert memory.last_quarter <= memory.first_quarter + 12 * 1024
     assert memory.peak <= 0.5 * MEMORY_GOAL_KIB * 1024
