@@ -33,6 +33,8 @@ async def main(out: str, room: str, seconds: float) -> None:
     await recorder.aclose()
     stats = dataclasses.asdict(recorder.stats()) | {"error": recorder.error}
     print(json.dumps({"recorder": stats, "player": figures}, default=str))
+    if not figures["audio"]["blocks_received"]:
+        sys.exit("not one block of sound came")  # what was logged above says why
 
 
 if __name__ == "__main__":
