@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -23,6 +22,7 @@ from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.sources import SourceReader, open_source
 from avatarkit_rtc.errors import AvatarTimeoutError, ConfigurationError, NotConnectedError, PublishError
 from avatarkit_rtc.integrations.agents.playback import Playback, PlaybackFinished, parse_finished
+from avatarkit_rtc.integrations.agents.reports import listen, stop_listening
 
 __all__ = ["AvatarSpeech", "Playback", "PlaybackFinished"]
 
@@ -30,9 +30,6 @@ AUDIO_TOPIC: Final = "lk.audio_stream"
 """Topic of the byte streams."""
 CLEAR_BUFFER: Final = "lk.clear_buffer"
 """RPC method of the worker: drop what is queued and be silent."""
-PLAYBACK_STARTED: Final = "lk.playback_started"
-PLAYBACK_FINISHED: Final = "lk.playback_finished"
-"""RPC methods of ours that the worker calls."""
 
 CLEAR_TIMEOUT_S: Final = 2.0
 """So long after ``lk.clear_buffer`` the worker may take to report where it stopped, as in LiveKit Agents."""
@@ -45,11 +42,6 @@ _BLOCKS_A_WRITE: Final = 10
 """Blocks of 10 ms that are sent at a time: at 24 kHz 4.8 kB, a third of what a packet carries."""
 
 _log = logging.getLogger("avatarkit_rtc.agents")
-
-_speeches: weakref.WeakKeyDictionary[rtc.LocalParticipant, dict[str, AvatarSpeech]] = (
-    weakref.WeakKeyDictionary()
-)
-"""Who is called back, by our participant and the worker's identity: an RPC method has one handler a room."""
 
 
 class AvatarSpeech:
@@ -149,9 +141,7 @@ class AvatarSpeech:
         await self._end_stream()
         self._give_up()
         with contextlib.suppress(Exception):  # a room that is down has no participant
-            mine = _speeches.get(self._room.local_participant, {})
-            if mine.get(self._identity) is self:
-                del mine[self._identity]
+            stop_listening(self._room.local_participant, self._identity, self)
 
     async def __aenter__(self) -> AvatarSpeech:
         try:
@@ -314,14 +304,16 @@ class AvatarSpeech:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("interrupting the avatar failed", exc_info=error)
 
-    def _on_started(self) -> None:
+    def playback_started(self) -> None:
+        """The worker reports that it has begun."""
         playback = next((each for each in self._pending if not each.started), None)
         if playback is None:
             self.unexpected += 1
         else:
             playback.begin()
 
-    def _on_finished(self, payload: str) -> None:
+    def playback_finished(self, payload: str) -> None:
+        """The worker reports an end."""
         finished = parse_finished(payload)
         if finished is None:
             self.unexpected += 1
@@ -358,16 +350,8 @@ class AvatarSpeech:
 
     def _attach(self) -> None:
         self._check_room()
-        participant = self._room.local_participant
-        mine = _speeches.setdefault(participant, {})
-        other = mine.get(self._identity)
-        if other is not None and other is not self:
-            raise ConfigurationError(f"another AvatarSpeech for {self._identity!r} is open; close it first")
-        if other is self:
+        if not listen(self._room.local_participant, self._identity, self):
             return
-        mine[self._identity] = self
-        participant.register_rpc_method(PLAYBACK_STARTED, _started_handler(mine))
-        participant.register_rpc_method(PLAYBACK_FINISHED, _finished_handler(mine))
         self._handlers = {
             "participant_connected": self._on_room_changed,
             "participant_disconnected": self._on_left,
@@ -415,28 +399,3 @@ async def _next(reader: SourceReader, cut: asyncio.Future[None]) -> AudioBlock |
         return None if cut.done() else block.result()
     finally:
         block.cancel()  # a reader loses nothing by this
-
-
-Handler = Callable[[rtc.RpcInvocationData], str]
-
-
-def _started_handler(speeches: dict[str, AvatarSpeech]) -> Handler:
-    def started(call: rtc.RpcInvocationData) -> str:
-        speech = speeches.get(call.caller_identity)
-        if speech is None:
-            return "reject"
-        speech._on_started()
-        return "ok"
-
-    return started
-
-
-def _finished_handler(speeches: dict[str, AvatarSpeech]) -> Handler:
-    def finished(call: rtc.RpcInvocationData) -> str:
-        speech = speeches.get(call.caller_identity)
-        if speech is None:
-            return "reject"
-        speech._on_finished(call.payload)
-        return "ok"
-
-    return finished
