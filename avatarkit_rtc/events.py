@@ -85,8 +85,9 @@ class Stalled:
     """Seconds since anything came."""
     round: int | None
     """The round that was open, if one was."""
-    what: Literal["motion", "video"] = "motion"
-    """What is missing: motion packets, or the pictures of a video avatar."""
+    what: Literal["motion", "video", "audio"] = "motion"
+    """What is missing: motion packets, the pictures of a video avatar, or its sound, though that was fetched
+    anew three times."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from avatarkit_rtc.connection import Connection
 from avatarkit_rtc.conversation import Conversation
@@ -13,6 +14,7 @@ from avatarkit_rtc.events import (
     AvatarLeft,
     ConnectionState,
     DisconnectReason,
+    Stalled,
     Transcript,
 )
 from avatarkit_rtc.motion.events import RoundEndReason
@@ -20,6 +22,10 @@ from avatarkit_rtc.motion_loop import MotionLoop
 from avatarkit_rtc.player_sound import PlayerSound
 from avatarkit_rtc.player_video import PlayerVideo
 from avatarkit_rtc.providers.base import AudioFeed, VideoFeed
+
+REJOIN_AFTER: Final = 3
+"""So many times in a row the voice was fetched anew and stayed without any sound: that is a stall of the
+whole stream, which only joining anew can mend."""
 
 
 class PlayerListener:
@@ -80,8 +86,12 @@ class PlayerListener:
 
     def on_audio_stalled(self, seconds: float) -> None:
         """The avatar's sound track handed out nothing."""
-        self._sound.voice.stalls += 1
+        voice = self._sound.voice
+        voice.stalled()
         self._emit("audio-stalled", AudioStalled(seconds))
+        speaking = self._motion.stream.open_round
+        if voice.fruitless_stalls % REJOIN_AFTER == 0 and speaking is not None:
+            self._emit("stalled", Stalled(seconds, speaking, "audio"))
 
     def on_video(self, feed: VideoFeed, *, muted: bool) -> None:
         """The avatar's picture is there."""

@@ -76,6 +76,8 @@ class PlayerVoice:
         """Who reads the avatar's sound by ``audio()``."""
         self.stalls = 0
         """Times the avatar's track handed out nothing and was fetched anew."""
+        self.fruitless_stalls = 0
+        """Of these, how many there were since the last sound."""
         self._ending: set[asyncio.Task[None]] = set()
         self._received = self._dropped_before = self._muted_blocks = 0
 
@@ -115,6 +117,11 @@ class PlayerVoice:
             ending = asyncio.create_task(self._end(reader, feed), name="end of the avatar's sound")
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
+
+    def stalled(self) -> None:
+        """The avatar's track handed out nothing; the provider fetches it anew."""
+        self.stalls += 1
+        self.fruitless_stalls += 1
 
     def flush(self) -> None:
         """Drop the avatar's sound that is queued here."""
@@ -161,6 +168,7 @@ class PlayerVoice:
                 if block.t < since:
                     continue
                 self._received += 1
+                self.fruitless_stalls = 0
                 received = self._placed(block, lost)
                 path_delay = self._presentation.voice_delay_s - self._options.audio_delay_ms / 1000
                 self._mouth_and_voice.block(block.t - path_delay, block.samples)
