@@ -1,4 +1,4 @@
-"""What a picture of the default face costs, by size and look, and a window that plays one."""
+"""What a picture of the default face costs, by size and look, one of the cartoon, and a window that plays."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX, ARKIT_NAMES
 from bench.face_prototype import load_prototype
 from bench.processes import AVATARKIT, Program, place
 from bench.report import Figure, Report, arguments, machine, publish
+from renderers.cartoon import CartoonFace
 from renderers.head import DEFAULT_LOOK, LOOKS, HeadFace
 
 SIZES = (256, 512, 720)
@@ -86,6 +87,15 @@ def by_size_and_look(poses: Sequence[FacePose], looks: Sequence[str], sizes: Seq
     return figures
 
 
+def cartoons(poses: Sequence[FacePose], sizes: Sequence[int]) -> list[Figure]:
+    """Medians of the cartoon, all sizes in turn."""
+    spent = timed([CartoonFace((size, size)).draw for size in sizes], poses)
+    return [
+        Figure(f"{size} x {size}, cartoon", statistics.median(each), "ms")
+        for size, each in zip(sizes, spent, strict=True)
+    ]
+
+
 def against_prototype(directory: Path, poses: Sequence[FacePose]) -> list[Figure]:
     """Both with posing, picture by picture in turn, at 512 x 512."""
     face, draw = HeadFace((512, 512)), load_prototype(directory, 512)
@@ -135,7 +145,7 @@ def measure(
     cv2.setNumThreads(1)  # a picture's cost, not how many cores it can be spread over
     try:
         poses = speech(frames)
-        figures = by_size_and_look(poses, looks, sizes)
+        figures = by_size_and_look(poses, looks, sizes) + cartoons(poses, sizes)
         if prototype is not None:
             figures += against_prototype(prototype, poses)
     finally:

@@ -11,16 +11,13 @@ import numpy.typing as npt
 
 from renderers import cartoon_shapes as shapes
 from renderers.canvas import Points, stroke
-from renderers.cartoon_shapes import Projection, closed, on_face, rows, smoothstep, spline
+from renderers.cartoon_shapes import COARSE, Projection, closed, on_face, rows, smoothstep, spline
 
 Rows: TypeAlias = npt.NDArray[np.floating[Any]]
 """Shape (n, 5), see :func:`renderers.cartoon_shapes.rows`."""
 
 HAIR_BACK_STEPS: Final = 5
 CLOTHES_STEPS: Final = 10
-_COARSE: Final = 0.75
-"""Pixels per design unit below which half of the points of an outline do: it stays within 0.1 pixels."""
-
 STRAND_SHARES: Final = (0.16, 0.34, 0.42, 0.60, 0.80)
 """Where a strand lies between the face's edge (0) and the outline (1) of a lock."""
 _NEAR: Final = 5 / 8
@@ -58,7 +55,7 @@ class HeadParts(NamedTuple):
 
 def head_parts(to: Projection, mouth_open: float, mouth_side: float) -> HeadParts:
     """The parts as the head stands."""
-    table, cuts, jaw = _head_rows(to.unit < _COARSE)
+    table, cuts, jaw = _head_rows(to.unit < COARSE)
     pixels = to.rows(table)
     pieces = iter([pixels[start:end] for start, end in pairwise(cuts)])
     hair_back = [next(pieces) for _ in range(HAIR_BACK_STEPS)]

@@ -106,7 +106,10 @@ def features(pose: FacePose) -> Features:
 
 
 def _bounded(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    finite = np.nan_to_num(np.asarray(values, dtype=np.float64), posinf=_ABSURD, neginf=-_ABSURD)
+    numbers = np.asarray(values, dtype=np.float64)
+    if np.all(np.abs(numbers) <= _ABSURD):
+        return numbers
+    finite = np.nan_to_num(numbers, posinf=_ABSURD, neginf=-_ABSURD)
     return np.clip(finite, -_ABSURD, _ABSURD)
 
 

@@ -21,6 +21,8 @@ Points3: TypeAlias = npt.NDArray[np.floating[Any]]
 
 DESIGN: Final = 512.0
 """Side of the square that the drawing is designed for."""
+COARSE: Final = 0.75
+"""Pixels per design unit below which half of the points of an outline do: it stays within 0.1 pixels."""
 HEAD: Final = (256.0, 232.0)
 """Middle of the head in that square."""
 HEAD_HEIGHT: Final = 262.0
@@ -212,6 +214,14 @@ ACROSS: Final = np.sin(np.linspace(-math.pi / 2, math.pi / 2, 25))
 """Places from one corner of an eye or of the mouth (-1) to the other (1), denser at the corners."""
 ARCH: Final = 1 - ACROSS**2
 """1 in the middle, 0 at the corners."""
+_ARCH_ROOT: Final = np.sqrt(ARCH)
+
+
+def pairs(x: npt.NDArray[np.floating[Any]], y: npt.NDArray[np.floating[Any]]) -> Points:
+    """Points, shape (n, 2), of their coordinates; several times as quick as ``np.stack`` for so few."""
+    points = np.empty((len(y), 2))
+    points[:, 0], points[:, 1] = x, y
+    return points
 
 
 def closed(upper: Points, lower: Points) -> Points:
@@ -241,22 +251,29 @@ class EyeShape:
         self.opened = opened
         self.iris = (outer + 11.0 * gaze[0] - 1.2 * side, EYE_Y - 3.5 + 8.0 * gaze[1])
 
-    def disc(self, radius: float, dx: float = 0.0, dy: float = 0.0) -> Points | None:
-        """A disc on the iris, moved by ``dx``, ``dy``, cut to the opening; None where nothing is left."""
-        cx, cy = self.iris[0] + dx, self.iris[1] + dy
-        x = cx + radius * ACROSS
-        half = radius * np.sqrt(ARCH)
-        top = np.maximum(cy - half, np.interp(x, self.x, self.upper, left=1e3, right=1e3))
-        bottom = np.minimum(cy + half, np.interp(x, self.x, self.lower, left=-1e3, right=-1e3))
+    def discs(self, sizes: Points3) -> list[Points | None]:
+        """Discs on the iris, cut to the opening; None for each of which nothing is left.
+
+        Args:
+            sizes: shape (n, 3): radius, and how far to the right and down of the iris's middle.
+        """
+        radius, dx, dy = sizes.T[:, :, None]
+        x = self.iris[0] + dx + radius * ACROSS
+        middle, half = self.iris[1] + dy, radius * _ARCH_ROOT
+        top = np.maximum(middle - half, np.interp(x, self.x, self.upper, left=1e3, right=1e3))
+        bottom = np.minimum(middle + half, np.interp(x, self.x, self.lower, left=-1e3, right=-1e3))
         inside = top < bottom - 1e-3
-        if np.count_nonzero(inside) < 2:
-            return None
-        x, top, bottom = x[inside], top[inside], bottom[inside]
-        return closed(np.stack([x, top], axis=1), np.stack([x, bottom], axis=1))
+        some = np.count_nonzero(inside, axis=1)
+        return [
+            closed(pairs(x[i, within], top[i, within]), pairs(x[i, within], bottom[i, within]))
+            if some[i] >= 2
+            else None
+            for i, within in enumerate(inside)
+        ]
 
     def curve(self, y: npt.NDArray[np.floating[Any]]) -> Points:
         """A lid curve as points on the face."""
-        return np.stack([self.x, y], axis=1)
+        return pairs(self.x, y)
 
 
 class MouthShape:
@@ -291,4 +308,4 @@ class MouthShape:
 
     def at(self, y: npt.NDArray[np.floating[Any]], *, outer: bool = False) -> Points:
         """A lip curve as points on the face."""
-        return np.stack([self.outer_x if outer else self.x, y], axis=1)
+        return pairs(self.outer_x if outer else self.x, y)

@@ -14,12 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from renderers.canvas import Canvas, Color, Points, Polygon
-from renderers.cartoon_shapes import Projection, on_face
+from renderers.cartoon_shapes import COARSE, Projection, on_face
 
 _Place: TypeAlias = "slice | Points"
 """Points of the face that are not projected yet, or pixels."""
 
 _Indices: TypeAlias = npt.NDArray[np.intp]
+
+_FEW: Final = 16
+"""Outlines on the face of so many points have none too many, however small the picture."""
 
 _CAP_POINTS: Final = 5
 _CAP: Final = np.linspace(0, np.pi, _CAP_POINTS + 2)[1:-1, None]
@@ -33,6 +36,7 @@ class Sketch:
     def __init__(self, projection: Projection) -> None:
         """``projection`` is what brings points of the face to pixels."""
         self._to = projection
+        self._skip = 2 if projection.unit < COARSE else 1
         self._face: list[Points] = []
         self._lifts: list[float] = []
         self._count = 0
@@ -42,6 +46,8 @@ class Sketch:
     def _place(self, points: Points, lift: float | None) -> _Place:
         if lift is None:
             return points
+        if len(points) > _FEW:
+            points = points[:: self._skip]
         start = self._count
         self._face.append(points)
         self._lifts.append(lift)
@@ -61,6 +67,8 @@ class Sketch:
 
     def stroke(self, points: Points, color: Color, width: Points | float, lift: float | None = None) -> None:
         """A brush stroke of ``width`` pixels, one number or shape (n,), along ``points``, shape (n, 2)."""
+        if lift is not None and isinstance(width, np.ndarray) and len(points) > _FEW:
+            width = width[:: self._skip]
         self._shapes.append((self._place(points, lift), color, width, True))
 
     def glow(

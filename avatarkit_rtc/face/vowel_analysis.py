@@ -8,6 +8,7 @@ opens, the second as the lips spread and the tongue comes forward.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -50,17 +51,23 @@ class VoiceFrames(NamedTuple):
     """Energy below 450 Hz against that above 650 Hz, decibels, shape (k,); high for n, very low for sh."""
 
 
+@lru_cache(maxsize=16)
+def _scales(n: int, size: int) -> tuple[_Floats, _Floats]:
+    """The window of ``n`` samples, and what a difference between two makes of each tone's energy."""
+    turn = np.pi * np.arange(size // 2 + 1) / size
+    return np.hanning(n), np.maximum(4 * np.square(np.sin(turn)), 1e-4)
+
+
 def analyse(pieces: _Floats, sample_rate: int) -> VoiceFrames:
     """Look at ``pieces``, shape (k, n), samples between -1 and 1, each :data:`WINDOW_S` long."""
     n = pieces.shape[1]
     steeper = np.diff(pieces, axis=1, prepend=pieces[:, :1])
-    window = np.hanning(n)
     size = 1 << (n - 1).bit_length()
+    window, steepness = _scales(n, size)
     power = np.square(np.abs(np.fft.rfft(steeper * window, size)))
     step = sample_rate / size
     # The difference made high tones louder; its own loudness is known, so one spectrum serves both ends.
-    frequency = np.arange(power.shape[1]) * step
-    flat = power / np.maximum(4 * np.square(np.sin(np.pi * frequency / sample_rate)), 1e-4)
+    flat = power / steepness
 
     def band(low_high: tuple[float, float]) -> _Floats:
         low, high = (int(each / step) for each in low_high)

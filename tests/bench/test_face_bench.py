@@ -13,6 +13,7 @@ def test_a_short_run_times_every_size_and_look() -> None:
     for size in (32, 64):
         for look in ("anna", "ben"):
             assert 0 < report.figure(f"{size} x {size}, {look}").value < 1000
+        assert 0 < report.figure(f"{size} x {size}, cartoon").value < 1000
     assert report.figure("64 x 64, with alpha").value > 0
     assert report.figure("32 x 32, anna, 95 %").goal is not None
 
