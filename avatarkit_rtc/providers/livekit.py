@@ -46,11 +46,12 @@ class LiveKitProvider:
     It either owns its room or borrows one:
 
     * Owned (the default): ``connect()`` makes a ``livekit.rtc.Room`` and joins it. Without ``room_options``
-      nothing is subscribed automatically; only the avatar's voice is. With ``auto_subscribe=True`` in them
-      the SDK subscribes to everything, and the avatar's pseudo-video track is unsubscribed again.
+      nothing is subscribed automatically; only the avatar's voice is, and its picture where that is shown.
+      With ``auto_subscribe=True`` in them the SDK subscribes to everything, and the avatar's pseudo-video
+      track is unsubscribed again.
     * Borrowed (``room=mine``): the room must be connected. ``connect()`` attaches to it, and ``disconnect()``
-      only detaches: the room stays connected. Of its subscriptions only the avatar's voice is touched, which
-      is subscribed if it is not, and stays so.
+      only detaches: the room stays connected. Of its subscriptions only the avatar's voice and picture are
+      touched, which are subscribed if they are not, and stay so.
 
     Who the avatar is: see :class:`~avatarkit_rtc.providers.avatar_finder.AvatarFinder`. While the SDK
     rebuilds a lost connection (``reconnecting``), the avatar is not reported to have left; whether it did
@@ -110,7 +111,7 @@ class LiveKitProvider:
 
     @property
     def foreign_packets(self) -> int:
-        """Data packets in this room that were not motion of the avatar, and ignored."""
+        """Data packets in this room that were not motion of the avatar: messages, and what is ignored."""
         return self._session.foreign_packets if self._session is not None else 0
 
     def get_connection_state(self) -> ConnectionState:

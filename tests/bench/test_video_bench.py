@@ -58,11 +58,12 @@ def test_pictures_and_sound_are_together_at_the_view(where: Place) -> None:
 
 
 def test_memory_stays_flat_with_a_view_that_is_too_slow(where: Place) -> None:
-    found = video_memory.measure(where, 24.0)
-    assert found.figure("pictures dropped or skipped").value > 50
+    found = video_memory.measure(where, 16.0)
+    assert found.figure("pictures dropped or skipped").value > 30
     assert found.figure("pictures the slow reader missed").value > 10
-    # A queue without a bound would hold 200 pictures of 0.46 MB more in these 12 s.
-    assert found.figure("growth, second quarter to last").value < 40
+    # A queue without a bound would hold 70 pictures of 0.46 MB more after these 8 s, one of what the slow
+    # reader missed twice as many.
+    assert found.figure("growth, second quarter to last").value < 25
 
 
 def test_processor_time_is_compared_with_a_program_that_received_the_same(where: Place) -> None:
