@@ -72,10 +72,6 @@ def runway_tools(
             "which session? Give --session (and RUNWAYML_API_SECRET), or --url and --token of its room"
         )
     found = load_tools(tools)
-    if debug:
-        import logging
-
-        logging.getLogger("avatarkit_rtc.runway").setLevel(logging.INFO)
     credentials = RunwayCredentials(url, token) if session is None and url and token else None
 
     async def main(stop: asyncio.Event) -> None:

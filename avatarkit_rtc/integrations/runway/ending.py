@@ -30,6 +30,8 @@ END_TIMEOUT_S: Final = 10.0
 _TELL_TIMEOUT_S: Final = 3.0
 LINGER_S: Final = 0.25
 """What was sent last is on its way for a moment; a room that is left meanwhile takes it along."""
+_OVER_AFTER_S: Final = 1.0
+"""Time for a worker to end its session after it was told."""
 _GONE: Final = frozenset({404, 409, 410})
 
 
@@ -45,19 +47,25 @@ async def wait_out(future: asyncio.Future[T]) -> None:
         raise asyncio.CancelledError
 
 
-def delete_in_thread(client: RunwayClient, session_id: str) -> Future[None]:
+def delete_in_thread(client: RunwayClient, session_id: str, *, unless_over: bool = False) -> Future[None]:
     """Cancel a session in a thread with an event loop of its own, which nobody cancels: not the caller, and
-    not ``asyncio.run()`` at its end. The process does not end before it. The future never fails."""
+    not ``asyncio.run()`` at its end. The process does not end before it. The future never fails.
+
+    Args:
+        unless_over: look a second later whether it is over already, and only cancel it if it is not.
+    """
     done: Future[None] = Future()
 
     async def cancel() -> None:
         async with asyncio.timeout(END_TIMEOUT_S):
+            if unless_over and await _is_over(client, session_id):
+                return
             await client.cancel(session_id)
 
     def run() -> None:
         try:
             asyncio.run(cancel())
-            _log.info("session %s is cancelled", session_id)
+            _log.info("session %s is ended", session_id)
         except RunwayStatusError as error:
             if error.status not in _GONE:
                 _log.warning("session %s could not be cancelled, and may go on: %s", session_id, error)
@@ -76,6 +84,16 @@ def delete_in_thread(client: RunwayClient, session_id: str) -> Future[None]:
     return done
 
 
+async def _is_over(client: RunwayClient, session_id: str) -> bool:
+    from avatarkit_rtc.integrations.runway.client import FINAL_STATUSES
+
+    await asyncio.sleep(_OVER_AFTER_S)
+    try:
+        return (await client.get_session(session_id)).status in FINAL_STATUSES
+    except AvatarKitError:
+        return False
+
+
 class SessionEnd:
     """Ends a session exactly once, in two steps that need nobody to wait for them."""
 
@@ -83,7 +101,7 @@ class SessionEnd:
         self._client = client
         self._done: Future[None] = Future()
         self._begun = False
-        self._telling: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[bool] | None = None
 
     @property
     def begun(self) -> bool:
@@ -119,29 +137,34 @@ class SessionEnd:
         if self._begun:
             await wait_out(asyncio.wrap_future(self._done))
 
-    def _told(self, task: asyncio.Task[None], session_id: str | None) -> None:
+    def _told(self, task: asyncio.Task[bool], session_id: str | None) -> None:
         if not task.cancelled() and task.exception() is None:
-            self._done.set_result(None)
+            if task.result():
+                self._done.set_result(None)
+            else:  # the room was left in that very moment: did the message get out?
+                self._cancel(session_id, unless_over=True)
             return
         problem = "cancelled" if task.cancelled() else repr(task.exception())
         _log.warning("the avatar could not be told of the end (%s); cancelling the session", problem)
         self._cancel(session_id)
 
-    def _cancel(self, session_id: str | None) -> None:
+    def _cancel(self, session_id: str | None, *, unless_over: bool = False) -> None:
         if session_id is None:
             _log.warning("no session to cancel: its id is not known")
             self._done.set_result(None)
             return
-        deleted = delete_in_thread(self._client, session_id)
+        deleted = delete_in_thread(self._client, session_id, unless_over=unless_over)
         deleted.add_done_callback(lambda _: self._done.set_result(None))
 
 
-async def _tell(room: rtc.Room, to: list[str]) -> None:
+async def _tell(room: rtc.Room, to: list[str]) -> bool:
+    """Whether the room was there long enough for the message to get out."""
     async with asyncio.timeout(_TELL_TIMEOUT_S):
         await room.local_participant.publish_data(END_CALL, reliable=True, destination_identities=to)
     # It is sent: a cancellation from here on must not send a second end after it.
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.sleep(LINGER_S)
+    return room.isconnected()
 
 
 def workers_in(room: Any) -> list[str]:

@@ -66,6 +66,9 @@ class RpcHandler:
         debug: bool,
     ) -> None:
         """Not connected yet; see :func:`create_rpc_handler` for the options."""
+        if debug:
+            # A player may have set the level of all our loggers higher.
+            logging.getLogger("avatarkit_rtc.runway").setLevel(logging.INFO)
         self._hub = EventHub(EVENTS)
         self._answering = Answering(
             tools,

