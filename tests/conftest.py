@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -87,6 +88,15 @@ def own_server() -> Iterator[LocalServer]:
         pytest.skip("would end the server that LIVEKIT_URL names")
     with local_server() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> Iterator[None]:
+    """What a player sets, it sets for the whole process; the next test begins as this one did."""
+    logger = logging.getLogger("avatarkit_rtc")
+    before = logger.level
+    yield
+    logger.setLevel(before)
 
 
 @pytest.fixture
