@@ -79,7 +79,8 @@ def test_the_offset_of_face_and_voice_is_told() -> None:
     playout.strategy.sync.delay_s = 0.2
     playout.handle(events[2:], 10.04)
     offset = playout.av_offset_s
-    assert offset is not None and offset == pytest.approx((playout.current_delay_s or 0) - 0.2, abs=0.05)
+    assert offset is not None
+    assert offset == pytest.approx((playout.current_delay_s or 0) - 0.2, abs=0.05)
 
 
 def test_a_buffer_that_cannot_wait_is_told_of_as_well() -> None:
