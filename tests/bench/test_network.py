@@ -15,6 +15,8 @@ from bench.playout.measures import measures
 from tests.conftest import local_server
 from tests.support.system import missing
 
+pytestmark = pytest.mark.long
+
 
 def sent(tick: int, kind: str, number: int | None = None, seq: int | None = None) -> dict[str, Any]:
     return {"t": 100 + 0.04 * tick, "kind": kind, "round": number, "seq": seq}

@@ -8,6 +8,8 @@ from bench.processes import Place
 from bench.recorders import PARTS, Bot, Row, Setup, bot_of, most, report, run
 from tests.support.livekit import LiveKitServer
 
+pytestmark = pytest.mark.long
+
 SETUP = Setup("cartoon", 256, 0)
 WHERE = Place("ws://nowhere", "key", "secret", "room")
 

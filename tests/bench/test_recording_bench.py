@@ -18,6 +18,8 @@ from tests.support.livekit import LiveKitServer
 from tests.support.system import require
 from tests.support.video import block
 
+pytestmark = pytest.mark.long
+
 
 def seen(t: float, flash: bool = False, number: int | None = None, of_round: int = 1) -> Seen:
     return Seen(t, flash, None if number is None else of_round, number)

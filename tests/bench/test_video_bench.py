@@ -11,6 +11,8 @@ from bench.processes import Place
 from bench.video_sync import BeepOnsets, Onsets, measure, offsets_ms, report, share_within
 from tests.support.livekit import LiveKitServer
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def where(livekit_server: LiveKitServer) -> Place:
