@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Final
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.output import AudioOutput
+from avatarkit_rtc.audio.path_delay import follow_path_delay
 from avatarkit_rtc.audio.sync import LipSync
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.playout.delay import SyncDelay
 from avatarkit_rtc.providers.base import AudioFeed
-
-POLL_S: Final = 0.3
-"""How often the network library is asked how long it holds the sound back; a question takes 1.5 ms."""
 
 KEPT_S: Final = 3.0
 """So long the face keeps its delay when nothing is heard: after an underrun the voice mostly comes back as it
@@ -34,7 +31,6 @@ class VoiceFollower:
             face: where the face's delay is set; cleared again by :meth:`stop`.
             options: of the player: ``audio_delay_ms`` and ``lip_sync_correction_ms``.
         """
-        self._feed = feed
         self._output = output
         self._face = face
         self._sync = LipSync(
@@ -43,7 +39,7 @@ class VoiceFollower:
         )
         self._path_delay: float | None = None
         self._unheard_s = 0.0
-        self._polling = asyncio.create_task(self._poll(), name="voice delay")
+        self._polling = asyncio.create_task(follow_path_delay(feed, self._told), name="voice delay")
 
     def played(self, block: AudioBlock, position: int | None) -> None:
         """``block`` was given to the output, which put it at ``position``."""
@@ -67,9 +63,5 @@ class VoiceFollower:
         self._polling.cancel()
         self._face.delay_s = None
 
-    async def _poll(self) -> None:
-        while True:
-            # A room that is going down answers with an error of the library's own; the last figure stays.
-            with contextlib.suppress(Exception):
-                self._path_delay = await self._feed.path_delay_s()
-            await asyncio.sleep(POLL_S)
+    def _told(self, path_delay_s: float) -> None:
+        self._path_delay = path_delay_s

@@ -170,8 +170,8 @@ class PlayerVoice:
                 self._received += 1
                 self.fruitless_stalls = 0
                 received = self._placed(block, lost)
-                path_delay = self._presentation.voice_delay_s - self._options.audio_delay_ms / 1000
-                self._mouth_and_voice.block(block.t - path_delay, block.samples)
+                sent = block.t - self._presentation.sound_path_delay_s
+                self._mouth_and_voice.block(sent, block.samples)
                 if self._is_muted():
                     self._muted_blocks += 1
                     continue

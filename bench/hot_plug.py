@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -22,7 +21,6 @@ from bench import speaker
 from bench.report import Figure, Report, arguments, machine, publish
 from tests.support.pulse import PulseServer, tone
 
-_BASE: Final = "base"
 _SOURCE: Final = "mic"
 """On top of the monitor of a null sink, which by itself is deaf for the first 2 s."""
 _TONE: Final = tone(440.0, 60.0)
@@ -82,31 +80,13 @@ class Listener:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Return:
-    """One time that the microphone went and came back."""
-
-    back_s: float
-    """From its return to sound."""
-    changes: list[str]
-    alive: bool
-
-
-def unplug(pulse: PulseServer, listener: Listener, away_s: float, *, crash: bool) -> Return:
+def unplug(pulse: PulseServer, listener: Listener, away_s: float, *, crash: bool) -> speaker.Return:
     """Take the source away, or kill the daemon; bring it back; wait for sound."""
     seen = len(listener.events)
-    if crash:
-        pulse.kill()
-        time.sleep(away_s)
-        pulse.revive()
-    else:
-        pulse.unload(pulse.module_of(_BASE))
-        time.sleep(away_s)
-        pulse.load_sink(_BASE)
-        pulse.keep_busy(_BASE)
+    speaker.take_away(pulse, away_s, crash=crash)
     listener.wait_for("lost", seen)
-    with pulse.playing(_BASE, _TONE):
-        with pulse.recording(_BASE):
+    with pulse.playing(speaker.BASE, _TONE):
+        with pulse.recording(speaker.BASE):
             pass  # it hears from now on
         plug_in(pulse)
         start = time.monotonic()
@@ -114,21 +94,22 @@ def unplug(pulse: PulseServer, listener: Listener, away_s: float, *, crash: bool
         listener.wait_for("back", seen)
     changes = [each["event"] for each in listener.events[seen:] if each["event"] in ("lost", "back")]
     back_s = float("inf") if heard is None else heard - start
-    return Return(back_s, changes, listener.exit_code is None)
+    return speaker.Return(back_s, changes, listener.exit_code is None)
 
 
 def plug_in(pulse: PulseServer) -> None:
     """Make the microphone appear."""
-    pulse.pactl("load-module", "module-remap-source", f"source_name={_SOURCE}", f"master={_BASE}.monitor")
+    master = f"master={speaker.BASE}.monitor"
+    pulse.pactl("load-module", "module-remap-source", f"source_name={_SOURCE}", master)
 
 
 def microphone(times: int) -> list[Figure]:
     """The source is unloaded and the daemon killed, in turn."""
     away = random.Random(7)
-    with PulseServer(_BASE) as pulse:
+    with PulseServer(speaker.BASE) as pulse:
         plug_in(pulse)
         with Listener(pulse) as listener:
-            with pulse.playing(_BASE, _TONE):
+            with pulse.playing(speaker.BASE, _TONE):
                 if listener.wait_for("loud", 0) is None:
                     raise AssertionError("nothing was heard")
             returns = []

@@ -35,7 +35,7 @@ from bench.speaker_program import LEVEL, RATE
 from tests.support.pulse import PulseServer
 
 SINK: Final = "card"
-_BASE: Final = "base"
+BASE: Final = "base"
 """A null sink. The card is a sink on top of it, because a null sink by itself is deaf for the first 2 s,
 which no real card is."""
 TARGET_S: Final = 0.060
@@ -139,14 +139,14 @@ def _wait_until_loud(recording: Any, timeout: float = 15.0) -> float:
 
 def plug_in(pulse: PulseServer) -> None:
     """Make the card appear."""
-    pulse.pactl("load-module", "module-remap-sink", f"sink_name={SINK}", f"master={_BASE}")
+    pulse.pactl("load-module", "module-remap-sink", f"sink_name={SINK}", f"master={BASE}")
 
 
 @contextlib.contextmanager
 def playing() -> Iterator[tuple[PulseServer, Program]]:
     """A sound server of its own and a program that plays to it; the tone is heard."""
     with contextlib.ExitStack() as close:
-        pulse = close.enter_context(PulseServer(_BASE))
+        pulse = close.enter_context(PulseServer(BASE))
         plug_in(pulse)
         program = close.enter_context(Program(pulse))
         with pulse.recording(SINK) as recording:
@@ -243,19 +243,24 @@ class Return:
     alive: bool
 
 
-def unplug(pulse: PulseServer, program: Program, away_s: float, *, crash: bool) -> Return:
-    """Take the sink away, or kill the daemon; bring it back; wait for sound."""
-    seen = len(program.events)
+def take_away(pulse: PulseServer, away_s: float, *, crash: bool) -> None:
+    """Unload the base sink, or kill the daemon, and bring it back."""
     if crash:
         pulse.kill()
         time.sleep(away_s)
         pulse.revive()
     else:
-        pulse.unload(pulse.module_of(_BASE))  # and the card with it: else the daemon moves the stream there
+        pulse.unload(pulse.module_of(BASE))  # and the card with it: else the daemon moves the stream there
         time.sleep(away_s)
-        pulse.load_sink(_BASE)
-        pulse.keep_busy(_BASE)
-    with pulse.recording(_BASE):
+        pulse.load_sink(BASE)
+        pulse.keep_busy(BASE)
+
+
+def unplug(pulse: PulseServer, program: Program, away_s: float, *, crash: bool) -> Return:
+    """Take the sink away, or kill the daemon; bring it back; wait for sound."""
+    seen = len(program.events)
+    take_away(pulse, away_s, crash=crash)
+    with pulse.recording(BASE):
         pass  # it hears from now on
     plug_in(pulse)
     start = time.monotonic()
