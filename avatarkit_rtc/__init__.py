@@ -5,6 +5,7 @@
 See the README for a first program, and :class:`AvatarPlayer` for everything a player can do.
 """
 
+import avatarkit_rtc.native_exit  # noqa: F401 - first: its exit handler has to be older than the SDK's
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.push_source import PushSource
 from avatarkit_rtc.audio.received import ReceivedAudio, ReceivedAudioStream
