@@ -48,11 +48,13 @@ def run(how: str) -> subprocess.CompletedProcess[str]:
 def test_a_callback_that_still_runs_at_the_end_does_not_abort_the_process() -> None:
     done = run("with")
     assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
+    assert "panicked" not in done.stderr
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="since Python 3.14 such a thread is left hanging")
 def test_it_is_needed() -> None:
-    assert run("without").returncode != 0  # should this fail, the SDK waits by itself: native_exit can go
+    done = run("without")  # the panic's report may take longer than the interpreter's end: then the code is 0
+    assert done.returncode or "panicked" in done.stderr, "the SDK waits by itself now: native_exit can go"
 
 
 def test_a_program_that_never_used_the_sdk_does_not_wait() -> None:
