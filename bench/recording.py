@@ -182,6 +182,7 @@ def measure(seconds: float, *, suffix: str = ".mp4", lossy: bool = True, keep: P
     """Record for ``seconds``, clean and lossy, and read both files."""
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         folder = keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
         found, means = [], []
         for about, run in (("clean", clean_run), ("5 % loss, jitter", lossy_run)):
             if run is lossy_run and not lossy:
