@@ -184,3 +184,46 @@ class ToolReplyError(ToolCallError):
     """The tool's result cannot be sent: it is no JSON, or more than LiveKit carries."""
 
     code = "tool-reply"
+
+
+class RealtimeError(AvatarKitError):
+    """A realtime session could not do what was asked."""
+
+    code = "realtime"
+
+
+class RealtimeStateError(RealtimeError):
+    """The call does not fit the state of the session: no session, one already, or reconnecting."""
+
+    code = "realtime-state"
+
+
+class RealtimeTransportError(RealtimeError):
+    """The realtime provider could not be reached, or the connection broke off."""
+
+    code = "realtime-transport"
+
+
+class RealtimeTimeoutError(RealtimeTransportError):
+    """The realtime provider did not answer in time."""
+
+    code = "realtime-timeout"
+
+
+class RealtimeReplyError(RealtimeError):
+    """The realtime provider, or the server that hands out its sessions, sent what is not understood."""
+
+    code = "realtime-reply"
+
+
+class RealtimeServerError(RealtimeError):
+    """The realtime provider refused, or reported an error."""
+
+    code = "realtime-server"
+
+    def __init__(self, message: str, *, server_code: str | None = None, event_id: str | None = None) -> None:
+        super().__init__(message)
+        self.server_code = server_code
+        """The provider's name of the error, if it gave one."""
+        self.event_id = event_id
+        """The client's event that it is about, if it says so."""

@@ -1,0 +1,1 @@
+"""One live conversation with a realtime model, whichever provider it is from."""
