@@ -14,21 +14,53 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!avatarkit_rtc/motion/motion.proto\x12\x17\x61vatarkit_rtc.motion.v1\"\x92\x01\n\x07Message\x12\x32\n\x04type\x18\x01 \x01(\x0e\x32$.avatarkit_rtc.motion.v1.MessageType\x12S\n\x19server_response_animation\x18\x06 \x01(\x0b\x32\x30.avatarkit_rtc.motion.v1.ServerResponseAnimation\"\x9c\x01\n\x17ServerResponseAnimation\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x0e\n\x06req_id\x18\x02 \x01(\t\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\x12:\n\tanimation\x18\x04 \x01(\x0b\x32\'.avatarkit_rtc.motion.v1.FlameAnimation\x12\x11\n\tavatar_id\x18\x05 \x01(\t\"C\n\x0e\x46lameAnimation\x12\x31\n\tkeyframes\x18\x01 \x03(\x0b\x32\x1e.avatarkit_rtc.motion.v1.Flame\"\x8a\x01\n\x05\x46lame\x12\x13\n\x0btranslation\x18\x01 \x03(\x02\x12\x10\n\x08rotation\x18\x02 \x03(\x02\x12\x11\n\tneck_pose\x18\x03 \x03(\x02\x12\x10\n\x08jaw_pose\x18\x04 \x03(\x02\x12\x10\n\x08\x65ye_pose\x18\x05 \x03(\x02\x12\x0f\n\x07\x65ye_lid\x18\x06 \x03(\x02\x12\x12\n\nexpression\x18\x07 \x03(\x02*W\n\x0bMessageType\x12\x1c\n\x18MESSAGE_TYPE_UNSPECIFIED\x10\x00\x12*\n&MESSAGE_TYPE_SERVER_RESPONSE_ANIMATION\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!avatarkit_rtc/motion/motion.proto\x12\x17\x61vatarkit_rtc.motion.v1\"\xe2\x05\n\x07Message\x12\x32\n\x04type\x18\x01 \x01(\x0e\x32$.avatarkit_rtc.motion.v1.MessageType\x12S\n\x18\x63lient_configure_session\x18\x02 \x01(\x0b\x32/.avatarkit_rtc.motion.v1.ClientConfigureSessionH\x00\x12O\n\x16server_confirm_session\x18\x03 \x01(\x0b\x32-.avatarkit_rtc.motion.v1.ServerConfirmSessionH\x00\x12G\n\x12\x63lient_audio_input\x18\x04 \x01(\x0b\x32).avatarkit_rtc.motion.v1.ClientAudioInputH\x00\x12<\n\x0cserver_error\x18\x05 \x01(\x0b\x32$.avatarkit_rtc.motion.v1.ServerErrorH\x00\x12U\n\x19server_response_animation\x18\x06 \x01(\x0b\x32\x30.avatarkit_rtc.motion.v1.ServerResponseAnimationH\x00\x12\x44\n\x10\x63lient_interrupt\x18\x08 \x01(\x0b\x32(.avatarkit_rtc.motion.v1.ClientInterruptH\x00\x12<\n\x0c\x63lient_pause\x18\t \x01(\x0b\x32$.avatarkit_rtc.motion.v1.ClientPauseH\x00\x12>\n\rclient_resume\x18\n \x01(\x0b\x32%.avatarkit_rtc.motion.v1.ClientResumeH\x00\x12M\n\x15server_playback_state\x18\x0b \x01(\x0b\x32,.avatarkit_rtc.motion.v1.ServerPlaybackStateH\x00\x42\x06\n\x04\x64\x61taJ\x04\x08\x07\x10\x08\"\x9c\x01\n\x17ServerResponseAnimation\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x0e\n\x06req_id\x18\x02 \x01(\t\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\x12:\n\tanimation\x18\x04 \x01(\x0b\x32\'.avatarkit_rtc.motion.v1.FlameAnimation\x12\x11\n\tavatar_id\x18\x05 \x01(\t\"C\n\x0e\x46lameAnimation\x12\x31\n\tkeyframes\x18\x01 \x03(\x0b\x32\x1e.avatarkit_rtc.motion.v1.Flame\"\x8a\x01\n\x05\x46lame\x12\x13\n\x0btranslation\x18\x01 \x03(\x02\x12\x10\n\x08rotation\x18\x02 \x03(\x02\x12\x11\n\tneck_pose\x18\x03 \x03(\x02\x12\x10\n\x08jaw_pose\x18\x04 \x03(\x02\x12\x10\n\x08\x65ye_pose\x18\x05 \x03(\x02\x12\x0f\n\x07\x65ye_lid\x18\x06 \x03(\x02\x12\x12\n\nexpression\x18\x07 \x03(\x02\"\xae\x02\n\x13LiveKitEgressConfig\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\x12\x12\n\napi_secret\x18\x03 \x01(\t\x12\x11\n\troom_name\x18\x04 \x01(\t\x12\x14\n\x0cpublisher_id\x18\x05 \x01(\t\x12[\n\x10\x65xtra_attributes\x18\x06 \x03(\x0b\x32\x41.avatarkit_rtc.motion.v1.LiveKitEgressConfig.ExtraAttributesEntry\x12\x14\n\x0cidle_timeout\x18\x07 \x01(\x05\x12\x11\n\tapi_token\x18\x08 \x01(\t\x1a\x36\n\x14\x45xtraAttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"[\n\x11\x41goraEgressConfig\x12\x14\n\x0c\x63hannel_name\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12\x0b\n\x03uid\x18\x03 \x01(\r\x12\x14\n\x0cpublisher_id\x18\x04 \x01(\t\"\x8a\x03\n\x16\x43lientConfigureSession\x12\x13\n\x0bsample_rate\x18\x01 \x01(\x05\x12\x0f\n\x07\x62itrate\x18\x02 \x01(\x05\x12:\n\x0c\x61udio_format\x18\x03 \x01(\x0e\x32$.avatarkit_rtc.motion.v1.AudioFormat\x12L\n\x15transport_compression\x18\x04 \x01(\x0e\x32-.avatarkit_rtc.motion.v1.TransportCompression\x12\x38\n\x0b\x65gress_type\x18\x05 \x01(\x0e\x32#.avatarkit_rtc.motion.v1.EgressType\x12\x44\n\x0elivekit_egress\x18\x06 \x01(\x0b\x32,.avatarkit_rtc.motion.v1.LiveKitEgressConfig\x12@\n\x0c\x61gora_egress\x18\x07 \x01(\x0b\x32*.avatarkit_rtc.motion.v1.AgoraEgressConfig\"C\n\x14ServerConfirmSession\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x03(\t\">\n\x10\x43lientAudioInput\x12\x0e\n\x06req_id\x18\x01 \x01(\t\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x08\x12\r\n\x05\x61udio\x18\x03 \x01(\x0c\"S\n\x0bServerError\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x0e\n\x06req_id\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\x05\x12\x0f\n\x07message\x18\x04 \x01(\t\"!\n\x0f\x43lientInterrupt\x12\x0e\n\x06req_id\x18\x01 \x01(\t\"\x1d\n\x0b\x43lientPause\x12\x0e\n\x06req_id\x18\x01 \x01(\t\"\x1e\n\x0c\x43lientResume\x12\x0e\n\x06req_id\x18\x01 \x01(\t\"\xf7\x01\n\x13ServerPlaybackState\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x0e\n\x06req_id\x18\x02 \x01(\t\x12\x41\n\x05state\x18\x03 \x01(\x0e\x32\x32.avatarkit_rtc.motion.v1.ServerPlaybackState.State\x12\x11\n\tplayed_ms\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\"S\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PLAYING\x10\x01\x12\n\n\x06PAUSED\x10\x02\x12\t\n\x05\x45NDED\x10\x03\x12\x0f\n\x0bINTERRUPTED\x10\x04*\xf9\x02\n\x0bMessageType\x12\x1c\n\x18MESSAGE_TYPE_UNSPECIFIED\x10\x00\x12)\n%MESSAGE_TYPE_CLIENT_CONFIGURE_SESSION\x10\x01\x12\'\n#MESSAGE_TYPE_SERVER_CONFIRM_SESSION\x10\x02\x12#\n\x1fMESSAGE_TYPE_CLIENT_AUDIO_INPUT\x10\x03\x12\x1d\n\x19MESSAGE_TYPE_SERVER_ERROR\x10\x04\x12*\n&MESSAGE_TYPE_SERVER_RESPONSE_ANIMATION\x10\x05\x12!\n\x1dMESSAGE_TYPE_CLIENT_INTERRUPT\x10\x07\x12\x1d\n\x19MESSAGE_TYPE_CLIENT_PAUSE\x10\x08\x12\x1e\n\x1aMESSAGE_TYPE_CLIENT_RESUME\x10\t\x12&\n\"MESSAGE_TYPE_SERVER_PLAYBACK_STATE\x10\n*D\n\x0b\x41udioFormat\x12\x1a\n\x16\x41UDIO_FORMAT_PCM_S16LE\x10\x00\x12\x19\n\x15\x41UDIO_FORMAT_OGG_OPUS\x10\x01*6\n\x14TransportCompression\x12\x1e\n\x1aTRANSPORT_COMPRESSION_NONE\x10\x00*Y\n\nEgressType\x12\x1b\n\x17\x45GRESS_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45GRESS_TYPE_LIVEKIT\x10\x01\x12\x15\n\x11\x45GRESS_TYPE_AGORA\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'avatarkit_rtc.motion.motion_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_MESSAGETYPE']._serialized_start=580
-  _globals['_MESSAGETYPE']._serialized_end=667
+  _globals['_LIVEKITEGRESSCONFIG_EXTRAATTRIBUTESENTRY']._options = None
+  _globals['_LIVEKITEGRESSCONFIG_EXTRAATTRIBUTESENTRY']._serialized_options = b'8\001'
+  _globals['_MESSAGETYPE']._serialized_start=2534
+  _globals['_MESSAGETYPE']._serialized_end=2911
+  _globals['_AUDIOFORMAT']._serialized_start=2913
+  _globals['_AUDIOFORMAT']._serialized_end=2981
+  _globals['_TRANSPORTCOMPRESSION']._serialized_start=2983
+  _globals['_TRANSPORTCOMPRESSION']._serialized_end=3037
+  _globals['_EGRESSTYPE']._serialized_start=3039
+  _globals['_EGRESSTYPE']._serialized_end=3128
   _globals['_MESSAGE']._serialized_start=63
-  _globals['_MESSAGE']._serialized_end=209
-  _globals['_SERVERRESPONSEANIMATION']._serialized_start=212
-  _globals['_SERVERRESPONSEANIMATION']._serialized_end=368
-  _globals['_FLAMEANIMATION']._serialized_start=370
-  _globals['_FLAMEANIMATION']._serialized_end=437
-  _globals['_FLAME']._serialized_start=440
-  _globals['_FLAME']._serialized_end=578
+  _globals['_MESSAGE']._serialized_end=801
+  _globals['_SERVERRESPONSEANIMATION']._serialized_start=804
+  _globals['_SERVERRESPONSEANIMATION']._serialized_end=960
+  _globals['_FLAMEANIMATION']._serialized_start=962
+  _globals['_FLAMEANIMATION']._serialized_end=1029
+  _globals['_FLAME']._serialized_start=1032
+  _globals['_FLAME']._serialized_end=1170
+  _globals['_LIVEKITEGRESSCONFIG']._serialized_start=1173
+  _globals['_LIVEKITEGRESSCONFIG']._serialized_end=1475
+  _globals['_LIVEKITEGRESSCONFIG_EXTRAATTRIBUTESENTRY']._serialized_start=1421
+  _globals['_LIVEKITEGRESSCONFIG_EXTRAATTRIBUTESENTRY']._serialized_end=1475
+  _globals['_AGORAEGRESSCONFIG']._serialized_start=1477
+  _globals['_AGORAEGRESSCONFIG']._serialized_end=1568
+  _globals['_CLIENTCONFIGURESESSION']._serialized_start=1571
+  _globals['_CLIENTCONFIGURESESSION']._serialized_end=1965
+  _globals['_SERVERCONFIRMSESSION']._serialized_start=1967
+  _globals['_SERVERCONFIRMSESSION']._serialized_end=2034
+  _globals['_CLIENTAUDIOINPUT']._serialized_start=2036
+  _globals['_CLIENTAUDIOINPUT']._serialized_end=2098
+  _globals['_SERVERERROR']._serialized_start=2100
+  _globals['_SERVERERROR']._serialized_end=2183
+  _globals['_CLIENTINTERRUPT']._serialized_start=2185
+  _globals['_CLIENTINTERRUPT']._serialized_end=2218
+  _globals['_CLIENTPAUSE']._serialized_start=2220
+  _globals['_CLIENTPAUSE']._serialized_end=2249
+  _globals['_CLIENTRESUME']._serialized_start=2251
+  _globals['_CLIENTRESUME']._serialized_end=2281
+  _globals['_SERVERPLAYBACKSTATE']._serialized_start=2284
+  _globals['_SERVERPLAYBACKSTATE']._serialized_end=2531
+  _globals['_SERVERPLAYBACKSTATE_STATE']._serialized_start=2448
+  _globals['_SERVERPLAYBACKSTATE_STATE']._serialized_end=2531
 # @@protoc_insertion_point(module_scope)
