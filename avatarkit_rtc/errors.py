@@ -163,6 +163,86 @@ class RunwaySessionError(RunwayError):
         """Runway's name of the failure, if it gave one."""
 
 
+class SpatialRealError(AvatarKitError):
+    """SpatialReal's service could not do what was asked."""
+
+    code = "spatialreal"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        close_code: int | None = None,
+        vendor_code: str | None = None,
+        retryable: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status, if an HTTP answer said so."""
+        self.close_code = close_code
+        """Code that the WebSocket was closed with, or was going to be; None if nobody said one."""
+        self.vendor_code = vendor_code
+        """Name of the failure in the vendor's package (``creditsExhausted``, …), if it has one."""
+        self.retryable = retryable
+        """Whether a new connection may well succeed."""
+
+
+class SpatialRealAuthError(SpatialRealError):
+    """The API key or the app id is not accepted (401, 403, close code 4010)."""
+
+    code = "spatialreal-auth"
+
+
+class SpatialRealBillingError(SpatialRealError):
+    """The account has to be paid for, or its credits are used up (402, close code 4001)."""
+
+    code = "spatialreal-billing"
+
+
+class SpatialRealNotFoundError(SpatialRealError):
+    """There is no such avatar, or no such address (404)."""
+
+    code = "spatialreal-not-found"
+
+
+class SpatialRealLimitError(SpatialRealError):
+    """Too many sessions at the same time (429, close code 4003)."""
+
+    code = "spatialreal-limit"
+
+
+class SpatialRealEgressError(SpatialRealError):
+    """The service could not bring the avatar into the LiveKit room, or keep it there: its join token has
+    expired, for one."""
+
+    code = "spatialreal-egress"
+
+
+class SpatialRealConnectionError(SpatialRealError):
+    """The service could not be reached, did not answer in time, or the connection broke off."""
+
+    code = "spatialreal-unreachable"
+
+
+class SpatialRealClosedError(SpatialRealError):
+    """The service has ended the connection; ``close_code`` says why."""
+
+    code = "spatialreal-closed"
+
+
+class SpatialRealReplyError(SpatialRealError):
+    """The service answered with something else than was to be expected."""
+
+    code = "spatialreal-reply"
+
+
+class SpatialRealUnsupportedError(SpatialRealError):
+    """The service does not offer this (``capabilities`` of the session)."""
+
+    code = "spatialreal-unsupported"
+
+
 class ToolCallError(AvatarKitError):
     """A tool call of the avatar was not answered with a result; ``__cause__`` is the tool's own exception."""
 

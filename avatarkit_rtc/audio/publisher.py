@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.pace import Pace
 from avatarkit_rtc.audio.sources import AudioSource, SourceReader, open_source
 from avatarkit_rtc.errors import AvatarKitError, PublishError
 
@@ -176,7 +177,7 @@ class AudioPublisher:
             await asyncio.wait({self._task})
 
     async def _pump(self, reader: SourceReader, uplink: AudioUplink) -> None:
-        pace = _Pace(_LEAD_S) if reader.paced else None
+        pace = Pace(_LEAD_S) if reader.paced else None
         while True:
             if self._unsent is None:
                 try:
@@ -229,23 +230,3 @@ class AudioPublisher:
                 callback(*arguments)
             except Exception:
                 _log.exception("a callback of the publisher of %s failed", self.name)
-
-
-class _Pace:
-    """Real time for a source that has none, a little ahead of it. Late by more than the lead, it does not
-    catch
-    up: the uplink has run dry by then, and a burst would be a lasting delay in its queue."""
-
-    def __init__(self, lead_s: float) -> None:
-        self._lead_s = lead_s
-        self._due: float | None = None
-
-    async def wait(self, duration: float) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        if self._due is None or now > self._due:
-            self._due = now
-        early = self._due - self._lead_s - now
-        if early > 0:
-            await asyncio.sleep(early)
-        self._due += duration

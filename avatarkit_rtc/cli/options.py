@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 
-from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
+from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S
 from avatarkit_rtc.providers.base import ConnectionConfig
+from avatarkit_rtc.providers.minting import avatar_token, join_token
 
 Url = Annotated[
     str | None,
@@ -124,8 +124,6 @@ class Access:
 
     def avatar_token(self) -> str:
         """The token that was given, or one as an avatar service's worker gets it."""
-        from avatarkit_rtc.testing.room import avatar_token
-
         if self.token is not None:
             return self.token
         assert self.key is not None
@@ -154,22 +152,3 @@ def access(
     if not room:
         raise ConfigurationError("which room? Give --room to make a token for it")
     return Access(url, room, key=key, secret=secret)
-
-
-def join_token(key: str, secret: str, room: str, identity: str, ttl_s: float = 6 * 3600) -> str:
-    """A token that admits ``identity`` to ``room``, to watch and to publish sound.
-
-    Raises:
-        MissingDependencyError: ``livekit-api`` is not installed.
-    """
-    try:
-        from livekit import api
-    except ImportError as error:
-        raise MissingDependencyError(
-            "making tokens needs livekit-api: pip install 'avatarkit-rtc[server]'"
-        ) from error
-    grants = api.VideoGrants(
-        room_join=True, room=room, can_publish=True, can_subscribe=True, can_publish_data=True
-    )
-    made = api.AccessToken(key, secret).with_identity(identity).with_grants(grants)
-    return made.with_ttl(timedelta(seconds=ttl_s)).to_jwt()

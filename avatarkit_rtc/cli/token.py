@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from avatarkit_rtc.cli.options import Key, Room, Secret, Url, join_token
+from avatarkit_rtc.cli.options import Key, Room, Secret, Url
 from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.providers.minting import AVATAR_IDENTITY, avatar_token, join_token
 
 
 def token(
@@ -30,8 +31,6 @@ def token(
     if not room:
         raise ConfigurationError("which room? Give --room")
     if avatar:
-        from avatarkit_rtc.testing.room import AVATAR_IDENTITY, avatar_token
-
         typer.echo(avatar_token(key, secret, room, identity or AVATAR_IDENTITY, ttl_s=ttl))
         return
     if not identity:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias
@@ -19,12 +18,19 @@ from avatarkit_rtc.errors import (
     ConnectAbortedError,
     ConnectError,
     ConnectTimeoutError,
-    MissingDependencyError,
 )
 from avatarkit_rtc.providers.avatar_finder import MOTION_TOPIC
+from avatarkit_rtc.providers.minting import AVATAR_IDENTITY, avatar_token
 
-AVATAR_IDENTITY: Final = "spatialreal-avatar"
-"""Identity of an avatar service's worker in a room."""
+__all__ = [
+    "AUDIO_TRACK",
+    "AVATAR_IDENTITY",
+    "PSEUDO_VIDEO_TRACK",
+    "RoomTransport",
+    "TokenSource",
+    "avatar_token",
+]
+
 AUDIO_TRACK: Final = "egress-audio"
 """Name of the track with the avatar's voice."""
 PSEUDO_VIDEO_TRACK: Final = "egress-animation"
@@ -45,50 +51,6 @@ _VIDEO_INTERVAL_S: Final = 0.5
 _log = logging.getLogger("avatarkit_rtc")
 
 TokenSource: TypeAlias = "str | Callable[[], str]"
-
-
-def avatar_token(
-    key: str,
-    secret: str,
-    room: str,
-    identity: str = AVATAR_IDENTITY,
-    *,
-    publish_on_behalf: str = "agent",
-    ttl_s: float = 6 * 3600,
-) -> str:
-    """A join token like that of an avatar service's worker.
-
-    It is of the kind agent and publishes on behalf of another participant; it may publish data, camera and
-    microphone, and may not subscribe.
-
-    Args:
-        key: API key of the server.
-        secret: its API secret.
-        room: the room it admits to.
-        identity: who joins with it.
-        publish_on_behalf: identity of the participant whose avatar it is.
-        ttl_s: for how many seconds it admits.
-
-    Raises:
-        MissingDependencyError: ``livekit-api`` is not installed.
-    """
-    try:
-        from livekit import api
-    except ImportError as exc:
-        raise MissingDependencyError(
-            "making tokens needs livekit-api: pip install 'avatarkit-rtc[server]'"
-        ) from exc
-    grants = api.VideoGrants(
-        room_join=True,
-        room=room,
-        can_publish=True,
-        can_publish_data=True,
-        can_publish_sources=["camera", "microphone"],
-        can_subscribe=False,
-    )
-    token = api.AccessToken(key, secret).with_identity(identity).with_kind("agent").with_grants(grants)
-    token = token.with_attributes({"lk.publish_on_behalf": publish_on_behalf})
-    return token.with_ttl(datetime.timedelta(seconds=ttl_s)).to_jwt()
 
 
 class RoomTransport:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from avatarkit_rtc.errors import ConfigurationError, RunwayReplyError, RunwaySessionError
-from avatarkit_rtc.integrations.runway.ending import delete_in_thread, wait_out
+from avatarkit_rtc.integrations.runway.ending import delete_in_thread
 from avatarkit_rtc.integrations.runway.http import (
     RETRY_INTERVAL_S,
     TIMEOUT_S,
@@ -20,6 +20,7 @@ from avatarkit_rtc.integrations.runway.http import (
     api_key_or_environments,
     checked_key,
 )
+from avatarkit_rtc.integrations.waiting import wait_out
 
 MODEL: Final = "gwm1_avatars"
 """The one model of real-time avatars."""

@@ -10,16 +10,15 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from avatarkit_rtc.errors import AvatarKitError, RunwayStatusError
+from avatarkit_rtc.integrations.waiting import wait_out
 
 if TYPE_CHECKING:
     from livekit import rtc
 
     from avatarkit_rtc.integrations.runway.client import RunwayClient
-
-T = TypeVar("T")
 
 _log = logging.getLogger("avatarkit_rtc.runway")
 
@@ -33,18 +32,6 @@ LINGER_S: Final = 0.25
 _OVER_AFTER_S: Final = 1.0
 """Time for a worker to end its session after it was told."""
 _GONE: Final = frozenset({404, 409, 410})
-
-
-async def wait_out(future: asyncio.Future[T]) -> None:
-    """Wait until ``future`` is done, also when the caller is cancelled; that is raised afterwards."""
-    cancelled = False
-    while not future.done():
-        try:
-            await asyncio.wait([future])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError
 
 
 def delete_in_thread(client: RunwayClient, session_id: str, *, unless_over: bool = False) -> Future[None]:

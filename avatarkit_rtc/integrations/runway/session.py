@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from avatarkit_rtc.errors import AlreadyConnectedError, NotConnectedError
 from avatarkit_rtc.integrations.runway.client import (
@@ -19,14 +17,10 @@ from avatarkit_rtc.integrations.runway.client import (
     create_body,
 )
 from avatarkit_rtc.integrations.runway.ending import SessionEnd, workers_in
-from avatarkit_rtc.integrations.runway.sigterm import watch_sigterm
+from avatarkit_rtc.integrations.sigterm import SigtermEnd
 
 if TYPE_CHECKING:
     from livekit import rtc
-
-_log = logging.getLogger("avatarkit_rtc.runway")
-
-_TERMINATED: Final = 128 + signal.SIGTERM
 
 
 class RunwaySession:
@@ -85,9 +79,8 @@ class RunwaySession:
         self._id: str | None = None
         self._room: Callable[[], rtc.Room | None] = lambda: None
         self._avatar: str | None = None
-        self._owner: asyncio.Task[Any] | None = None
-        self._terminated = False
-        self._restore: Callable[[], None] = lambda: None
+        self._used = False
+        self._sigterm = SigtermEnd(self._begin_end)
 
     @property
     def id(self) -> str:
@@ -143,17 +136,17 @@ class RunwaySession:
         await self._end.wait()
 
     async def __aenter__(self) -> Self:
-        if self._owner is not None:
+        if self._used:
             raise AlreadyConnectedError("this session has been used already; make another RunwaySession")
-        self._owner = asyncio.current_task()
+        self._used = True
         if self._end_on_sigterm:
-            self._restore = watch_sigterm(self._on_sigterm)
+            self._sigterm.watch()
         try:
             self._id = await self._client.create_session(**self._create)
         except BaseException as error:
-            self._restore()
-            if self._terminated and isinstance(error, asyncio.CancelledError):
-                raise SystemExit(_TERMINATED) from None
+            self._sigterm.unwatch()
+            if isinstance(error, asyncio.CancelledError):
+                self._sigterm.exit_after(error)
             raise
         return self
 
@@ -163,12 +156,11 @@ class RunwaySession:
         try:
             await self.end()
         except asyncio.CancelledError:
-            if not self._terminated:
+            if not self._sigterm.came:
                 raise
         finally:
-            self._restore()
-        if self._terminated and (error is None or isinstance(error, asyncio.CancelledError)):
-            raise SystemExit(_TERMINATED) from None
+            self._sigterm.unwatch()
+        self._sigterm.exit_after(error)
 
     def __repr__(self) -> str:
         return f"<RunwaySession {self._id or 'not created'}{' ended' if self.ended else ''}>"
@@ -177,10 +169,3 @@ class RunwaySession:
         if self._id is not None:
             to = [self._avatar] if self._avatar is not None else None
             self._end.begin(self._id, self._room(), workers_in if to is None else lambda _: to)
-
-    def _on_sigterm(self) -> None:
-        _log.warning("SIGTERM: ending the session, then the program")
-        self._terminated = True
-        self._begin_end()
-        if self._owner is not None:
-            self._owner.cancel()

@@ -1,0 +1,72 @@
+"""The vendor's package ``spatialreal``: loaded where it is needed, and kept from telling secrets."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any, Final
+
+from avatarkit_rtc.errors import MissingDependencyError
+from avatarkit_rtc.integrations.spatialreal.credentials import SpatialRealCredentials, SpatialRealEndpoints
+
+_HEADER: Final = re.compile(r"(session-?key\W+)\S+", re.IGNORECASE)
+
+
+def load_spatialreal() -> Any:
+    """The module ``spatialreal``.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        import spatialreal
+    except ImportError as error:
+        raise MissingDependencyError(
+            "SpatialReal's service needs its package: pip install 'avatarkit-rtc[spatialreal]'"
+        ) from error
+    _keep_session_keys_out_of_logs()
+    return spatialreal
+
+
+def vendor_session(
+    credentials: SpatialRealCredentials, endpoints: SpatialRealEndpoints, **options: Any
+) -> Any:
+    """A ``spatialreal.AvatarSession``, good for one connection.
+
+    Args:
+        options: further keywords of ``spatialreal.new_avatar_session``.
+
+    Raises:
+        MissingDependencyError: the package is not installed.
+    """
+    if endpoints.environment:
+        options["environment"] = endpoints.environment
+    return load_spatialreal().new_avatar_session(
+        api_key=credentials.api_key,
+        app_id=credentials.app_id,
+        avatar_id=credentials.avatar_id,
+        console_endpoint_url=endpoints.console_url,
+        ingress_endpoint_url=endpoints.ingress_url,
+        **options,
+    )
+
+
+class _SessionKeyFilter(logging.Filter):
+    """``websockets`` logs the headers of its request where DEBUG is on, the session's key among them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the record where needed; every record passes."""
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):
+            return True
+        if (told := _HEADER.sub(r"\1<hidden>", message)) != message:
+            record.msg, record.args = told, None
+        return True
+
+
+_FILTER: Final = _SessionKeyFilter()
+
+
+def _keep_session_keys_out_of_logs() -> None:
+    logging.getLogger("websockets.client").addFilter(_FILTER)
