@@ -11,30 +11,26 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from google.protobuf.message import DecodeError
 
-from avatarkit_rtc.errors import ConnectError, ConnectTimeoutError
 from avatarkit_rtc.motion import motion_pb2 as pb
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
 from avatarkit_rtc.testing.spatialreal_service import wire
 from avatarkit_rtc.testing.spatialreal_service.behaviour import Behaviour, objection
 from avatarkit_rtc.testing.spatialreal_service.faults import (
+    INVALID_ARGUMENT,
+    INVALID_REQUEST,
     SESSION_TIMEOUT,
-    UPSTREAM_UNAVAILABLE,
     SocketFault,
 )
-from avatarkit_rtc.testing.spatialreal_service.live_avatar import LiveAvatar
 from avatarkit_rtc.testing.spatialreal_service.motion_stream import MotionStream
 from avatarkit_rtc.testing.spatialreal_service.performance import Performer
+from avatarkit_rtc.testing.spatialreal_service.playback import Playback, PlaybackOver
 from avatarkit_rtc.testing.spatialreal_service.turn import Turn
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from avatarkit_rtc.testing.room import RoomTransport
+    from avatarkit_rtc.testing.spatialreal_service.egress import RoomEgress
 
-INVALID_REQUEST: Final = 4000
-"""A close code of ours in the range 40xx: the request is at fault."""
-_UNAUTHENTICATED, _UNAVAILABLE, _INVALID_ARGUMENT = 16, 14, 3
-"""Codes of gRPC, with which a service relays what failed behind it."""
 _KEPT_TURNS: Final = 100
 _KEPT_EVENTS: Final = 1000
 _State = pb.ServerPlaybackState
@@ -76,18 +72,15 @@ class Connection:
         self.events: deque[tuple[str, str]] = deque(maxlen=_KEPT_EVENTS)
         """The latest things that happened, each with the request id it is about: ``audio``, ``end``,
         ``interrupt``, ``pause``, ``resume`` came; ``started``, ``ended``, ``interrupted`` was played."""
-        self.transport: RoomTransport | None = None
-        """The egress's way into the room."""
-        self.avatar: LiveAvatar | None = None
-        """The egress's avatar, once it is in the room."""
+        self.egress: RoomEgress | None = None
+        """What plays into a room, if the client wants that."""
         self.close_code: int | None = None
         """With which the WebSocket was closed; 1006 when it ended without a word. None while it is open."""
         self.lost_messages = 0
         """Signals that were not sent because the client did not read."""
         self._ws, self._abort = ws, abort
         self._performer, self._behaviour, self._faults, self._refusal = performer, behaviour, faults, refusal
-        self._stream: MotionStream | None = None
-        self._queued: deque[Turn] = deque()
+        self._playback: Playback | None = None
         self._current: Turn | None = None
         self._outbox: asyncio.Queue[bytes] = asyncio.Queue(256)
         self._writing = asyncio.Lock()
@@ -95,7 +88,6 @@ class Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._heard_at = self._loop.time()
         self.closed = asyncio.Event()
         """Set when it is over, the egress's leave of the room included."""
 
@@ -151,16 +143,14 @@ class Connection:
         if message is None:
             return False
         if message.WhichOneof("data") != "client_configure_session":
-            await self.fail(
-                _INVALID_ARGUMENT, "the first message must configure the session", INVALID_REQUEST
-            )
+            await self.fail(INVALID_ARGUMENT, "the first message must configure the session", INVALID_REQUEST)
             return False
         config = self.config = message.client_configure_session
         if self._refusal is not None:
             await self.fail(self._refusal[0], self._refusal[1], self._refusal[0])
             return False
         if (wrong := objection(config)) is not None:
-            await self.fail(_INVALID_ARGUMENT, wrong, INVALID_REQUEST)
+            await self.fail(INVALID_ARGUMENT, wrong, INVALID_REQUEST)
             return False
         fault = self._faults("handshake")
         if fault is not None:
@@ -179,17 +169,15 @@ class Connection:
         assert self.config is not None
         self._start(self._write(), "outgoing messages")
         if self.config.egress_type == pb.EGRESS_TYPE_LIVEKIT:
-            self._start(self._play_in_room(self.config), "egress")
+            from avatarkit_rtc.testing.spatialreal_service.egress import RoomEgress
+
+            self._playback = self.egress = RoomEgress(
+                self.config.livekit_egress, self.config.sample_rate, self, self._behaviour
+            )
         else:
             self._outbox = asyncio.Queue(2)
-            self._stream = MotionStream(
-                self._send_motion,
-                inference_s=self._behaviour.inference_s,
-                keyframes=self._behaviour.keyframes,
-                speed=self._behaviour.speed,
-                stale_messages=self._behaviour.stale_messages,
-            )
-            self._start(self._stream.run(), "motion")
+            self._playback = MotionStream(self._send_motion, self, self._behaviour)
+        self._start(self._play(self._playback), "playback")
         if self._behaviour.max_session_s is not None:
             self._start(self._time_out(self._behaviour.max_session_s), "session's time limit")
         while (message := await self._receive()) is not None:
@@ -212,14 +200,13 @@ class Connection:
             try:
                 return pb.Message.FromString(received.data)
             except DecodeError:
-                await self.fail(_INVALID_ARGUMENT, "not a message", INVALID_REQUEST)
+                await self.fail(INVALID_ARGUMENT, "not a message", INVALID_REQUEST)
         elif received.type is WSMsgType.TEXT:
-            await self.fail(_INVALID_ARGUMENT, "a text message", INVALID_REQUEST)
+            await self.fail(INVALID_ARGUMENT, "a text message", INVALID_REQUEST)
         return None
 
     def _hear(self, audio: pb.ClientAudioInput) -> None:
         assert self.config is not None
-        self._heard_at = self._loop.time()
         turn = self._current
         if turn is None or turn.req_id != audio.req_id:
             if any(turn.req_id == audio.req_id for turn in self.turns):
@@ -227,33 +214,30 @@ class Connection:
             rate = self.config.sample_rate
             turn = self._current = Turn(audio.req_id, self._performer(rate), rate, self._loop.time())
             self._begin(turn)
+        if turn.ended:
+            return
         if audio.audio:
             self.events.append(("audio", turn.req_id))
             turn.hear(audio.audio)
         if audio.end:
             self.events.append(("end", turn.req_id))
             turn.end()
-        if self._stream is not None:
-            self._stream.changed()
+        if self._playback is not None:
+            self._playback.changed()
 
     def _begin(self, turn: Turn) -> None:
         if self._behaviour.preempts:
-            for earlier in list(self._playing()):
+            for earlier in self._playing():
                 self._cut_off(earlier, "preempted")
         self.turns.append(turn)
         fault = self._faults("sentence")
         if fault is not None:
             self._struck[turn] = fault
-        if self._stream is not None:
-            self._stream.add(turn)
-        elif self.avatar is not None:
-            self.avatar.add(turn)
-        else:
-            self._queued.append(turn)
+        if self._playback is not None:
+            self._playback.add(turn)
 
-    def _playing(self) -> Sequence[Turn]:
-        playing = self._stream or self.avatar
-        return [*(playing.turns() if playing is not None else ()), *self._queued]
+    def _playing(self) -> list[Turn]:
+        return list(self._playback.turns()) if self._playback is not None else []
 
     async def _interrupt(self, req_id: str) -> None:
         self.events.append(("interrupt", req_id))
@@ -262,25 +246,20 @@ class Connection:
                 self._cut_off(turn, "explicit")
 
     def _cut_off(self, turn: Turn, reason: str) -> None:
-        if turn in self._queued:
-            self._queued.remove(turn)
-            turn.interrupted, turn.over = reason, True
-        elif self._stream is not None:
-            self._stream.interrupt(turn, reason)
-        elif self.avatar is not None:
-            self.avatar.interrupt(turn, reason)
+        if self._playback is not None:
+            self._playback.interrupt(turn, reason)
         if turn is self._current:
             self._current = None
         self._struck.pop(turn, None)
         self.events.append(("interrupted", turn.req_id))
-        if self._stream is None:
+        if self.egress is not None:
             self._say_state(turn, _State.INTERRUPTED, reason)
 
     async def _hold(self, req_id: str, *, paused: bool) -> None:
         self.events.append(("pause" if paused else "resume", req_id))
         can = self._behaviour.capabilities
         turn = next((turn for turn in self.turns if turn.req_id == req_id), None)
-        controlled = self._stream is None and "playback_control" in can
+        controlled = self.egress is not None and "playback_control" in can
         if controlled and turn is not None and not turn.over:
             turn.paused = paused
         # An answer comes always, with what is the case afterwards.
@@ -299,70 +278,33 @@ class Connection:
         if "playback_state" in can:
             await self._outbox.put(wire.playback_state(self.id, req_id, state, played))
 
-    # ---- without an egress --------------------------------------------------------------------------------
+    # ---- what is played -----------------------------------------------------------------------------------
+
+    async def _play(self, playback: Playback) -> None:
+        try:
+            await playback.run()
+        except PlaybackOver as over:
+            if over.error_code is not None:
+                await self.fail(over.error_code, str(over), over.close_code)
+            else:
+                await self.close(over.close_code, str(over))
 
     async def _send_motion(self, turn: Turn, frames: Sequence[MotionFrame], end: bool) -> None:
-        if turn.played and ("started", turn.req_id) not in self.events:
-            self.events.append(("started", turn.req_id))
         await self._outbox.put(wire.animation(self.id, turn.req_id, self.avatar_id, frames, end=end))
-        self.on_frame(turn)
-        if end:
-            self.events.append(("ended", turn.req_id))
-
-    # ---- with an egress -----------------------------------------------------------------------------------
-
-    async def _play_in_room(self, config: pb.ClientConfigureSession) -> None:
-        from avatarkit_rtc.testing.room import RoomTransport, avatar_token
-
-        egress = config.livekit_egress
-        token = egress.api_token
-        if not token:
-            behalf = egress.extra_attributes.get("lk.publish_on_behalf", "agent")
-            token = avatar_token(
-                egress.api_key,
-                egress.api_secret,
-                egress.room_name,
-                egress.publisher_id,
-                publish_on_behalf=behalf,
-            )
-        transport = self.transport = RoomTransport(egress.url, token, sample_rate=config.sample_rate)
-        try:
-            await transport.connect()
-        except ConnectError as error:
-            # A token that is not let in is the client's fault; a server that does not answer is not.
-            refused = not isinstance(error, ConnectTimeoutError) and "401" in str(error)
-            code, close = (
-                (_UNAUTHENTICATED, INVALID_REQUEST) if refused else (_UNAVAILABLE, UPSTREAM_UNAVAILABLE)
-            )
-            await self.fail(code, f"egress: {error}", close)
-            return
-        avatar = self.avatar = LiveAvatar(
-            transport,
-            config.sample_rate,
-            self,
-            inference_s=self._behaviour.inference_s,
-            while_paused=self._behaviour.while_paused,
-        )
-        while self._queued:
-            avatar.add(self._queued.popleft())
-        self._start(avatar.run(), "avatar")
-        if egress.idle_timeout > 0:
-            self._start(self._end_when_silent(avatar, egress.idle_timeout), "idle timeout")
-        await transport.wait_closed()
-        await self.fail(_UNAVAILABLE, "egress: the room was closed", UPSTREAM_UNAVAILABLE)
 
     def on_started(self, turn: Turn) -> None:
-        """See :class:`~avatarkit_rtc.testing.spatialreal_service.live_avatar.Listener`."""
+        """See :class:`~avatarkit_rtc.testing.spatialreal_service.playback.Listener`, also for the rest."""
         self.events.append(("started", turn.req_id))
-        self._say(wire.animation(self.id, turn.req_id, self.avatar_id))
-        self._say_state(turn, _State.PLAYING)
+        if self.egress is not None:
+            self._say(wire.animation(self.id, turn.req_id, self.avatar_id))
+            self._say_state(turn, _State.PLAYING)
 
     def on_progress(self, turn: Turn) -> None:
         """Likewise."""
         self._say(wire.animation(self.id, turn.req_id, self.avatar_id))
 
     def on_frame(self, turn: Turn) -> None:
-        """Likewise; also of motion over the WebSocket."""
+        """Likewise."""
         fault = self._struck.get(turn)
         if fault is not None and turn.played * FRAME_INTERVAL_S >= fault.after_s:
             del self._struck[turn]
@@ -371,19 +313,10 @@ class Connection:
     def on_ended(self, turn: Turn) -> None:
         """Likewise."""
         self.events.append(("ended", turn.req_id))
-        for _ in range(self._behaviour.ends):
-            self._say(wire.animation(self.id, turn.req_id, self.avatar_id, end=True))
-        self._say_state(turn, _State.ENDED)
-
-    async def _end_when_silent(self, avatar: LiveAvatar, timeout_s: float) -> None:
-        while True:
-            # Neither played nor heard anything.
-            since = max(avatar.silent_since, self._heard_at)
-            wait = timeout_s if avatar.busy else since + timeout_s - self._loop.time()
-            if wait <= 0:
-                await self.close(1000, "idle timeout")
-                return
-            await asyncio.sleep(wait)
+        if self.egress is not None:
+            for _ in range(self._behaviour.ends):
+                self._say(wire.animation(self.id, turn.req_id, self.avatar_id, end=True))
+            self._say_state(turn, _State.ENDED)
 
     # ---- the rest -----------------------------------------------------------------------------------------
 
@@ -431,6 +364,6 @@ class Connection:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        if self.transport is not None:
-            await self.transport.aclose()
+        if self._playback is not None:
+            await self._playback.aclose()
         self.closed.set()

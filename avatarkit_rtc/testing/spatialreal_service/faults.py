@@ -14,6 +14,11 @@ UPSTREAM_UNAVAILABLE: Final = 4503
 """WebSocket close codes, from ``CloseCode`` of the vendor's package 0.2.2. 40xx: trying again changes nothing
 (but for 4002); 45xx: try again."""
 
+INVALID_REQUEST: Final = 4000
+"""A close code of the stand-in's own in the range 40xx: the request is at fault."""
+INVALID_ARGUMENT, UNAVAILABLE, UNAUTHENTICATED = 3, 14, 16
+"""Codes of gRPC, with which a service relays what failed behind it."""
+
 Where = Literal["token", "connect", "handshake", "sentence"]
 """The request for a session token; the WebSocket's HTTP request; the answer to the session's configuration;
 in the middle of a turn of speech."""

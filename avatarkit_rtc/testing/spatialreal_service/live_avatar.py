@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from enum import Enum, auto
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from avatarkit_rtc.motion.packet import (
     encode_transition_end,
 )
 from avatarkit_rtc.testing.spatialreal_service.performance import Sound, frame_samples
+from avatarkit_rtc.testing.spatialreal_service.playback import Listener
 from avatarkit_rtc.testing.spatialreal_service.turn import Turn
 from avatarkit_rtc.testing.stand_in import SessionClock, Transport
 
@@ -35,22 +36,6 @@ _MAX_UNSENT: Final = 50
 _PROGRESS_FRAMES: Final = 25
 _BLOCKS: Final = 2
 """Blocks of sound in a tick of 40 ms."""
-
-
-class Listener(Protocol):
-    """Who is told how the playback goes."""
-
-    def on_started(self, turn: Turn) -> None:
-        """The first frame of ``turn`` is sent now."""
-
-    def on_progress(self, turn: Turn) -> None:
-        """Another second of ``turn`` was sent."""
-
-    def on_frame(self, turn: Turn) -> None:
-        """A frame of ``turn`` was sent."""
-
-    def on_ended(self, turn: Turn) -> None:
-        """All of ``turn``, sound included, was sent."""
 
 
 class _Phase(Enum):

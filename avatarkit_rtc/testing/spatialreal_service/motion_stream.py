@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
+from avatarkit_rtc.testing.spatialreal_service.behaviour import Behaviour
+from avatarkit_rtc.testing.spatialreal_service.playback import Listener
 from avatarkit_rtc.testing.spatialreal_service.turn import Turn
 
 SendMotion: TypeAlias = Callable[[Turn, Sequence[MotionFrame], bool], Awaitable[None]]
-"""``await f(turn, frames, end)``: waits while the network does not take more, which is all the flow control
-there is: a client that does not read is not sent to."""
+"""``await f(turn, frames, end)`` sends a message. It waits while the network does not take more, which is all
+the flow control there is: a client that does not read is not sent to."""
 
 
 class MotionStream:
@@ -21,47 +23,37 @@ class MotionStream:
     def __init__(
         self,
         send: SendMotion,
-        *,
-        inference_s: float = 0.1,
-        keyframes: int = 10,
-        speed: float = 4.0,
-        stale_messages: int = 0,
+        listener: Listener,
+        behaviour: Behaviour,
     ) -> None:
-        """
-        Args:
-            send: sends one message.
-            inference_s: how long after its first sound a turn's motion starts.
-            keyframes: so many a message; fewer in the last.
-            speed: so much faster than it is played motion comes; infinite for at once.
-            stale_messages: so many messages of a turn still come after it was interrupted.
-        """
-        self._send, self._inference_s, self._keyframes = send, inference_s, keyframes
-        self._interval_s = keyframes * FRAME_INTERVAL_S / speed
-        self._stale_messages = stale_messages
+        self._send, self._listener = send, listener
+        self._inference_s, self._keyframes = behaviour.inference_s, behaviour.keyframes
+        self._interval_s = behaviour.keyframes * FRAME_INTERVAL_S / behaviour.speed
+        self._stale_messages = behaviour.stale_messages
         self._turns: deque[Turn] = deque()
         self._stale: deque[tuple[Turn, list[MotionFrame]]] = deque()
         self._changed = asyncio.Event()
 
     @property
     def busy(self) -> bool:
-        """There is motion to come."""
+        """See :class:`~avatarkit_rtc.testing.spatialreal_service.playback.Playback`, also for the rest."""
         return bool(self._turns)
 
     def add(self, turn: Turn) -> None:
-        """Send the motion of ``turn`` after that of those before it."""
+        """Likewise."""
         self._turns.append(turn)
         self.changed()
 
     def changed(self) -> None:
-        """A turn has got more motion, or its end."""
+        """Likewise."""
         self._changed.set()
 
     def turns(self) -> Iterator[Turn]:
-        """The turns that are not over, the oldest first."""
+        """Likewise."""
         return iter(self._turns)
 
     def interrupt(self, turn: Turn, reason: str) -> None:
-        """No more motion of ``turn``, but for the stale messages."""
+        """Likewise, but for the stale messages."""
         if turn not in self._turns:
             return
         turn.interrupted, turn.over = reason, True
@@ -95,6 +87,7 @@ class MotionStream:
     async def _send_next(self, turn: Turn) -> None:
         if turn.over:  # interrupted meanwhile
             return
+        first = turn.played == 0
         frames = turn.frames[turn.played : turn.played + self._keyframes]
         turn.played += len(frames)
         end = turn.ended and turn.played >= len(turn.frames)
@@ -102,3 +95,11 @@ class MotionStream:
             turn.over = True
             self._turns.remove(turn)
         await self._send(turn, frames, end)
+        if first and frames:
+            self._listener.on_started(turn)
+        self._listener.on_frame(turn)
+        if end:
+            self._listener.on_ended(turn)
+
+    async def aclose(self) -> None:
+        """Nothing to free."""
