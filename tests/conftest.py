@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from avatarkit_rtc.errors import ServerError
 from avatarkit_rtc.testing.server import LocalServer, build_server, find_server
 from tests.support.livekit import LiveKitServer, external_server, mint_token
+from tests.support.parallel import Machine, in_order
 from tests.support.system import missing
 
 # Some tests import PyAV or what imports it; see avatarkit_rtc/pyav.py for why OpenCV has to come first.
@@ -20,6 +24,7 @@ with contextlib.suppress(ImportError):
     import cv2  # noqa: F401
 
 SERVER_FIXTURES = {"livekit_server", "own_server"}
+MACHINE = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,6 +35,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.server)
+    if hasattr(config, "workerinput"):
+        items[:] = in_order(items)
     # A test named on the command line by its node id is wanted, long or not.
     if config.getoption("--long") or any("::" in argument for argument in config.args):
         return
@@ -37,6 +44,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """With ``-n``: what the workers have in common."""
+    stash = node.config.stash
+    if MACHINE not in stash:
+        folder = tempfile.TemporaryDirectory(prefix="avatarkit-rtc-tests-")
+        node.config.add_cleanup(folder.cleanup)
+        stash[MACHINE] = folder.name
+    node.workerinput["machine"] = stash[MACHINE]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """With ``-n``: tests that are marked alone have the machine to themselves. Waiting is not their time."""
+    worker = getattr(item.config, "workerinput", None)
+    if worker is None:
+        return (yield)
+    with Machine(Path(worker["machine"])).used(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
