@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from avatarkit_rtc.errors import ConfigurationError, RunwayReplyError, RunwaySessionError
+from avatarkit_rtc.integrations.http import checked_key
 from avatarkit_rtc.integrations.runway.ending import delete_in_thread
 from avatarkit_rtc.integrations.runway.http import (
     RETRY_INTERVAL_S,
@@ -18,7 +19,6 @@ from avatarkit_rtc.integrations.runway.http import (
     Retry,
     RunwayHttp,
     api_key_or_environments,
-    checked_key,
 )
 from avatarkit_rtc.integrations.waiting import wait_out
 

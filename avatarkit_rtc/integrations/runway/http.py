@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from avatarkit_rtc.errors import (
     ConfigurationError,
-    MissingDependencyError,
     RunwayConnectionError,
     RunwayError,
     RunwayReplyError,
     RunwayStatusError,
     RunwayTimeoutError,
 )
+from avatarkit_rtc.integrations.http import checked_key, load_aiohttp, proxy_for
 from avatarkit_rtc.providers.join_token import redacted
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ class RunwayHttp:
 
     async def _once(self, method: str, path: str, key: str, body: Mapping[str, Any] | None) -> Any:  # noqa: PLR0911
         """The answer, or a :class:`_Failure`."""
-        aiohttp = load_aiohttp()
+        aiohttp = load_aiohttp("Runway's API", "runway")
         what = f"{method} {self.base_url}{path}"
         headers = {"Authorization": f"Bearer {key}", "X-Runway-Version": API_VERSION}
         if method == "POST":
@@ -206,21 +205,6 @@ class RunwayHttp:
         return f"<RunwayHttp {redacted(self.base_url)}>"
 
 
-def load_aiohttp() -> Any:
-    """The module ``aiohttp``.
-
-    Raises:
-        MissingDependencyError: it is not installed.
-    """
-    try:
-        import aiohttp
-    except ImportError as error:
-        raise MissingDependencyError(
-            "Runway's API needs aiohttp: pip install 'avatarkit-rtc[runway]'"
-        ) from error
-    return aiohttp
-
-
 def checked_base_url(url: str) -> str:
     """``url`` without a slash at its end.
 
@@ -248,29 +232,6 @@ def api_key_or_environments(key: str | None) -> str:
     if not found:
         raise ConfigurationError(f"api_key is missing; pass it, or set {API_KEY_VARIABLE}")
     return checked_key(found, "api_key")
-
-
-def checked_key(key: str, what: str) -> str:
-    """``key`` if it can be sent in a header.
-
-    Raises:
-        ConfigurationError: it cannot. The message holds nothing of it.
-    """
-    key = key.strip() if isinstance(key, str) else ""
-    if not (key and key.isascii() and key.isprintable() and " " not in key):
-        raise ConfigurationError(f"{what} cannot be right: it is empty, or has characters that no key has")
-    return key
-
-
-def proxy_for(url: str) -> str | None:
-    """The proxy that the environment (``HTTPS_PROXY``, ``NO_PROXY``, …) names for ``url``.
-
-    Not aiohttp's ``trust_env``, which would put a login of ``~/.netrc`` in the key's place.
-    """
-    parts = urlsplit(url)
-    if proxy_bypass(parts.hostname or ""):
-        return None
-    return getproxies().get(parts.scheme)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
