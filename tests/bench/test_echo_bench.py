@@ -26,6 +26,7 @@ def test_a_voice_is_like_itself_later_and_quieter_and_unlike_another() -> None:
     assert likeness(np.zeros(48000, np.int16), voice) == 0.0
 
 
+@pytest.mark.alone
 def test_the_echo_is_gone_and_the_user_is_heard(livekit_server: LiveKitServer) -> None:
     require("pulseaudio", "pacat", "pactl", "espeak-ng")
     where = Place(livekit_server.url, livekit_server.api_key, livekit_server.api_secret)

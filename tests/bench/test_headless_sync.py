@@ -53,6 +53,7 @@ def test_a_mouth_is_matched_with_its_beep() -> None:
     )
 
 
+@pytest.mark.alone
 def test_poses_and_sound_are_together_though_nothing_is_played(livekit_server: LiveKitServer) -> None:
     names = [f"{kind}: |median| of mouth - beep" for kind in ("presentation time", "media time")]
     for _ in range(3):

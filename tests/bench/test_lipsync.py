@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from bench.lipsync import offsets_ms, quick
 from tests.support.system import require
@@ -14,6 +15,7 @@ def test_a_mouth_is_matched_with_its_beep() -> None:
     assert len(offsets_ms([], heard)) == 0
 
 
+@pytest.mark.alone
 def test_the_face_that_follows_is_nearer_to_its_voice() -> None:
     require("pulseaudio", "parec", "pactl")
     report = quick()

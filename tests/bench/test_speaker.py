@@ -23,6 +23,7 @@ def by_name(figures: list[Figure]) -> dict[str, Figure]:
     return {figure.name: figure for figure in figures}
 
 
+@pytest.mark.alone
 def test_playing_and_hogs(portaudio: None) -> None:
     figures = by_name(speaker.steady(1.0))
     assert figures["gaps heard"].goal == 0
@@ -30,6 +31,7 @@ def test_playing_and_hogs(portaudio: None) -> None:
     assert "gaps heard beside 20 ms hogs at 50 %" in figures
 
 
+@pytest.mark.alone
 def test_flush_is_silence_soon(portaudio: None) -> None:
     figures = by_name(speaker.flushing(1))
     assert figures["flush() to an empty ring, longest"].value < 50
