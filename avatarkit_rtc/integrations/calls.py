@@ -8,9 +8,15 @@ import contextvars
 import inspect
 import threading
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
-from avatarkit_rtc.integrations.runway.tools import Handler, Refused
+Handler: TypeAlias = Callable[[Any], Any]
+"""Takes the arguments, returns (or is a coroutine that returns) the result."""
+
+
+class TooManyCallsError(Exception):
+    """As many calls as may wait already."""
 
 
 class OutOfTimeError(Exception):
@@ -50,7 +56,7 @@ class Calls:
         """The handler's result. Cancelled, or out of time, it cancels a coroutine and abandons a thread.
 
         Raises:
-            Refused: too many calls wait already.
+            TooManyCallsError: too many calls wait already.
             OutOfTimeError: it took longer than ``timeout_s`` from its start.
             HandlerCancelledError: it was cancelled by somebody else.
             Exception: what the handler raised.
@@ -88,7 +94,7 @@ class Calls:
             self._free -= 1
             return
         if len(self._queue) >= self._most_waiting:
-            raise Refused("Too many tool calls at once; try again later")
+            raise TooManyCallsError("Too many tool calls at once; try again later")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
         try:

@@ -12,7 +12,12 @@ from typing import Final
 from livekit import rtc
 
 from avatarkit_rtc.errors import ToolCallError, ToolReplyError, ToolTimeoutError
-from avatarkit_rtc.integrations.runway.calls import Calls, HandlerCancelledError, OutOfTimeError
+from avatarkit_rtc.integrations.calls import (
+    Calls,
+    HandlerCancelledError,
+    OutOfTimeError,
+    TooManyCallsError,
+)
 from avatarkit_rtc.integrations.runway.tools import (
     Handler,
     Refused,
@@ -144,7 +149,7 @@ class Answering:
             arguments = read_arguments(call.payload)
             check(arguments)
             result = await self._slots.run(tool.handler, arguments, timeout_s)
-        except Refused as refusal:
+        except (Refused, TooManyCallsError) as refusal:
             self._refused += 1
             _log.log(self._level, "call of %r refused after %.3f s", name, time.monotonic() - began)
             raise rtc.RpcError(_APPLICATION_ERROR, cut(str(refusal))) from None
