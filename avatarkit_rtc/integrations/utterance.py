@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from avatarkit_rtc.integrations.agents.playback import Playback
 
 
-async def until_cut(reader: SourceReader, playback: Playback) -> AsyncIterator[AudioBlock]:
+async def until_cut(reader: SourceReader, playback: Playback) -> AsyncGenerator[AudioBlock, None]:
     """The blocks of ``reader``, until its end, or until ``playback`` is interrupted: then at once, also while
     the source lets itself be waited for."""
     cut = asyncio.ensure_future(playback.wait_cut())

@@ -37,7 +37,7 @@ def join_token(key: str, secret: str, room: str, identity: str, ttl_s: float = 6
         room_join=True, room=room, can_publish=True, can_subscribe=True, can_publish_data=True
     )
     made = api.AccessToken(key, secret).with_identity(identity).with_grants(grants)
-    return made.with_ttl(timedelta(seconds=ttl_s)).to_jwt()
+    return str(made.with_ttl(timedelta(seconds=ttl_s)).to_jwt())
 
 
 def avatar_token(
@@ -76,4 +76,4 @@ def avatar_token(
     )
     token = api.AccessToken(key, secret).with_identity(identity).with_kind("agent").with_grants(grants)
     token = token.with_attributes({"lk.publish_on_behalf": publish_on_behalf})
-    return token.with_ttl(timedelta(seconds=ttl_s)).to_jwt()
+    return str(token.with_ttl(timedelta(seconds=ttl_s)).to_jwt())

@@ -69,7 +69,9 @@ _BY_VENDOR_CODE: Final = {
 # How an egress failure is told is published nowhere; its text has to do.
 _EGRESS_WORDS: Final = re.compile(r"egress|livekit|publisher|\broom\b|\bjoin\b", re.IGNORECASE)
 _TOKEN_WORDS: Final = re.compile(r"token|401|unauthori[sz]ed|expired|permission", re.IGNORECASE)
-_EXPIRED: Final = "the avatar's join token is not accepted any more; give it a longer life (token_margin_s)"
+_EXPIRED: Final = (
+    "the avatar's join token may have expired; give it a longer life (token_margin_s), or a new one"
+)
 
 
 def problem_of(error: BaseException, *secrets: str) -> AvatarKitError:
