@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from avatarkit_rtc.errors import ConfigurationError
@@ -15,76 +13,9 @@ from avatarkit_rtc.motion.packet import decode_packet
 from avatarkit_rtc.testing.performer import Utterance, perform
 from avatarkit_rtc.testing.schedule import motion_schedule
 from avatarkit_rtc.testing.stand_in import SentKind, StandInAvatar, StandInOptions
+from tests.support.virtual_loop import NotingTransport, VirtualLoop
 
 UTTERANCE = perform(1, 1.0)
-
-
-class _VirtualSelector(selectors.DefaultSelector):
-    """Waits no time at all: the clock jumps instead."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        ready = super().select(0)
-        if not ready and timeout:
-            self.now += timeout
-        return ready
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time passes only by sleeping, and by :meth:`hang`."""
-
-    def __init__(self) -> None:
-        self.selector = _VirtualSelector()
-        super().__init__(self.selector)
-
-    def time(self) -> float:
-        return self.selector.now
-
-    def hang(self, seconds: float) -> None:
-        """The machine does nothing for a while."""
-        self.selector.now += seconds
-
-
-class Recorder:
-    """A transport that notes what comes when, and plays sound in real time as an audio track does."""
-
-    def __init__(self, loop: VirtualLoop, lead: float = 0.0) -> None:
-        self.loop, self.lead = loop, lead
-        self.packets: list[tuple[float, bytes, str | None]] = []
-        self.sound: list[tuple[float, npt.NDArray[np.int16]]] = []
-        self.queued_until = 0.0
-        self.on_packet: Callable[[int], None] = lambda number: None
-
-    @property
-    def audio_lead_s(self) -> float:
-        return self.lead
-
-    @property
-    def audio_queued_s(self) -> float:
-        return max(0.0, self.queued_until - self.loop.time())
-
-    async def send_packet(self, data: bytes, *, topic: str | None = None) -> None:
-        self.packets.append((self.loop.time(), data, topic))
-        self.on_packet(len(self.packets))
-
-    async def send_audio(self, samples: npt.NDArray[np.int16], sample_rate: int) -> None:
-        played = max(self.queued_until, self.loop.time()) if self.lead else self.loop.time()
-        self.sound.append((played, samples))
-        self.queued_until = played + len(samples) / sample_rate
-
-    async def aclose(self) -> None:
-        pass
-
-    def heard_at(self) -> float:
-        """When the first sample that is not silence was played."""
-        for played, samples in self.sound:
-            if samples.any():
-                return played + int(np.flatnonzero(samples)[0]) / 24000
-        raise AssertionError("only silence")
-
-    def frame_times(self) -> list[float]:
-        return [at for at, data, _ in self.packets if decode_packet(data).seq is not None]
 
 
 @pytest.fixture
@@ -106,7 +37,7 @@ def click() -> Utterance:
 
 
 def test_every_packet_of_the_schedule_is_sent_when_it_is_due(loop: VirtualLoop) -> None:
-    transport, options = Recorder(loop), StandInOptions(rounds=2, noise=True)
+    transport, options = NotingTransport(loop), StandInOptions(rounds=2, noise=True)
     avatar = StandInAvatar(transport, [UTTERANCE], options)
     play(loop, avatar.run())
     expected = list(motion_schedule([UTTERANCE], options))
@@ -120,13 +51,13 @@ def test_every_packet_of_the_schedule_is_sent_when_it_is_due(loop: VirtualLoop) 
 def test_sound_is_40_ms_behind_its_frame_whatever_the_transport_queues(
     loop: VirtualLoop, lead: float
 ) -> None:
-    transport = Recorder(loop, lead)
+    transport = NotingTransport(loop, lead)
     play(loop, StandInAvatar(transport, [click()], StandInOptions(rounds=1)).run())
     assert transport.heard_at() - transport.frame_times()[0] == pytest.approx(0.04, abs=1e-3)
 
 
 def test_sound_is_one_stream_without_gaps(loop: VirtualLoop) -> None:
-    transport = Recorder(loop, 0.06)
+    transport = NotingTransport(loop, 0.06)
     play(loop, StandInAvatar(transport, [UTTERANCE], StandInOptions(rounds=2)).run())
     for (at, samples), (after, _) in itertools.pairwise(transport.sound):
         assert after - at == pytest.approx(len(samples) / 24000, abs=1e-6)
@@ -135,7 +66,7 @@ def test_sound_is_one_stream_without_gaps(loop: VirtualLoop) -> None:
 
 
 def test_the_hook_is_called_right_before_each_packet(loop: VirtualLoop) -> None:
-    transport, seen = Recorder(loop), []
+    transport, seen = NotingTransport(loop), []
 
     def on_sent(number: int | None, seq: int | None, kind: SentKind, at: float) -> None:
         seen.append((number, seq, kind, at, len(transport.packets)))
@@ -151,7 +82,7 @@ def test_the_hook_is_called_right_before_each_packet(loop: VirtualLoop) -> None:
 
 
 def test_after_a_short_hiccup_it_catches_up(loop: VirtualLoop) -> None:
-    transport = Recorder(loop)
+    transport = NotingTransport(loop)
     transport.on_packet = lambda number: loop.hang(0.1) if number == 25 else None
     avatar = StandInAvatar(transport, [UTTERANCE], StandInOptions(rounds=1))
     play(loop, avatar.run())
@@ -162,7 +93,7 @@ def test_after_a_short_hiccup_it_catches_up(loop: VirtualLoop) -> None:
 
 @pytest.mark.parametrize("lead", [0.0, 0.06])
 def test_after_a_long_hiccup_it_goes_on_later_and_never_in_a_burst(loop: VirtualLoop, lead: float) -> None:
-    transport = Recorder(loop, lead)
+    transport = NotingTransport(loop, lead)
     transport.on_packet = lambda number: loop.hang(1.0) if number == 5 else None
     avatar = StandInAvatar(transport, [click()], StandInOptions(rounds=1))
     play(loop, avatar.run())
@@ -175,7 +106,7 @@ def test_after_a_long_hiccup_it_goes_on_later_and_never_in_a_burst(loop: Virtual
 
 
 def test_hiccups_never_add_up_to_a_queue_of_sound(loop: VirtualLoop) -> None:
-    transport = Recorder(loop, 0.06)
+    transport = NotingTransport(loop, 0.06)
     queued: list[float] = []
 
     def hiccup(number: int) -> None:
@@ -189,7 +120,7 @@ def test_hiccups_never_add_up_to_a_queue_of_sound(loop: VirtualLoop) -> None:
 
 
 def test_stop_ends_it_at_once_and_it_can_run_again(loop: VirtualLoop) -> None:
-    transport = Recorder(loop)
+    transport = NotingTransport(loop)
     avatar = StandInAvatar(transport, [UTTERANCE])
 
     async def scenario() -> None:
@@ -211,7 +142,7 @@ def test_stop_ends_it_at_once_and_it_can_run_again(loop: VirtualLoop) -> None:
 
 
 def test_cancelling_run_leaves_nothing_behind(loop: VirtualLoop) -> None:
-    avatar = StandInAvatar(Recorder(loop), [UTTERANCE])
+    avatar = StandInAvatar(NotingTransport(loop), [UTTERANCE])
 
     async def scenario() -> None:
         run = asyncio.create_task(avatar.run())
@@ -225,7 +156,7 @@ def test_cancelling_run_leaves_nothing_behind(loop: VirtualLoop) -> None:
 
 
 def test_a_second_run_at_the_same_time_is_refused(loop: VirtualLoop) -> None:
-    avatar = StandInAvatar(Recorder(loop), [UTTERANCE])
+    avatar = StandInAvatar(NotingTransport(loop), [UTTERANCE])
 
     async def scenario() -> None:
         run = asyncio.create_task(avatar.run())
@@ -239,7 +170,7 @@ def test_a_second_run_at_the_same_time_is_refused(loop: VirtualLoop) -> None:
 
 
 def test_an_error_of_the_transport_reaches_the_caller_of_run(loop: VirtualLoop) -> None:
-    transport = Recorder(loop)
+    transport = NotingTransport(loop)
 
     def fail(number: int) -> None:
         if number == 3:
@@ -257,4 +188,4 @@ def test_an_error_of_the_transport_reaches_the_caller_of_run(loop: VirtualLoop) 
 
 def test_it_needs_something_to_say(loop: VirtualLoop) -> None:
     with pytest.raises(ConfigurationError):
-        StandInAvatar(Recorder(loop), [])
+        StandInAvatar(NotingTransport(loop), [])

@@ -21,7 +21,7 @@ from avatarkit_rtc.testing.spatialreal_service.faults import (
     SESSION_TIMEOUT,
     SocketFault,
 )
-from avatarkit_rtc.testing.spatialreal_service.motion_stream import MotionStream
+from avatarkit_rtc.testing.spatialreal_service.keyframe_stream import KeyframeStream
 from avatarkit_rtc.testing.spatialreal_service.performance import Performer
 from avatarkit_rtc.testing.spatialreal_service.playback import Playback, PlaybackOver
 from avatarkit_rtc.testing.spatialreal_service.turn import Turn
@@ -176,7 +176,7 @@ class Connection:
             )
         else:
             self._outbox = asyncio.Queue(2)
-            self._playback = MotionStream(self._send_motion, self, self._behaviour)
+            self._playback = KeyframeStream(self._send_motion, self, self._behaviour)
         self._start(self._play(self._playback), "playback")
         if self._behaviour.max_session_s is not None:
             self._start(self._time_out(self._behaviour.max_session_s), "session's time limit")

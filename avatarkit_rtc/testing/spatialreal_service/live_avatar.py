@@ -240,11 +240,15 @@ class LiveAvatar:
 
     def _finish_drained(self) -> None:
         turn = self._draining
-        if turn is not None and not len(self._tail):
-            self._drain_ticks -= 1
-            if self._drain_ticks < 0:
-                self._draining = None
-                self._over(turn)
+        if turn is None:
+            return
+        if len(self._tail):
+            self._drain_ticks = 1 + _SOUND_DELAY_TICKS
+            return
+        self._drain_ticks -= 1
+        if self._drain_ticks <= 0:
+            self._draining = None
+            self._over(turn)
 
     def _over(self, turn: Turn) -> None:
         turn.over = True

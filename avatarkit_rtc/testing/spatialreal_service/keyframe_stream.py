@@ -17,7 +17,7 @@ SendMotion: TypeAlias = Callable[[Turn, Sequence[MotionFrame], bool], Awaitable[
 the flow control there is: a client that does not read is not sent to."""
 
 
-class MotionStream:
+class KeyframeStream:
     """Sends the motion of turns in the order they come, as soon as it is there."""
 
     def __init__(
