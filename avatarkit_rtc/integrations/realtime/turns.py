@@ -82,9 +82,8 @@ class Turns:
         Args:
             busy: because one is under way, which it began by itself meanwhile: it is asked again after that.
         """
-        again = busy and self._asked and bool(self._under_way)
         self._asked = False
-        self._wanted = self._wanted or again
+        self._wanted = self._wanted or (busy and bool(self._under_way))
         return self._ask()
 
     def cancelled(self) -> None:
