@@ -61,7 +61,7 @@ class Calls:
             HandlerCancelledError: it was cancelled by somebody else.
             Exception: what the handler raised.
         """
-        if _is_coroutine_function(handler):
+        if is_coroutine_function(handler):
             return await self._within(handler, arguments, timeout_s, in_thread=False)
         result = await self._within(handler, arguments, timeout_s, in_thread=True)
         if inspect.isawaitable(result):  # a plain function around a coroutine function
@@ -116,7 +116,8 @@ class Calls:
         self._free += 1
 
 
-def _is_coroutine_function(handler: Handler) -> bool:
+def is_coroutine_function(handler: Handler) -> bool:
+    """Whether calling ``handler`` gives a coroutine, as far as can be told beforehand."""
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
 
 

@@ -7,7 +7,7 @@ from avatarkit_rtc.integrations.realtime.config import (
     RealtimeSessionConfig,
     build_realtime_session_config,
 )
-from avatarkit_rtc.integrations.realtime.tools import ToolRegistry
+from avatarkit_rtc.integrations.realtime.core.tools import ToolRegistry
 
 
 class WantedConfig:

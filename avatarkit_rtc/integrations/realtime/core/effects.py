@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from avatarkit_rtc.integrations.realtime.config import RealtimeSessionConfig
+from avatarkit_rtc.integrations.realtime.core.tools import ToolRegistration
 from avatarkit_rtc.integrations.realtime.events import AudioDelta
-from avatarkit_rtc.integrations.realtime.tools import ToolRegistration
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from avatarkit_rtc.integrations.realtime.config import RealtimeSessionConfig
-from avatarkit_rtc.integrations.realtime.effects import (
+from avatarkit_rtc.integrations.realtime.core.effects import (
     Effect,
     Emit,
     EndAudio,
@@ -15,6 +15,9 @@ from avatarkit_rtc.integrations.realtime.effects import (
     PlayAudio,
     TellInterrupted,
 )
+from avatarkit_rtc.integrations.realtime.core.response import Responses
+from avatarkit_rtc.integrations.realtime.core.tool_calls import ToolCalls
+from avatarkit_rtc.integrations.realtime.core.tools import ToolRegistry
 from avatarkit_rtc.integrations.realtime.events import (
     AssistantDelta,
     AssistantDone,
@@ -28,10 +31,13 @@ from avatarkit_rtc.integrations.realtime.events import (
     UsageReported,
     UserTranscript,
 )
+from avatarkit_rtc.integrations.realtime.output import (
+    OutputEnded,
+    OutputEvent,
+    OutputLevel,
+    OutputStarted,
+)
 from avatarkit_rtc.integrations.realtime.payloads import LipSync, StateChanged, Usage, UserSpeech, Words
-from avatarkit_rtc.integrations.realtime.response import Responses
-from avatarkit_rtc.integrations.realtime.tool_calls import ToolCalls
-from avatarkit_rtc.integrations.realtime.tools import ToolRegistry
 from avatarkit_rtc.integrations.realtime.types import RealtimeState
 
 AUDIBLE_RMS: Final = 0.001
@@ -83,23 +89,16 @@ class Conversation:
         self.responses.interrupt()
         return [*effects, self._state()]
 
-    # What the sound output tells, of a session that is connected.
-
-    def output_started(self) -> list[Effect]:
-        """The model begins to be heard."""
-        if self.audio_playing:
-            return []
-        self.audio_playing = True
-        return [Emit("tts:audio:start"), self._state()]
-
-    def output_level(self, rms: float) -> list[Effect]:
-        """How loud it is."""
-        effects = self.output_started() if rms > AUDIBLE_RMS else []
-        return [*effects, Emit("tts:lipsync:update", LipSync(rms))]
-
-    def output_ended(self) -> list[Effect]:
-        """The model is no more heard."""
-        return [*self._stopped(), self._state()] if self.audio_playing else []
+    def heard(self, event: OutputEvent) -> list[Effect]:
+        """What the sound output tells, of a session that is connected."""
+        match event:
+            case OutputStarted():
+                return self._playing()
+            case OutputLevel():
+                begun = self._playing() if event.rms > AUDIBLE_RMS else []
+                return [*begun, Emit("tts:lipsync:update", LipSync(event.rms))]
+            case OutputEnded():
+                return [*self._stopped(), self._state()] if self.audio_playing else []
 
     # What the client tells.
 
@@ -140,6 +139,12 @@ class Conversation:
             return [told]
         # Silence comes first: everything else can wait.
         return [*self.interrupt(), told, TellInterrupted()]
+
+    def _playing(self) -> list[Effect]:
+        if self.audio_playing:
+            return []
+        self.audio_playing = True
+        return [Emit("tts:audio:start"), self._state()]
 
     def _silence(self) -> list[Effect]:
         return [FlushAudio(), *self._stopped()]

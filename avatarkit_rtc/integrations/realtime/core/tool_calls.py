@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from avatarkit_rtc.errors import RealtimeTransportError, ToolCallError
-from avatarkit_rtc.integrations.realtime.effects import (
+from avatarkit_rtc.integrations.realtime.core.effects import (
     DropTools,
     Effect,
     Emit,
@@ -18,16 +18,16 @@ from avatarkit_rtc.integrations.realtime.effects import (
     RunTool,
     SendToolResult,
 )
-from avatarkit_rtc.integrations.realtime.events import ToolCalled
-from avatarkit_rtc.integrations.realtime.payloads import ToolCall, ToolError, ToolResult
-from avatarkit_rtc.integrations.realtime.tables import CALLS, CallInput, CallPhase
-from avatarkit_rtc.integrations.realtime.tools import (
+from avatarkit_rtc.integrations.realtime.core.tables import CALLS, CallInput, CallPhase
+from avatarkit_rtc.integrations.realtime.core.tools import (
     ToolRegistry,
     check_arguments,
     checked_result,
     failure_output,
     read_arguments,
 )
+from avatarkit_rtc.integrations.realtime.events import ToolCalled
+from avatarkit_rtc.integrations.realtime.payloads import ToolCall, ToolError, ToolResult
 
 REMEMBERED: Final = 4096
 """Ids of calls of a session. One that comes again is not carried out again."""

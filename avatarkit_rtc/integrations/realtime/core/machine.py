@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from avatarkit_rtc.errors import RealtimeServerError, RealtimeStateError
 from avatarkit_rtc.integrations.realtime.config import Character, RealtimeSessionConfig
-from avatarkit_rtc.integrations.realtime.conversation import Conversation
-from avatarkit_rtc.integrations.realtime.effects import (
+from avatarkit_rtc.integrations.realtime.core.conversation import Conversation
+from avatarkit_rtc.integrations.realtime.core.effects import (
     CancelOp,
     Connect,
     Disconnect,
@@ -24,24 +24,25 @@ from avatarkit_rtc.integrations.realtime.effects import (
     Settle,
     Update,
 )
+from avatarkit_rtc.integrations.realtime.core.opening import Opening, why
+from avatarkit_rtc.integrations.realtime.core.recovery import Recovery
+from avatarkit_rtc.integrations.realtime.core.tables import CONNECTED, SHOWN, TRANSITIONS, Input, Phase
+from avatarkit_rtc.integrations.realtime.core.tools import ToolRegistry
+from avatarkit_rtc.integrations.realtime.core.wanted import WantedConfig
 from avatarkit_rtc.integrations.realtime.events import (
     ClientEvent,
     ConnectionLost,
     ErrorReported,
     SessionEnded,
 )
-from avatarkit_rtc.integrations.realtime.opening import Opening, why
+from avatarkit_rtc.integrations.realtime.output import OutputEvent
 from avatarkit_rtc.integrations.realtime.payloads import (
     Failure,
     SessionChanged,
     StateChanged,
     TransitionReason,
 )
-from avatarkit_rtc.integrations.realtime.recovery import Recovery
-from avatarkit_rtc.integrations.realtime.tables import CONNECTED, SHOWN, TRANSITIONS, Input, Phase
-from avatarkit_rtc.integrations.realtime.tools import ToolRegistry
 from avatarkit_rtc.integrations.realtime.types import RealtimeState, SessionState
-from avatarkit_rtc.integrations.realtime.wanted import WantedConfig
 
 ALREADY_ACTIVE: Final = "Realtime session already active"
 NOT_ACTIVE: Final = "Realtime session not active"
@@ -275,6 +276,10 @@ class Machine:
         if isinstance(event, ErrorReported):
             return self._reported(event)
         return self.conversation.handle(event, self._wanted.sent)
+
+    def heard(self, event: OutputEvent) -> list[Effect]:
+        """What the sound output tells; without a connection there is no voice."""
+        return self.conversation.heard(event) if self._phase in CONNECTED else []
 
     def _while_opening(self, event: ClientEvent) -> list[Effect]:
         self.opening.note(event)

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from avatarkit_rtc.integrations.realtime.effects import Effect, Emit
+from avatarkit_rtc.integrations.realtime.core.effects import Effect, Emit
+from avatarkit_rtc.integrations.realtime.core.tables import RESPONSES, ResponseInput
 from avatarkit_rtc.integrations.realtime.events import AssistantDelta, AssistantDone
 from avatarkit_rtc.integrations.realtime.payloads import StateChanged, Words
-from avatarkit_rtc.integrations.realtime.tables import RESPONSES, ResponseInput
 from avatarkit_rtc.integrations.realtime.types import RealtimeState, ResponseState, ResponseStatus
 
 REMEMBERED: Final = 64

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from avatarkit_rtc.integrations.realtime.effects import Effect, Emit
+from avatarkit_rtc.integrations.realtime.core.effects import Effect, Emit
+from avatarkit_rtc.integrations.realtime.core.tables import RECONNECT_DELAYS_MS
 from avatarkit_rtc.integrations.realtime.payloads import (
     ReconnectAttempt,
     ReconnectExhausted,
     ReconnectSuccess,
 )
-from avatarkit_rtc.integrations.realtime.tables import RECONNECT_DELAYS_MS
 
 
 class Recovery:

@@ -1,0 +1,106 @@
+"""The one thing a client is at: connecting, being given a config, or disconnecting; each within its time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from avatarkit_rtc.errors import AvatarKitError, RealtimeTimeoutError, RealtimeTransportError
+from avatarkit_rtc.integrations.realtime.client import RealtimeClient
+from avatarkit_rtc.integrations.realtime.core.effects import Connect, Disconnect, Update
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Longest times, in seconds."""
+
+    connect_s: float = 20.0
+    update_s: float = 15.0
+    disconnect_s: float = 5.0
+    """Also what a cancelled operation has to end."""
+
+
+class Operations:
+    """Runs one at a time; a new one cancels the one before and waits for its end."""
+
+    def __init__(
+        self,
+        client: RealtimeClient,
+        timeouts: Timeouts,
+        ended: Callable[[Connect | Update | Disconnect, Exception | None], None],
+    ) -> None:
+        """
+        Args:
+            ended: is told how each ended that was not cancelled.
+        """
+        self._client = client
+        self._timeouts = timeouts
+        self._ended = ended
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def tasks(self) -> tuple[asyncio.Task[None], ...]:
+        """What runs."""
+        return tuple(self._tasks)
+
+    def start(self, effect: Connect | Update | Disconnect) -> None:
+        """Do ``effect`` once what was before is over."""
+        self.cancel()
+        task = asyncio.create_task(
+            self._run(effect, self.tasks), name=f"realtime {type(effect).__name__.lower()}"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def cancel(self) -> None:
+        """End what runs, without telling how it ended."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _run(
+        self, effect: Connect | Update | Disconnect, before: tuple[asyncio.Task[None], ...]
+    ) -> None:
+        if before:
+            await asyncio.wait(before, timeout=self._timeouts.disconnect_s)
+        match effect:
+            case Connect():
+                if effect.again:
+                    with contextlib.suppress(Exception):
+                        await self._within(self._client.disconnect(), self._timeouts.disconnect_s, "close")
+                error = await self._try(
+                    self._client.connect(effect.config), self._timeouts.connect_s, "connect"
+                )
+            case Update():
+                error = await self._try(self._client.update(effect.config), self._timeouts.update_s, "update")
+            case Disconnect():
+                error = await self._try(self._client.disconnect(), self._timeouts.disconnect_s, "disconnect")
+        self._ended(effect, error)
+
+    async def _try(self, work: Coroutine[Any, Any, None], timeout_s: float, what: str) -> Exception | None:
+        try:
+            await self._within(work, timeout_s, what)
+        except Exception as error:
+            return as_realtime_error(error, what)
+        return None
+
+    async def _within(self, work: Coroutine[Any, Any, None], timeout_s: float, what: str) -> None:
+        try:
+            async with asyncio.timeout(timeout_s) as limit:
+                await work
+        except TimeoutError as error:
+            if not limit.expired():
+                raise  # the client's own
+            said = f"the realtime client did not {what} within {timeout_s:g} s; try again"
+            raise RealtimeTimeoutError(said) from error
+
+
+def as_realtime_error(error: Exception, what: str) -> AvatarKitError:
+    """``error`` as one of this package: a client may raise anything."""
+    if isinstance(error, AvatarKitError):
+        return error
+    wrapped = RealtimeTransportError(f"the realtime client could not {what}: {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
