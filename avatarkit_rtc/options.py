@@ -53,7 +53,8 @@ class ReconnectPolicy:
     jitter: float = 0.2
     """Share of the pause, 0 … 1, by which it varies at random: many clients must not come back at once."""
     worth_a_retry: Callable[[Exception], bool] | None = None
-    """Asked after each failed attempt; None: everything but wrong options and a room of the caller's own."""
+    """Asked after each failed attempt; None: everything but wrong options, a room of the caller's own, and
+    errors that say themselves that they are not ``retryable``."""
 
     def __post_init__(self) -> None:
         """
@@ -74,7 +75,8 @@ class ReconnectPolicy:
         """Whether another attempt makes sense after ``error``."""
         if self.worth_a_retry is not None:
             return self.worth_a_retry(error)
-        return not isinstance(error, ConfigurationError | RoomNotOwned)
+        refused = isinstance(error, ConfigurationError | RoomNotOwned)
+        return not refused and bool(getattr(error, "retryable", True))
 
     def delay_s(self, attempt: int, rng: random.Random) -> float:
         """Pause before ``attempt`` (1, 2, …), in seconds."""
@@ -114,7 +116,7 @@ class AvatarPlayerOptions:
     end_transition_frames: int = 40
     """Way from the last pose to idle, in frames of 40 ms."""
     disconnect_transition_frames: int = 12
-    """Way to idle when the stream breaks off, in frames of 40 ms."""
+    """Way to idle when the stream breaks off, in frames of 40 ms; after an interruption 5 at most."""
     play_audio: bool = True
     """Play the avatar's voice. False: nothing is heard, and no sound library is touched."""
     audio_device: int | str | None = None

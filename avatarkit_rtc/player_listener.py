@@ -110,6 +110,11 @@ class PlayerListener:
         for event in self._conversation.receive(data, sender):
             self._emit("transcript" if isinstance(event, Transcript) else "client-event", event)
 
+    def on_interrupted(self) -> None:
+        """What was given and is not shown yet is not to be."""
+        self._motion.cut(RoundEndReason.FLUSHED)
+        self._sound.voice.flush()
+
     def on_token_refreshed(self) -> None:
         """The session's token was extended."""
         self._emit("token-refreshed")

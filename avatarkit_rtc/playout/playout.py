@@ -34,6 +34,9 @@ from avatarkit_rtc.playout.strategy import PRESETS, StrategyName, make_strategy
 MAX_ROUNDS_WAITING: Final = 2
 """Rounds that may wait behind the one on show; more than that means that rounds open without ever playing."""
 
+FLUSH_TRANSITION_FRAMES: Final = 5
+"""Longest way to idle after an interruption: the mouth is to be still within 300 ms."""
+
 OVERLAP_S: Final = 0.3
 """So long the frames that are left of a round may keep the next one waiting, which then catches up."""
 
@@ -56,7 +59,7 @@ class PlayoutOptions:
     end_transition_frames: int = 40
     """Way from the last pose to idle."""
     disconnect_transition_frames: int = 12
-    """Way to idle when the stream breaks off."""
+    """Way to idle when the stream breaks off; after an interruption 5 at most."""
     idle: IdleSpec = None
     """The face while nobody speaks."""
 
@@ -215,7 +218,10 @@ class Playout:
             self._current = None
             self._move(PlayInput.CUT)
             if self._state is PlayState.DISCONNECT_TRANSITION:
-                self._start_blend(self._idle_pose, self.options.disconnect_transition_frames, now)
+                frames = self.options.disconnect_transition_frames
+                if reason is RoundEndReason.FLUSHED:
+                    frames = min(frames, FLUSH_TRANSITION_FRAMES)
+                self._start_blend(self._idle_pose, frames, now)
 
     def next_deadline(self) -> float:
         """When to call :meth:`tick` next."""

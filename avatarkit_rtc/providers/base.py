@@ -145,6 +145,10 @@ class FullListener(ProviderListener, Protocol):
     def on_message(self, data: bytes, sender: str) -> None:
         """Data that is no motion, from the avatar or the agent that it speaks for."""
 
+    def on_interrupted(self) -> None:
+        """The avatar was interrupted: drop the motion and sound that were reported and are not shown yet, and
+        the rest of this round."""
+
 
 @runtime_checkable
 class Provider(Protocol):

@@ -18,6 +18,9 @@ SLACK_FRAMES: Final = 25
 """A service may round up, and let the mouth come to rest: so many frames beyond the sound it was given are no
 surplus."""
 
+MAX_KEYFRAME_BYTES: Final = 4096
+"""A full keyframe has 505."""
+
 Block = npt.NDArray[np.int16]
 
 
@@ -69,9 +72,9 @@ class Utterance:
         return len(self._frames)
 
     @property
-    def frames_come(self) -> int:
-        """Frames that have come so far, held or not."""
-        return self._coming
+    def frames_unclaimed(self) -> int:
+        """Frames that are held for names that may turn out to be its own."""
+        return sum(len(frames) for frames, _ in self.unclaimed.values())
 
     @property
     def next_frame(self) -> Keyframe | None:
@@ -87,7 +90,8 @@ class Utterance:
         dropped = 0
         for data in keyframes:
             # Numbered all the same: what comes later keeps its place.
-            if self.motion_ended or self._coming >= self.asked_frames:
+            beyond = self.motion_ended or self._coming >= self.asked_frames
+            if beyond or len(data) > MAX_KEYFRAME_BYTES:
                 dropped += 1
             else:
                 self._frames.append(Keyframe(self._coming, data))
@@ -97,14 +101,14 @@ class Utterance:
 
     def keep_unclaimed(self, req_id: str, keyframes: Sequence[bytes], end: bool) -> int:
         """Motion for a name that may be this one's; returns the frames dropped."""
-        held = sum(len(frames) for frames, _ in self.unclaimed.values())
-        room = max(0, self.asked_frames - held)
+        room = max(0, self.asked_frames - self.frames_unclaimed)
         if req_id not in self.unclaimed and (room == 0 or len(self.unclaimed) >= SLACK_FRAMES):
             return len(keyframes)
         frames, ended = self.unclaimed.setdefault(req_id, ([], False))
-        frames.extend(keyframes[:room])
+        taken = [data for data in keyframes[:room] if len(data) <= MAX_KEYFRAME_BYTES]
+        frames.extend(taken)
         self.unclaimed[req_id] = (frames, ended or end)
-        return max(0, len(keyframes) - room)
+        return len(keyframes) - len(taken)
 
     def due(self, number: int) -> Iterable[Keyframe]:
         """Take out the frames up to ``number``, in order."""
@@ -113,7 +117,7 @@ class Utterance:
 
     def drop_motion(self) -> int:
         """Drop what is held and what is unclaimed; returns how many frames that were."""
-        dropped = len(self._frames) + sum(len(frames) for frames, _ in self.unclaimed.values())
+        dropped = len(self._frames) + self.frames_unclaimed
         self._frames.clear()
         self.unclaimed.clear()
         return dropped
