@@ -146,11 +146,13 @@ class TrackFeed:
     def _take(self, frame: rtc.AudioFrame) -> None:
         samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels)
         size = frame.sample_rate * _BLOCK_MS // 1000
-        now = self._last_tick = time.monotonic()
+        before, now = self._last_tick or 0.0, time.monotonic()
+        self._last_tick = now
         self._received += 1
         for start in range(0, len(samples), size):
             self._dropped += len(self._blocks) == self._blocks.maxlen
-            # The first half was decoded earlier, and only waited for the second.
-            t = now - max(0, len(samples) - start - size) / frame.sample_rate
+            # The first half was decoded earlier, and only waited for the second; not earlier than what came
+            # before it, though, when the loop was held up and hears of several at once.
+            t = max(before, now - max(0, len(samples) - start - size) / frame.sample_rate)
             self._blocks.append(AudioBlock(samples[start : start + size], frame.sample_rate, t))
         self._wake.set()
