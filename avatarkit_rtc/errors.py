@@ -218,6 +218,9 @@ class SpatialRealEgressError(SpatialRealError):
 
     code = "spatialreal-egress"
 
+    token_refused: bool = False
+    """The LiveKit server did not let the avatar in with its token, as far as the service's text tells."""
+
 
 class SpatialRealConnectionError(SpatialRealError):
     """The service could not be reached, did not answer in time, or the connection broke off."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 from urllib.parse import urlsplit
 
-from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.errors import ConfigurationError, SpatialRealEgressError
 from avatarkit_rtc.providers.base import ConnectionConfig
 from avatarkit_rtc.providers.join_token import read_join_token, redacted
 from avatarkit_rtc.providers.minting import avatar_token, join_token
@@ -78,6 +78,7 @@ class EgressRoom:
             ttl_s: seconds for which a token that is made here admits.
 
         Raises:
+            SpatialRealEgressError: the function that gives one has failed.
             ConfigurationError: it is none, or of another room.
             MissingDependencyError: ``livekit-api`` is not installed.
         """
@@ -94,8 +95,14 @@ class EgressRoom:
                 ttl_s=ttl_s,
             )
         if callable(given):
-            made = given()
-            given = await made if inspect.isawaitable(made) else made
+            try:
+                made = given()
+                given = await made if inspect.isawaitable(made) else made
+            except Exception as error:
+                raise SpatialRealEgressError(
+                    f"no join token for the avatar: {type(error).__name__}: {redacted(str(error))}",
+                    retryable=True,
+                ) from error
         read_join_token(given).check_room(self.name)
         return given
 

@@ -47,8 +47,8 @@ class Connecting(Protocol):
     def explained(self, error: AvatarKitError) -> AvatarKitError:
         """Called with everything that goes wrong, once; may add to it."""
 
-    def worth_a_retry(self, error: SpatialRealError) -> bool:
-        """Whether another connection may do better, as far as the failure itself says."""
+    def worth_a_retry(self, error: SpatialRealError, *, stable: bool) -> bool:
+        """Whether another connection may do better; ``stable``: this one had lasted for a while."""
 
     def link_lost(self, error: AvatarKitError | None) -> None:
         """What was being said is over; None where the session ends."""
@@ -169,7 +169,7 @@ class Keeper:
             if stable:
                 attempts = itertools.count(1)
             attempt = next(attempts)
-            if not self._worth_it(error, attempt):
+            if not self._worth_it(error, attempt, stable=stable):
                 starting = self.state is SessionState.STARTING
                 self._move(SessionInput.GIVE_UP)
                 if not starting:  # else start() raises it
@@ -191,7 +191,7 @@ class Keeper:
         self._session.link_lost(loss)
         return time.monotonic() - began, loss
 
-    def _worth_it(self, error: AvatarKitError, attempt: int) -> bool:
+    def _worth_it(self, error: AvatarKitError, attempt: int, *, stable: bool) -> bool:
         policy = self._policy
         if policy is None or not isinstance(error, SpatialRealError):
             return False
@@ -199,7 +199,7 @@ class Keeper:
             return False
         if policy.worth_a_retry is not None:
             return policy.worth_a_retry(error)
-        return self._session.worth_a_retry(error)
+        return self._session.worth_a_retry(error, stable=stable)
 
     async def _pause(self, error: AvatarKitError, attempt: int, *, at_once: bool) -> None:
         assert self._policy is not None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
@@ -13,16 +14,20 @@ from avatarkit_rtc.errors import (
     AvatarKitError,
     NotConnectedError,
     SpatialRealClosedError,
+    SpatialRealError,
     SpatialRealReplyError,
 )
 from avatarkit_rtc.integrations.spatialreal.credentials import SpatialRealCredentials, SpatialRealEndpoints
-from avatarkit_rtc.integrations.spatialreal.problems import problem_of
+from avatarkit_rtc.integrations.spatialreal.problems import closed_after, problem_of
 from avatarkit_rtc.integrations.spatialreal.vendor import vendor_session
 
 CLOSE_TIMEOUT_S: Final = 5.0
 """Longest wait for the service's own close; what is left of it goes on behind the scenes for 10 s at most."""
 SEND_TIMEOUT_S: Final = 10.0
 """The service takes nothing for so long: the connection counts as lost."""
+
+_SAID_BEFORE_S: Final = 5.0
+"""What the service says goes wrong is taken for the reason of a close that follows so soon."""
 
 _log = logging.getLogger("avatarkit_rtc.spatialreal")
 
@@ -55,6 +60,7 @@ class Link:
         self._listener = listener
         self._vendor: Any = None
         self._open = False
+        self._said: tuple[float, SpatialRealError | None] = (0.0, None)
         self._lost: asyncio.Future[AvatarKitError] = asyncio.get_running_loop().create_future()
         self._secrets: tuple[str, ...] = (credentials.api_key,)
 
@@ -162,6 +168,9 @@ class Link:
         """The connection is of no use any more."""
         self._open = False
         if not self._lost.done():
+            at, said = self._said
+            if said is not None and time.monotonic() - at < _SAID_BEFORE_S:
+                error = closed_after(said, error)
             self._lost.set_result(error)
 
     async def aclose(self) -> None:
@@ -199,14 +208,15 @@ class Link:
 
     def _on_error(self, error: Exception) -> None:
         problem = problem_of(error, *self._secrets)
-        said = getattr(error, "server_code", None) is not None
+        from_service = getattr(error, "server_code", None) is not None
         # What the service says with a close code is the session's fate, also before the close itself.
-        if (said and getattr(error, "close_code", None) is None) or isinstance(
-            problem, SpatialRealReplyError
-        ):
-            self._listener.on_service_error(problem, getattr(error, "req_id", None))
-        else:
+        fatal = getattr(error, "close_code", None) is not None if from_service else True
+        if fatal and not isinstance(problem, SpatialRealReplyError):
             self.fail(problem)
+            return
+        if isinstance(problem, SpatialRealError):
+            self._said = (time.monotonic(), problem)
+        self._listener.on_service_error(problem, getattr(error, "req_id", None))
 
     def _on_close(self) -> None:
         self.fail(SpatialRealClosedError("SpatialReal has ended the session", close_code=1000))

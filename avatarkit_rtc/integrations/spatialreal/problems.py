@@ -69,8 +69,9 @@ _BY_VENDOR_CODE: Final = {
 # How an egress failure is told is published nowhere; its text has to do.
 _EGRESS_WORDS: Final = re.compile(r"egress|livekit|publisher|\broom\b|\bjoin\b", re.IGNORECASE)
 _TOKEN_WORDS: Final = re.compile(r"token|401|unauthori[sz]ed|expired|permission", re.IGNORECASE)
-_EXPIRED: Final = (
-    "the avatar's join token may have expired; give it a longer life (token_margin_s), or a new one"
+_REFUSED: Final = (
+    "the avatar's join token is not accepted: it may have expired (a longer token_margin_s, or a new token), "
+    "or be of another server's key"
 )
 
 
@@ -95,9 +96,8 @@ def problem_of(error: BaseException, *secrets: str) -> AvatarKitError:
     # In what cannot come from the service the words mean something else.
     service_said = getattr(error, "phase", "") in ("websocket_handshake", "websocket_runtime")
     kind = _kind(status, close_code, vendor_code, said if service_said else "")
-    advice = kind.advice
-    if kind is _EGRESS and _TOKEN_WORDS.search(said):
-        advice = _EXPIRED
+    refused = kind is _EGRESS and _TOKEN_WORDS.search(said) is not None
+    advice = _REFUSED if refused else kind.advice
     made = kind.error(
         f"SpatialReal: {' '.join(said.split())[:500]}; {advice}",
         status=status,
@@ -105,7 +105,18 @@ def problem_of(error: BaseException, *secrets: str) -> AvatarKitError:
         vendor_code=vendor_code,
         retryable=_retry(error, kind, status, close_code) is not Retry.NO,
     )
+    if isinstance(made, SpatialRealEgressError):
+        made.token_refused = refused
     return _caused(made, error, secrets)
+
+
+def closed_after(said: SpatialRealError, problem: AvatarKitError) -> AvatarKitError:
+    """What ended a connection that was closed as ``problem`` tells, shortly after the service had ``said``
+    something: that, with the code of the close, unless the close itself says what is wrong."""
+    if not isinstance(problem, SpatialRealConnectionError | SpatialRealClosedError | SpatialRealEgressError):
+        return problem
+    said.close_code, said.retryable = problem.close_code, problem.retryable
+    return said
 
 
 def expected(error: SpatialRealError) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import time
 from types import TracebackType
@@ -29,7 +28,7 @@ from avatarkit_rtc.integrations.spatialreal.stats import SessionStats
 from avatarkit_rtc.integrations.spatialreal.vendor import load_spatialreal
 from avatarkit_rtc.options import ReconnectPolicy
 from avatarkit_rtc.providers.base import ConnectionConfig
-from avatarkit_rtc.providers.join_token import read_join_token
+from avatarkit_rtc.providers.join_token import JoinToken, read_join_token
 from avatarkit_rtc.providers.minting import AVATAR_IDENTITY
 
 SAMPLE_RATE: Final = 24000
@@ -135,7 +134,7 @@ class SpatialRealSession:
         self._hub = EventHub(EVENTS)
         self._keeper = Keeper(self, retry, self._hub.emit)
         self._speech = Speech(self._keeper.connected, self._hub.emit, sample_rate=sample_rate, lead_s=lead_s)
-        self._token: str | None = None
+        self._token: JoinToken | None = None
         self._stats = SessionStats()
         self._sigterm = SigtermEnd(self._keeper.begin_end)
         self._end_on_sigterm = end_on_sigterm
@@ -337,10 +336,6 @@ class SpatialRealSession:
 
     def on_service_error(self, error: AvatarKitError, request_id: str | None) -> None:
         """Called by the link."""
-        link = self._keeper.link
-        if isinstance(error, SpatialRealEgressError) and link is not None:
-            link.fail(error)  # an avatar that is in no room is of no use
-            return
         self._count(error)
         self._speech.on_service_error(error, request_id)
         self._hub.emit("error", error)
@@ -359,9 +354,10 @@ class SpatialRealSession:
         def token_came() -> None:
             self._stats = dataclasses.replace(self._stats, token_s=time.monotonic() - began)
 
-        self._token = await self._room.token_for_avatar(
+        token = await self._room.token_for_avatar(
             self._identity, self._on_behalf_of, self._length_s + self._margin_s
         )
+        self._token = read_join_token(token)
         await link.open(
             valid_for_s=self._length_s,
             timeout_s=self._connect_timeout_s,
@@ -369,7 +365,7 @@ class SpatialRealSession:
             sample_rate=self._rate,
             livekit_egress=spatialreal.LiveKitEgressConfig(
                 url=self._room.url,
-                api_token=self._token,
+                api_token=token,
                 room_name=self._room.name,
                 publisher_id=self._identity,
                 extra_attributes={"lk.publish_on_behalf": self._on_behalf_of},
@@ -381,17 +377,19 @@ class SpatialRealSession:
     def explained(self, error: AvatarKitError) -> AvatarKitError:
         """Called by the keeper. Adds what the avatar's token itself says, where that may be the reason."""
         self._count(error)
-        if isinstance(error, SpatialRealEgressError) and self._token is not None:
-            with contextlib.suppress(ConfigurationError):
-                complaint = read_join_token(self._token).complaint(time.time())
-                if complaint is not None:
-                    error.args = (f"{error}. The avatar's join token: {complaint}",)
+        if isinstance(error, SpatialRealEgressError) and (complaint := self._complaint()) is not None:
+            error.args = (f"{error}. The avatar's join token: {complaint}",)
         return error
 
-    def worth_a_retry(self, error: SpatialRealError) -> bool:
+    def _complaint(self) -> str | None:
+        """Why the avatar's token cannot be accepted now; only good for explaining, as clocks may be wrong."""
+        return None if self._token is None else self._token.complaint(time.time())
+
+    def worth_a_retry(self, error: SpatialRealError, *, stable: bool) -> bool:
         """Called by the keeper."""
-        if isinstance(error, SpatialRealEgressError) and error.close_code is None:
-            return self._room.mints  # the next connection brings a fresh token
+        if isinstance(error, SpatialRealEgressError) and error.token_refused:
+            # The next connection brings a fresh token. One that was refused when it was fresh is of no use.
+            return self._room.mints and (stable or self._complaint() is not None)
         return error.retryable
 
     def link_lost(self, error: AvatarKitError | None) -> None:

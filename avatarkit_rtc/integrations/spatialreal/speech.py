@@ -43,6 +43,8 @@ class _Utterance:
     playback: Playback
     link: Link
     request_id: str | None = None
+    open: bool = False
+    """The service waits for more of it, and would take what comes next for that."""
     sent_at: float | None = None
     """When the last of it was sent, in seconds of the event loop's clock."""
     held_since: float | None = None
@@ -113,8 +115,8 @@ class Speech:
             # A newer request would make the service drop the one that it plays.
             while self._now is not None:
                 await self._now.playback.wait()
-            if self._interrupting is not None:
-                await asyncio.wait([self._interrupting])
+            while before := [*self._endings, *filter(None, [self._interrupting])]:
+                await asyncio.wait(before)
             playback = Playback()
             link = await self._connected()
             reader = await asyncio.to_thread(
@@ -179,8 +181,8 @@ class Speech:
 
     async def aclose(self) -> None:
         """Wait for what still goes out. Never raises."""
-        for task in (*self._endings, *filter(None, [self._interrupting])):
-            await asyncio.wait([task])
+        if before := [*self._endings, *filter(None, [self._interrupting])]:
+            await asyncio.wait(before)
 
     # -- reports ---------------------------------------------------------------------------------------------
 
@@ -235,13 +237,15 @@ class Speech:
         except BaseException as error:
             if playback.cut:
                 pass  # whoever cut it off sees to it
-            elif now.request_id is not None and now.link.is_open:
-                # The source has failed, or the caller is gone: what was sent is still said.
-                self._end_segment(now)
+            elif now.open and now.link.is_open:
+                self._sent(now)  # the source has failed, or the caller is gone: what was sent is still said
             elif self._now is now:
                 reason = "connection-lost" if isinstance(error, AvatarKitError) else "not-reported"
                 self._finish(now, None, interrupted=True, reason=reason, reported=False)
             raise
+        finally:
+            if now.open and now.link.is_open:
+                self._close_request(now)
         if now.error is not None and now.sent_at is None:
             raise now.error
         if not playback.sent_s and not playback.over:
@@ -261,6 +265,7 @@ class Speech:
             await self._write(now, held)
         if now.request_id is not None and not playback.cut:
             self._sent(now)
+            now.open = False
             await now.link.send_audio(b"", end=True)
 
     async def _write(self, now: _Utterance, pieces: list[bytes]) -> None:
@@ -268,7 +273,7 @@ class Speech:
             return
         data = b"".join(pieces)
         if self._now is not now:
-            self._now = now
+            self._now, now.open = now, True
             self.said += 1
         request_id = await now.link.send_audio(data)
         now.request_id = now.request_id or request_id
@@ -280,14 +285,18 @@ class Speech:
         if not now.playback.over:
             now.timer = loop.call_at(now.due(now.sent_at), self._overdue, now)
 
-    def _end_segment(self, now: _Utterance) -> None:
-        self._sent(now)
+    def _close_request(self, now: _Utterance) -> None:
+        """Nothing more comes of it, though the service waits for more."""
+        now.open = False
 
-        async def end() -> None:
+        async def close() -> None:
             with contextlib.suppress(AvatarKitError):
-                await now.link.send_audio(b"", end=True)
+                if now.playback.cut:  # by the service: it may go on with it all the same
+                    await now.link.interrupt()
+                else:
+                    await now.link.send_audio(b"", end=True)
 
-        task = asyncio.create_task(end(), name="end of an utterance")
+        task = asyncio.create_task(close(), name="end of an utterance")
         self._endings.add(task)
         task.add_done_callback(self._endings.discard)
 
@@ -304,6 +313,7 @@ class Speech:
 
     async def _interrupt(self, now: _Utterance) -> None:
         now.playback.interrupt()
+        now.open = False
         try:
             await now.link.interrupt()
         except AvatarKitError as error:

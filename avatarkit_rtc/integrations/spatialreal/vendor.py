@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import deque
 from typing import Any, Final
 
 from avatarkit_rtc.errors import MissingDependencyError
@@ -39,6 +40,8 @@ def vendor_session(
     Raises:
         MissingDependencyError: the package is not installed.
     """
+    if credentials.api_key not in _secrets:
+        _secrets.append(credentials.api_key)
     if endpoints.environment:
         options["environment"] = endpoints.environment
     return load_spatialreal().new_avatar_session(
@@ -51,8 +54,9 @@ def vendor_session(
     )
 
 
-class _SessionKeyFilter(logging.Filter):
-    """``websockets`` logs the headers of its request where DEBUG is on, the session's key among them."""
+class _SecretFilter(logging.Filter):
+    """``websockets`` logs the headers of its request where DEBUG is on, the session's key among them, and
+    what the other side gives as its reason."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record where needed; every record passes."""
@@ -60,12 +64,16 @@ class _SessionKeyFilter(logging.Filter):
             message = record.getMessage()
         except (TypeError, ValueError):
             return True
-        if (told := _HEADER.sub(r"\1<hidden>", message)) != message:
+        told = _HEADER.sub(r"\1<hidden>", message)
+        for secret in _secrets:
+            told = told.replace(secret, "<hidden>")
+        if told != message:
             record.msg, record.args = told, None
         return True
 
 
-_FILTER: Final = _SessionKeyFilter()
+_FILTER: Final = _SecretFilter()
+_secrets: deque[str] = deque(maxlen=64)
 
 
 def _keep_session_keys_out_of_logs() -> None:
