@@ -32,7 +32,6 @@ from avatarkit_rtc.integrations.realtime.events import (
     UserTranscript,
 )
 from avatarkit_rtc.integrations.realtime.output import (
-    OutputEnded,
     OutputEvent,
     OutputLevel,
     OutputStarted,
@@ -91,14 +90,12 @@ class Conversation:
 
     def heard(self, event: OutputEvent) -> list[Effect]:
         """What the sound output tells, of a session that is connected."""
-        match event:
-            case OutputStarted():
-                return self._playing()
-            case OutputLevel():
-                begun = self._playing() if event.rms > AUDIBLE_RMS else []
-                return [*begun, Emit("tts:lipsync:update", LipSync(event.rms))]
-            case OutputEnded():
-                return [*self._stopped(), self._state()] if self.audio_playing else []
+        if isinstance(event, OutputStarted):
+            return self._playing()
+        if isinstance(event, OutputLevel):
+            begun = self._playing() if event.rms > AUDIBLE_RMS else []
+            return [*begun, Emit("tts:lipsync:update", LipSync(event.rms))]
+        return [*self._stopped(), self._state()] if self.audio_playing else []
 
     # What the client tells.
 

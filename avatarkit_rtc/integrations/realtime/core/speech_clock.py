@@ -6,6 +6,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from avatarkit_rtc.integrations.realtime.events import AudioDelta
 from avatarkit_rtc.integrations.realtime.output import (
@@ -61,15 +62,14 @@ class SpeechClock:
         if of != self._rest_of:
             self._push_rest()
         self._rest_of = of
-        size = 2 * max(1, round(audio.sample_rate * WINDOW_S))
+        size = max(1, round(audio.sample_rate * WINDOW_S))
         pcm = self._rest + audio.pcm
-        whole = len(pcm) - len(pcm) % size
+        whole = len(pcm) - len(pcm) % (2 * size)
         self._rest = pcm[whole:]
         self._done = False
         if self._next_at is None or (not self._windows and self._next_at < now):
             self._next_at = now
-        for start in range(0, whole, size):
-            self._push(pcm[start : start + size])
+        self._push(np.frombuffer(pcm[:whole], "<i2").reshape(-1, size))
 
     def end(self) -> None:
         """All of a response has come."""
@@ -112,21 +112,20 @@ class SpeechClock:
         return events
 
     def _push_rest(self) -> None:
-        self._push(self._rest)
+        rest = np.frombuffer(self._rest[: len(self._rest) & ~1], "<i2")
         self._rest = b""
+        if rest.size:
+            self._push(rest.reshape(1, -1))
 
-    def _push(self, pcm: bytes) -> None:
-        samples = np.frombuffer(pcm[: len(pcm) & ~1], "<i2")
-        if not samples.size:
-            return
+    def _push(self, windows: npt.NDArray[np.int16]) -> None:
+        """``windows`` has shape (windows, samples)."""
         rate, item_id = self._rest_of
-        seconds = samples.size / rate
-        if self._queued_s + seconds > MAX_QUEUED_S:
-            self.dropped_s += seconds
-            return
-        rms = float(np.sqrt(np.mean(np.square(samples.astype(np.float64))))) / _FULL_SCALE
-        self._windows.append(_Window(rms, seconds, item_id))
-        self._queued_s += seconds
+        seconds = windows.shape[1] / rate
+        room = max(0, int((MAX_QUEUED_S - self._queued_s) / seconds + 1e-6))
+        self.dropped_s += max(0, len(windows) - room) * seconds
+        loud = np.sqrt(np.mean(np.square(windows[:room].astype(np.float64)), axis=1)) / _FULL_SCALE
+        self._windows.extend(_Window(rms, seconds, item_id) for rms in loud.tolist())
+        self._queued_s += len(loud) * seconds
 
     def _reset(self) -> None:
         self._windows.clear()

@@ -29,7 +29,7 @@ from avatarkit_rtc.integrations.realtime.core.tools import (
 from avatarkit_rtc.integrations.realtime.events import ToolCalled
 from avatarkit_rtc.integrations.realtime.payloads import ToolCall, ToolError, ToolResult
 
-REMEMBERED: Final = 4096
+REMEMBERED: Final = 1024
 """Ids of calls of a session. One that comes again is not carried out again."""
 
 
