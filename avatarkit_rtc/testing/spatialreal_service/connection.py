@@ -71,7 +71,8 @@ class Connection:
         """The latest turns."""
         self.events: deque[tuple[str, str]] = deque(maxlen=_KEPT_EVENTS)
         """The latest things that happened, each with the request id it is about: ``audio``, ``end``,
-        ``interrupt``, ``pause``, ``resume`` came; ``started``, ``ended``, ``interrupted`` was played."""
+        ``interrupt``, ``pause``, ``resume`` came; ``started``, ``ended``, ``interrupted`` was played;
+        ``fault`` struck."""
         self.egress: RoomEgress | None = None
         """What plays into a room, if the client wants that."""
         self.close_code: int | None = None
@@ -308,6 +309,7 @@ class Connection:
         fault = self._struck.get(turn)
         if fault is not None and turn.played * FRAME_INTERVAL_S >= fault.after_s:
             del self._struck[turn]
+            self.events.append(("fault", turn.req_id))
             self._start(self.strike(fault), "fault")
 
     def on_ended(self, turn: Turn) -> None:

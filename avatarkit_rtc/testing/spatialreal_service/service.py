@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _KEPT: Final = 1000
 _MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 _TOKEN_PATH: Final = "/v1/auth/session-token"
-_OLD_TOKEN_PATH: Final = "/v1/console/session-tokens"
 _INGRESS_PATH: Final = "/v2/driveningress"
 
 
@@ -128,7 +127,6 @@ class SpatialRealService:
             ) from exc
         app = web.Application()
         app.router.add_post(_TOKEN_PATH, self._give_token)
-        app.router.add_post(_OLD_TOKEN_PATH, self._give_token)
         app.router.add_get(f"{_INGRESS_PATH}/websocket", self._accept)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
