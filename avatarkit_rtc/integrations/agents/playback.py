@@ -6,6 +6,12 @@ import asyncio
 import json
 import math
 from dataclasses import dataclass
+from typing import Final
+
+IDLE_S: Final = 5.0
+"""A worker may end an utterance by itself where nothing has come for so long (LiveKit Agents': 10 s)."""
+SLACK_S: Final = 0.5
+"""A worker may report the end so much too early: it has queues, and rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,9 @@ class Playback:
     def __init__(self) -> None:
         self.sent_s = 0.0
         """Seconds of it that were sent."""
+        self.all_sent = False
+        """No more of it is to come."""
+        self._first_at = self._last_at = math.inf
         self._cut = asyncio.Event()
         self._started = asyncio.Event()
         self._over = asyncio.Event()
@@ -68,6 +77,24 @@ class Playback:
     def interrupt(self) -> None:
         """Send no more of it."""
         self._cut.set()
+
+    def wrote(self, seconds: float, now: float) -> None:
+        """So much more of it was sent."""
+        if not self.sent_s:
+            self._first_at = now
+        self._last_at = now
+        self.sent_s += seconds
+
+    def can_end(self, position_s: float, now: float) -> bool:
+        """Whether it can have been played to its end, of which ``position_s`` is reported.
+
+        If not, the report is of another one: a worker that got no answer reports again, up to some 20 s
+        later, and may meet what was begun meanwhile.
+        """
+        if not self.all_sent:
+            return now - self._last_at > IDLE_S
+        least = self.sent_s - SLACK_S
+        return position_s >= least or now - self._first_at >= least
 
     def begin(self) -> None:
         """The worker has begun."""

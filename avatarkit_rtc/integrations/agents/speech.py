@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import secrets
 from collections import deque
 from collections.abc import Callable
@@ -18,11 +19,11 @@ from typing import Any, Final
 
 from livekit import rtc
 
-from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.sources import SourceReader, open_source
 from avatarkit_rtc.errors import AvatarTimeoutError, ConfigurationError, NotConnectedError, PublishError
 from avatarkit_rtc.integrations.agents.playback import Playback, PlaybackFinished, parse_finished
-from avatarkit_rtc.integrations.agents.reports import listen, stop_listening
+from avatarkit_rtc.integrations.agents.reports import let_answers_out, listen, stop_listening
+from avatarkit_rtc.integrations.utterance import until_cut
 
 __all__ = ["AvatarSpeech", "Playback", "PlaybackFinished"]
 
@@ -37,6 +38,8 @@ REPORT_TIMEOUT_S: Final = 10.0
 """So much longer than an utterance takes a worker may wait before it reports its end."""
 OWED_S: Final = 10.0
 """A report of an interruption that comes later than this is taken for that of a newer utterance."""
+_JUST_NOW_S: Final = 2.0
+"""What was reported longer ago than this has been answered."""
 
 _BLOCKS_A_WRITE: Final = 10
 """Blocks of 10 ms that are sent at a time: at 24 kHz 4.8 kB, a third of what a packet carries."""
@@ -66,6 +69,7 @@ class AvatarSpeech:
         sample_rate: int = 24000,
         wait_for_video: bool = True,
         clear_timeout_s: float = CLEAR_TIMEOUT_S,
+        report_timeout_s: float = REPORT_TIMEOUT_S,
     ) -> None:
         """
         Args:
@@ -74,7 +78,9 @@ class AvatarSpeech:
             sample_rate: samples per second that are sent, a multiple of 100; Runway's takes 16000.
             wait_for_video: :meth:`start` waits until the worker has published its picture, too: one that is
                 still starting may not listen yet.
-            clear_timeout_s: how long the worker may take to report where it stopped.
+            clear_timeout_s: how long the worker may take to report where it stopped, 0 to 60.
+            report_timeout_s: how much longer than an utterance takes the worker may take to report its end,
+                0 to 60.
 
         Raises:
             ConfigurationError: an argument cannot be right.
@@ -83,13 +89,15 @@ class AvatarSpeech:
             raise ConfigurationError("avatar_identity must not be empty; it is the worker's in the room")
         if not 8000 <= sample_rate <= 48000 or sample_rate % 100:
             raise ConfigurationError(f"sample_rate is 8000 to 48000 in steps of 100, not {sample_rate!r}")
-        if not 0 <= clear_timeout_s <= 60:
-            raise ConfigurationError("clear_timeout_s is 0 to 60")
+        if not (0 <= clear_timeout_s <= 60 and 0 <= report_timeout_s <= 60):
+            raise ConfigurationError("clear_timeout_s and report_timeout_s are 0 to 60")
         self._room = room
         self._identity = avatar_identity
         self._rate = sample_rate
         self._wait_for_video = wait_for_video
         self._clear_timeout_s = clear_timeout_s
+        self._report_timeout_s = report_timeout_s
+        self._reported_at = -math.inf
         self._handlers: dict[Any, Callable[..., None]] = {}
         self._changed = asyncio.Event()
         self._saying = asyncio.Lock()
@@ -131,8 +139,9 @@ class AvatarSpeech:
             ) from error
 
     async def aclose(self) -> None:
-        """Say no more. What was sent is still said; nobody waits for it any longer. Never raises; more than
-        once is fine."""
+        """Say no more. What was sent is still said; nobody waits for it any longer. After this the room may
+        be left: what the worker has just reported has been answered (which takes 2 s at most). Never raises;
+        more than once is fine."""
         if self._closed:
             return
         self._closed = True
@@ -141,7 +150,11 @@ class AvatarSpeech:
         await self._end_stream()
         self._give_up()
         with contextlib.suppress(Exception):  # a room that is down has no participant
-            stop_listening(self._room.local_participant, self._identity, self)
+            us = self._room.local_participant
+            stop_listening(us, self._identity, self)
+            just_now = asyncio.get_running_loop().time() - self._reported_at < _JUST_NOW_S
+            if just_now and self._present() is not None and self._room.isconnected():
+                await let_answers_out(us, self._identity)
 
     async def __aenter__(self) -> AvatarSpeech:
         try:
@@ -197,11 +210,12 @@ class AvatarSpeech:
             await self._send(reader, playback)
         finally:
             await reader.aclose()
+            playback.all_sent = True
             if not playback.cut:
                 await self._end_stream()
                 if not playback.over:
                     loop = asyncio.get_running_loop()
-                    loop.call_later(playback.sent_s + REPORT_TIMEOUT_S, self._not_reported, playback)
+                    loop.call_later(playback.sent_s + self._report_timeout_s, self._not_reported, playback)
         return playback
 
     async def interrupt(self) -> None:
@@ -225,15 +239,12 @@ class AvatarSpeech:
 
     async def _send(self, reader: SourceReader, playback: Playback) -> None:
         held: list[bytes] = []
-        cut = asyncio.ensure_future(playback.wait_cut())
-        try:
-            while (block := await _next(reader, cut)) is not None:
+        async with contextlib.aclosing(until_cut(reader, playback)) as blocks:
+            async for block in blocks:
                 held.append(block.samples.tobytes())
                 if len(held) >= (_BLOCKS_A_WRITE if reader.paced else 1):
                     await self._write(b"".join(held), playback)
                     held.clear()
-        finally:
-            cut.cancel()
         if held and not playback.cut:
             await self._write(b"".join(held), playback)
         if not playback.sent_s and not playback.cut:
@@ -261,7 +272,7 @@ class AvatarSpeech:
             if not playback.sent_s and playback in self._pending:
                 self._pending.remove(playback)
             raise PublishError(f"the room did not take the avatar's speech: {error}") from error
-        playback.sent_s += len(data) / 2 / self._rate
+        playback.wrote(len(data) / 2 / self._rate, asyncio.get_running_loop().time())
 
     def _not_reported(self, playback: Playback) -> None:
         if not playback.over:
@@ -306,6 +317,7 @@ class AvatarSpeech:
 
     def playback_started(self) -> None:
         """The worker reports that it has begun."""
+        self._reported_at = asyncio.get_running_loop().time()
         playback = next((each for each in self._pending if not each.started), None)
         if playback is None:
             self.unexpected += 1
@@ -314,17 +326,19 @@ class AvatarSpeech:
 
     def playback_finished(self, payload: str) -> None:
         """The worker reports an end."""
+        now = self._reported_at = asyncio.get_running_loop().time()
         finished = parse_finished(payload)
         if finished is None:
             self.unexpected += 1
             _log.warning("a playback report of %s cannot be understood", self._identity)
             return
         if finished.interrupted and self._owed:
-            in_time = asyncio.get_running_loop().time() < self._owed_until
             self._owed -= 1
-            if in_time and self._interrupting is None:
+            if now < self._owed_until and self._interrupting is None:
                 return  # late, of what was given up
-        if not self._pending:
+        if not self._pending or not (
+            finished.interrupted or self._pending[0].can_end(finished.position_s or 0.0, now)
+        ):
             self.unexpected += 1
             return
         self._pending[0].finish(finished)
@@ -356,7 +370,8 @@ class AvatarSpeech:
             "participant_connected": self._on_room_changed,
             "participant_disconnected": self._on_left,
             "track_published": self._on_room_changed,
-            "disconnected": self._on_disconnected,
+            "disconnected": self._on_room_state,
+            "connection_state_changed": self._on_room_state,  # the other one is left out now and then
         }
         for event, handler in self._handlers.items():
             self._room.on(event, handler)
@@ -385,17 +400,7 @@ class AvatarSpeech:
             self._give_up()
         self._changed.set()
 
-    def _on_disconnected(self, *_: object) -> None:
-        self._give_up()
-        self._changed.set()
-
-
-async def _next(reader: SourceReader, cut: asyncio.Future[None]) -> AudioBlock | None:
-    """The next block; None at the end, and when the utterance is cut off."""
-    block = asyncio.ensure_future(anext(reader, None))
-    try:
-        waiting: set[asyncio.Future[Any]] = {block, cut}
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        return None if cut.done() else block.result()
-    finally:
-        block.cancel()  # a reader loses nothing by this
+    def _on_room_state(self, *_: object) -> None:
+        if not self._room.isconnected():
+            self._give_up()
+            self._changed.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -13,10 +13,12 @@ from livekit import rtc
 from avatarkit_rtc.errors import ConfigurationError, RunwayStatusError
 from avatarkit_rtc.events import ConnectionState, DisconnectReason
 from avatarkit_rtc.integrations.runway.client import RunwayClient, RunwayCredentials
+from avatarkit_rtc.integrations.runway.first_call import registered_on_joining
 from avatarkit_rtc.integrations.runway.http import REFUSED_FOR_NOW
 from avatarkit_rtc.options import ReconnectPolicy
 from avatarkit_rtc.providers.base import ConnectionConfig
 from avatarkit_rtc.providers.livekit import LiveKitProvider
+from avatarkit_rtc.providers.livekit_session import RoomSession
 
 CredentialsSource: TypeAlias = "RunwayCredentials | Mapping[str, Any] | Callable[[], Any]"
 """Credentials, or a function (or coroutine function) that returns fresh ones at each join."""
@@ -39,6 +41,11 @@ class BackendProvider(LiveKitProvider):
         super().__init__("", room=room)
         self._credentials = credentials
         self._connect_timeout_s = connect_timeout_s
+        self._methods: Sequence[str] = ()
+
+    def expect_calls(self, methods: Sequence[str]) -> None:
+        """Join rooms with these RPC methods; their handlers are to be registered when it is connected."""
+        self._methods = methods
 
     async def connect(self, config: ConnectionConfig) -> None:
         """See :meth:`LiveKitProvider.connect`; what ``config`` says is replaced by the credentials."""
@@ -46,6 +53,10 @@ class BackendProvider(LiveKitProvider):
             way = await self._credentials()
             config = ConnectionConfig(way.url, way.token, way.room_name, timeout_s=self._connect_timeout_s)
         await super().connect(config)
+
+    async def _enter(self, session: RoomSession, url: str, token: str) -> None:
+        with registered_on_joining(self._methods, token):
+            await super()._enter(session, url, token)
 
 
 class BackendListener:

@@ -25,8 +25,9 @@ from avatarkit_rtc.integrations.runway.backend import (
     credentials_source,
     reconnect_policy,
 )
-from avatarkit_rtc.integrations.runway.ending import LINGER_S, wait_out
+from avatarkit_rtc.integrations.runway.ending import LINGER_S
 from avatarkit_rtc.integrations.runway.tools import MAX_REPLY_BYTES, Handler, Tool
+from avatarkit_rtc.integrations.waiting import wait_out
 from avatarkit_rtc.motion.events import RoundEndReason
 from avatarkit_rtc.options import ReconnectPolicy
 from avatarkit_rtc.providers.base import ConnectionConfig
@@ -80,6 +81,7 @@ class RpcHandler:
             log_level=logging.INFO if debug else logging.DEBUG,
         )
         self._provider = provider
+        provider.expect_calls(self._answering.names)
         self._room: rtc.Room | None = None  # where the methods are registered
         self._closing: asyncio.Task[None] | None = None
         self._connection = Connection(provider, policy, self, self._hub.emit, motion_timeout_s=1.0)
@@ -167,7 +169,7 @@ class RpcHandler:
 
     def _on_state(self, state: ConnectionState, reason: DisconnectReason | None) -> None:
         if state is ConnectionState.CONNECTED:
-            # In the very step in which the room is there, so that a caller that is quick finds the methods.
+            # In the very step in which the room is there: the SDK hands calls out in those after it.
             self._register()
         self._connection.provider_state(state, reason)
 

@@ -2,8 +2,9 @@
 ``agents_program.py start``, in the virtual environment that has livekit-agents.
 
 AGENT_NAME is ``plugin`` or ``ours``, and what jobs are dispatched by. A job's metadata is JSON: ``options``
-are the avatar's keyword arguments, ``end`` how the session ends: ``close`` (by itself), ``worker`` (with the
-worker) or ``cancel`` (``start()`` is cancelled after 0.5 s). Its lines begin with the name of the job's room.
+are the avatar's keyword arguments, ``start`` those of its ``start()``, and ``end`` is how the session ends:
+``close`` (by itself), ``worker`` (with the worker) or ``cancel`` (``start()`` is cancelled after 0.5 s). Its
+lines begin with the name of the job's room.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ async def entry(ctx: JobContext) -> None:
     session: AgentSession = AgentSession()
     try:
         avatar: Any = (AvatarSession if KIND == "plugin" else RunwayAvatar)(**job["options"])
-        starting = asyncio.create_task(avatar.start(session, room=ctx.room))
+        starting = asyncio.create_task(avatar.start(session, room=ctx.room, **job["start"]))
         if job["end"] == "cancel":
             await asyncio.sleep(0.5)
             starting.cancel()

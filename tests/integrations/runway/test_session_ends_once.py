@@ -349,7 +349,7 @@ class TestKilled:
     async def test_by_sigterm_while_it_is_ending(self, bare_api: StandInRunwayApi) -> None:
         bare_api.fail("DELETE", Fault(429, headers={"Retry-After": "1"}))
         with program(bare_api, "leaving") as child:
-            await until(lambda: bare_api.seen("DELETE"), "the first try to end")
+            await until(lambda: bare_api.seen("DELETE"), "the first try to end", 60)
             child.signal(signal.SIGTERM)
             done = await asyncio.to_thread(child.finish)
         assert done.code == 143, done.err
