@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from typing import get_args
 
 import pytest
@@ -24,6 +26,13 @@ from bench.buffer import (
     percentile,
     play,
 )
+from tests.support.own_process import own_process
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[ProcessPoolExecutor]:
+    with own_process() as pool:
+        yield pool
 
 
 def test_every_strategy_is_compared_with_both_peers() -> None:
@@ -46,8 +55,8 @@ def test_the_busy_link_loses_and_delays() -> None:
     assert [seq for _, seq in stream] == sorted(seq for _, seq in stream)
 
 
-def test_the_short_form_reports_everything() -> None:
-    report = measure(frames=50, repeats=2, stream=2000, seconds=0.8)
+def test_the_short_form_reports_everything(process: ProcessPoolExecutor) -> None:
+    report = process.submit(measure, frames=50, repeats=2, stream=2000, seconds=0.8).result()
     assert report.figure("clean: adaptive / aiortc").goal == COST_GOAL
     assert report.figure("lateness, idle, worst").value >= report.figure("lateness, idle, median").value >= 0
     assert report.figure("memory, peak").met
@@ -59,8 +68,8 @@ def test_percentiles() -> None:
 
 
 @pytest.mark.parametrize("name", get_args(StrategyName))
-def test_memory_does_not_grow_with_the_stream(name: StrategyName) -> None:
+def test_memory_does_not_grow_with_the_stream(name: StrategyName, process: ProcessPoolExecutor) -> None:
     # What learns is full after some minutes.
-    memory = measure_memory(16_000 if name == "adaptive" else 5_000, name)
+    memory = process.submit(measure_memory, 16_000 if name == "adaptive" else 5_000, name).result()
     assert memory.last_quarter <= memory.first_quarter + 12 * 1024
     assert memory.peak <= 0.5 * MEMORY_GOAL_KIB * 1024

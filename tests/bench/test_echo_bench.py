@@ -30,14 +30,15 @@ def test_a_voice_is_like_itself_later_and_quieter_and_unlike_another() -> None:
 def test_the_echo_is_gone_and_the_user_is_heard(livekit_server: LiveKitServer) -> None:
     require("pulseaudio", "pacat", "pactl", "espeak-ng")
     where = Place(livekit_server.url, livekit_server.api_key, livekit_server.api_secret)
-    for _ in range(2):  # a machine that stands still for a second is no fault of the canceller's
+    for _ in range(3):  # a machine that stands still for a second is no fault of the canceller's
         report = measure(where, settings=("default", "default without canceller"), part_s=4.0)
         found = {figure.name: figure.value for figure in report.figures}
-        # 45 to 75 dB are usual.
-        if found["default: echo against default without canceller"] < -20:
-            break
-    else:
-        raise AssertionError(report.table())
-    assert found["default: user alone, quieter than default without canceller"] < 6
-    assert found["default: user alone, likeness"] > 0.6
-    assert found["times a microphone was lost"] == 0
+        assert found["times a microphone was lost"] == 0
+        if (
+            # 45 to 75 dB are usual.
+            found["default: echo against default without canceller"] < -20
+            and found["default: user alone, quieter than default without canceller"] < 6
+            and found["default: user alone, likeness"] > 0.6
+        ):
+            return
+    raise AssertionError(report.table())

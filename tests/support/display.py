@@ -6,7 +6,8 @@ import ctypes
 import ctypes.util
 import os
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,17 @@ class Display:
     def press(self, title: str, key: str) -> None:
         """Press a key in the window with ``title``."""
         self.xdotool("windowfocus", "--sync", self.window(title), "key", key)
+
+    def type(self, title: str, word: str, ended: Callable[[], bool], timeout_s: float = 20.0) -> None:
+        """Type ``word`` in the window with ``title``, again and again until ``ended()``: of two keys that
+        come while a busy program looks away, OpenCV hands out the later only."""
+        deadline = time.monotonic() + timeout_s
+        while not ended() and time.monotonic() < deadline:
+            for letter in word:
+                if not ended():
+                    self.press(title, letter)
+                    time.sleep(0.05)
+            time.sleep(0.3)
 
     def close_window(self, title: str) -> None:
         """Do what the close button of a title bar does; there is no window manager here."""

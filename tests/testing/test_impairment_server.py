@@ -89,7 +89,8 @@ def test_it_takes_its_programs_with_it(nothing_is_left: None) -> None:
 
 
 OWNER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a shell ignores it
 from avatarkit_rtc.testing.impairment import Namespace
 namespace = Namespace()
 namespace.start()
