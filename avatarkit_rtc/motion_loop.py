@@ -98,12 +98,12 @@ class MotionLoop:
 
     # -- input -----------------------------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> bool:
-        """A motion packet came; returns whether it was one."""
+    def receive(self, data: bytes, at: float | None = None) -> bool:
+        """A motion packet came, now or as if ``at`` a moment just past; returns whether it was one."""
         loop = self._loop
         if loop is None:
             return False
-        now = loop.time()
+        now = loop.time() if at is None else at
         stream = self.stream
         before = stream.counters.packets - sum(stream.counters.malformed.values())
         events = stream.receive(data, now)

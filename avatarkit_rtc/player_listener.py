@@ -58,9 +58,13 @@ class PlayerListener:
 
     def on_motion_packet(self, data: bytes) -> None:
         """A motion packet came."""
+        self.on_timed_motion_packet(data, None)
+
+    def on_timed_motion_packet(self, data: bytes, t: float | None) -> None:
+        """One that was due at ``t``."""
         if self._connection.state in (ConnectionState.DISCONNECTED, ConnectionState.FAILED):
             return  # a straggler must not begin a round
-        if self._motion.receive(data):
+        if self._motion.receive(data, t):
             self._connection.note_activity(asyncio.get_running_loop().time())
 
     def on_avatar_joined(self, identity: str) -> None:

@@ -145,6 +145,10 @@ class FullListener(ProviderListener, Protocol):
     def on_message(self, data: bytes, sender: str) -> None:
         """Data that is no motion, from the avatar or the agent that it speaks for."""
 
+    def on_timed_motion_packet(self, data: bytes, t: float) -> None:
+        """As :meth:`on_motion_packet`, from a provider that keeps time itself: it was due at ``t``, monotonic
+        seconds, and this program's being late is not to be taken for the network's."""
+
     def on_interrupted(self) -> None:
         """The avatar was interrupted: drop the motion and sound that were reported and are not shown yet, and
         the rest of this round."""

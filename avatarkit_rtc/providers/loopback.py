@@ -66,6 +66,13 @@ class BoundedAudioFeed:
             self._rest = AudioBlock(samples[-left:].copy(), sample_rate, t)
         self._wake.set()
 
+    def silence(self) -> None:
+        """Make silence of what was not read yet."""
+        for number, block in enumerate(self._blocks):
+            self._blocks[number] = AudioBlock(np.zeros_like(block.samples), block.sample_rate, block.t)
+        if self._rest is not None:
+            self._rest.samples.fill(0)
+
     def end(self) -> None:
         """No more sound will come; the reader gets what is there and then stops."""
         self._ended = True

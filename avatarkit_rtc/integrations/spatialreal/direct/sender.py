@@ -1,4 +1,8 @@
-"""Sends what is said to the service, one utterance after another, not too far ahead of what is played."""
+"""Sends what is said to the service, one utterance after another, not too far ahead of what is played.
+
+An utterance is sent when the motion of the one before it is complete, which is mostly long before that was
+played: the service can only be told to give up the last request, so there is never more than one to give up.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +52,7 @@ class Sender:
         self._waiting: deque[Speech] = deque()
         self._wake = asyncio.Event()
         self._ahead_room = asyncio.Event()
+        self._answers = asyncio.Event()
         self._queue_room = asyncio.Event()
         self._wire = asyncio.Lock()  # what goes to the service goes in order
         self._link: Link | None = None
@@ -89,6 +94,10 @@ class Sender:
         """Sound was played, or dropped: there may be room for more."""
         if self._stage.held_s < AHEAD_S:
             self._ahead_room.set()
+
+    def answered(self) -> None:
+        """Motion has come, or something is over."""
+        self._answers.set()
 
     async def interrupt(self) -> None:
         """Tell the service to give up the last request. What it answers all the same is not waited for."""
@@ -152,6 +161,9 @@ class Sender:
         if held or sent:
             await self._post(link, speech, bytes(held), end=True)
         speech.playback.all_sent = True
+        while not stage.answered(speech.key):
+            self._answers.clear()
+            await self._answers.wait()
 
     async def _post(self, link: Link, speech: Speech, pcm: bytes, *, end: bool) -> None:
         async with self._wire:

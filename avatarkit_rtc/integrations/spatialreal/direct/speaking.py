@@ -92,6 +92,7 @@ class Speaking:
             self.stage.motion(read_reply(data))
         except PacketError:
             self.malformed += 1
+        self.sender.answered()
 
     def fail(self, problem: AvatarKitError, key: int | None = None) -> None:
         """Utterance ``key``, or all that was to be said, ends with ``problem``."""
@@ -158,21 +159,32 @@ class Speaking:
                     self._feed.feed(output.samples, self._sample_rate, output.t)
             elif isinstance(output, Packet):
                 if listener is not None and self._connected:
-                    listener.on_motion_packet(output.data)
+                    self._packet(listener, output)
             elif isinstance(output, Began):
                 self._speeches[output.key].playback.begin()
             elif isinstance(output, Ended):
                 self._ended(output)
             else:
                 assert isinstance(output, Flush)
+                if self._feed is not None:
+                    self._feed.silence()
                 interrupted = getattr(listener, "on_interrupted", None)
                 if interrupted is not None:
                     interrupted()
         self.sender.played()
 
+    @staticmethod
+    def _packet(listener: ProviderListener, packet: Packet) -> None:
+        timed = getattr(listener, "on_timed_motion_packet", None)
+        if timed is None:
+            listener.on_motion_packet(packet.data)
+        else:
+            timed(packet.data, packet.t)
+
     def _ended(self, ended: Ended) -> None:
         speech = self._speeches.pop(ended.key)
         speech.gone.set()
+        self.sender.answered()
         if ended.interrupted:
             speech.playback.interrupt()
         speech.playback.finish(PlaybackFinished(ended.position_s, ended.interrupted))

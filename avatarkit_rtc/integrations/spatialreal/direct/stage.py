@@ -52,6 +52,8 @@ class Packet(NamedTuple):
     """A motion packet for the player."""
 
     data: bytes
+    t: float
+    """When it is due, in monotonic seconds."""
 
 
 class Sound(NamedTuple):
@@ -154,6 +156,7 @@ class Stage:
         self._round_open = False
         self._frames_in_round = 0
         self._last_message = b""
+        self._t = 0.0  # of this step
         self._out: list[Output] = []
 
     @property
@@ -171,9 +174,10 @@ class Stage:
         """Keyframes that wait to be shown."""
         return sum(each.frames + each.frames_unclaimed for each in self._utterances)
 
-    def wants(self, key: int) -> bool:
-        """Whether utterance ``key`` is not over."""
-        return self._find(key) is not None
+    def answered(self, key: int) -> bool:
+        """Whether there is no further motion to come for ``key``."""
+        found = self._find(key)
+        return found is None or found.motion_ended
 
     def snapshot(self) -> StageCounters:
         """A copy of the counters."""
@@ -291,6 +295,7 @@ class Stage:
     # -- steps of 10 ms --------------------------------------------------------------------------------------
 
     def _one_step(self, t: float) -> None:
+        self._t = t
         if self._state is StageState.SILENT and self._utterances:
             self._move(StageInput.SAID)
         if self._state is StageState.GATHERING:
@@ -300,7 +305,7 @@ class Stage:
             key = self._utterances[0].key
             block = self._speak(self._utterances[0])
         if not self._round_open and self._step % BLOCKS_PER_FRAME == 0:
-            self._out.append(Packet(_IDLE))
+            self._send(_IDLE)
         if block is None:
             self._out.append(Sound(self._silence, t, None))
         else:
@@ -337,7 +342,7 @@ class Stage:
         elif (self._lead_until - self._step) % BLOCKS_PER_FRAME:
             return
         self._round_open = True
-        self._out.append(Packet(encode_transition(self._last_message, compress=False)))
+        self._send(encode_transition(self._last_message, compress=False))
 
     def _begin(self, on: Utterance) -> None:
         self._move(StageInput.READY)
@@ -375,7 +380,7 @@ class Stage:
         message = self._last_message = message_of(frame.data, on.req_id or "")
         start = self._frames_in_round == 0
         end = on.motion_ended and not on.frames
-        self._out.append(Packet(encode_frame(frame.number, message, start=start, end=end, compress=False)))
+        self._send(encode_frame(frame.number, message, start=start, end=end, compress=False))
         self.counters.shown += 1
         self._frames_in_round = 0 if end else self._frames_in_round + 1
         self._round_open = not end
@@ -387,7 +392,7 @@ class Stage:
 
     def _close_round(self) -> None:
         if self._round_open:
-            self._out.append(Packet(encode_transition_end(self._last_message, compress=False)))
+            self._send(encode_transition_end(self._last_message, compress=False))
         self._round_open = False
         self._frames_in_round = 0
         self._lead_until = None
@@ -410,6 +415,9 @@ class Stage:
         self.counters.utterances += 1
         self.counters.interrupted += interrupted
         self._out.append(Ended(ended.key, ended.played * BLOCK_S, interrupted))
+
+    def _send(self, packet: bytes) -> None:
+        self._out.append(Packet(packet, self._t))
 
     def _move(self, happened: StageInput) -> None:
         self._state = next_state(self._state, happened)
