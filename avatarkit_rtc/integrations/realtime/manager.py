@@ -263,7 +263,8 @@ async def _sent(work: Coroutine[Any, Any, None]) -> None:
 
 def _pcm(audio: bytes | npt.NDArray[np.int16]) -> bytes:
     if isinstance(audio, np.ndarray):
-        if audio.dtype != np.int16 or audio.ndim not in (1, 2) or (audio.ndim == 2 and audio.shape[1] != 1):
+        mono = audio.ndim == 1 or (audio.ndim == 2 and audio.shape[1] == 1)
+        if (audio.dtype.kind, audio.dtype.itemsize) != ("i", 2) or not mono:
             said = f"{audio.dtype} of shape {audio.shape}"
             raise ConfigurationError(f"audio must be int16 of shape (n,) or (n, 1), not {said}")
         return audio.astype("<i2", copy=False).tobytes()
