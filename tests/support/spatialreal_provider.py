@@ -58,11 +58,11 @@ def provider_of(service: SpatialRealService, **options: Any) -> SpatialRealProvi
 class Performance:
     """A provider, its player, and notes of what they do."""
 
-    def __init__(self, service: SpatialRealService, **options: Any) -> None:
+    def __init__(self, service: SpatialRealService, *, watch_idle: bool = False, **options: Any) -> None:
         self.service = service
         self.provider = provider_of(service, **options)
         self.view = HearingView()
-        self.player = AvatarPlayer(self.provider, self.view, play_audio=False)
+        self.player = AvatarPlayer(self.provider, self.view, play_audio=False, watch_idle=watch_idle)
         self.record = Record(self.player)
 
 

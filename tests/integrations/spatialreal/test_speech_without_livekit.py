@@ -11,6 +11,7 @@ import pytest
 
 from avatarkit_rtc.errors import ConfigurationError, NotConnectedError, PublishError
 from avatarkit_rtc.events import ConnectionState
+from avatarkit_rtc.integrations.spatialreal.direct.sender import MAX_WAITING
 from avatarkit_rtc.integrations.spatialreal.direct.states import StageState
 from avatarkit_rtc.integrations.spatialreal.provider import SpatialRealProvider
 from avatarkit_rtc.motion.events import RoundEndReason
@@ -268,3 +269,51 @@ async def test_what_cannot_be_is_said_so() -> None:
                 await last.wait()
             assert on.provider.get_connection_state() is ConnectionState.DISCONNECTED
             assert KEY not in repr(on.provider)
+
+
+@virtually
+async def test_many_utterances_wait_for_their_turn_and_an_interruption_ends_them_all() -> None:
+    async with service_of() as service, performing(service) as on:
+        sayings = [asyncio.create_task(on.provider.say(voice(TONE), sample_rate=RATE)) for _ in range(45)]
+        await asyncio.sleep(0.5)
+        waiting = on.provider.stats().utterances_waiting
+        assert waiting == MAX_WAITING
+        assert 10 <= sum(not each.done() for each in sayings) <= 12
+        await on.provider.interrupt()
+        playbacks = await asyncio.gather(*sayings)
+        assert all([(await each.wait()).interrupted for each in playbacks])
+        assert on.provider.pending == ()
+        assert not (await (await on.provider.say(voice(TONE), sample_rate=RATE)).wait()).interrupted
+
+
+@virtually
+async def test_minutes_of_silence_are_no_stall_and_motion_that_stops_is() -> None:
+    class Stops:
+        def __init__(self, sample_rate: int) -> None:
+            self.left = 30
+
+        def hear(self, samples: np.ndarray) -> list[MotionFrame]:
+            made = min(self.left, len(samples) // 960)
+            self.left -= made
+            return [MotionFrame.neutral()] * made
+
+        def finish(self) -> list[MotionFrame]:
+            return []
+
+    async with (
+        SpatialRealService(api_key=KEY, performer=Stops, behaviour=Behaviour(keyframes=5)) as service,
+        performing(service, watch_idle=True) as on,
+    ):
+        await asyncio.sleep(60.0)
+        assert on.record.count("stalled") == 0
+
+        async def endless() -> AsyncIterator[np.ndarray]:
+            for _ in range(20):
+                yield TONE
+                await asyncio.sleep(0.9)  # not complete, so no end of its motion is told
+
+        playback = await on.provider.say(endless(), sample_rate=RATE)
+        await playback.wait()
+        assert on.record.count("stalled") == 1
+        heard = sum(block.duration for block in on.view.blocks if block.samples.any())
+        assert heard == pytest.approx(20.0, abs=0.02)  # the voice went on
