@@ -311,8 +311,9 @@ class AvatarPlayer:
 
     def flush(self) -> None:
         """Interruption: drop queued motion and sound, and mute the rest of this round."""
-        self._motion.cut(RoundEndReason.FLUSHED)
         self._sound.voice.flush()
+        self._motion.tell_view("flushed")
+        self._motion.cut(RoundEndReason.FLUSHED)
 
     # -- events and figures ----------------------------------------------------------------------------------
 

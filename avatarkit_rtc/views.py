@@ -61,6 +61,10 @@ class FullView(View, Protocol):
         """The avatar's sound, as it arrives. Its ``presentation_time`` and that of the poses are on one time:
         put together by these, sound and picture are in lip sync, whenever each was given."""
 
+    def flushed(self) -> None:
+        """The user has interrupted the avatar: what :meth:`sound` was given and is not heard yet will not
+        be."""
+
     @property
     def picture_format(self) -> PictureFormat:
         """How :meth:`show_picture` wants its pixels; no such attribute: ``i420``."""

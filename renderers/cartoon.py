@@ -14,7 +14,7 @@ from renderers.cartoon_parts import Clothes, HeadParts, chin_shadows, head_parts
 from renderers.cartoon_rig import Features, features
 from renderers.cartoon_shapes import EyeShape, MouthShape, Projection, closed
 from renderers.cartoon_sketch import Sketch
-from renderers.face import DEFAULT_SIZE, Image, check_size
+from renderers.face import DEFAULT_SIZE, Image, check_size, hush
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
@@ -170,6 +170,10 @@ class CartoonFace:
     def hear(self, block: AudioBlock) -> None:
         """Take a block of the avatar's sound, by which the mouth moves. Any thread."""
         self.driver.hear(block)
+
+    def hush(self) -> None:
+        """The sound that came is cut off where the face is now; on any thread."""
+        hush(self.driver)
 
     def render(self, pose: Pose) -> Image:
         """Draw ``pose`` as the driver understands it, see :meth:`draw`."""

@@ -37,7 +37,8 @@ class Face(Protocol):
 
     A face that moves its mouth by the avatar's sound has a second method ``hear(block)`` that takes each
     :class:`~avatarkit_rtc.audio.block.AudioBlock` before it is heard, on whatever thread it comes, and only
-    queues it. A view hands on the sound it gets to a face that has this method.
+    queues it. A view hands on the sound it gets to a face that has this method. If it has a method ``hush()``
+    too, that is called when the user interrupts: what came and is not heard yet will not be.
     """
 
     @property
@@ -56,6 +57,14 @@ def hearing(face: Face | None) -> Callable[[AudioBlock], None] | None:
     """The method of ``face`` that takes the avatar's sound; None where it has none."""
     hear = getattr(face, "hear", None)
     return hear if callable(hear) else None
+
+
+def hush(listener: object) -> None:
+    """Tell ``listener``, a face or its driver, that the sound it was given is cut off where the face is now;
+    nothing happens where it has no method ``hush()``."""
+    call = getattr(listener, "hush", None)
+    if callable(call):
+        call()
 
 
 def check_size(size: Any) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from avatarkit_rtc.video.picture import DEFAULT_FORMAT, check_format
 from renderers._log import ThinnedLog
 from renderers._sound_gate import SoundGate
 from renderers._worker import Worker
-from renderers.face import DEFAULT_SIZE, Face, Image, hearing, make_face
+from renderers.face import DEFAULT_SIZE, Face, Image, hearing, hush, make_face
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.received import ReceivedAudio
@@ -257,6 +257,10 @@ class HeadlessSink:
             self._on_sound(block)
         except Exception as error:
             self._count_error("on_sound", error)
+
+    def flushed(self) -> None:
+        """The user has interrupted the avatar."""
+        hush(self._driver if self._driver is not None else self._face)
 
     def pictures(self) -> Stream[Picture]:
         """The pictures of a video avatar from now on, for ``async for``; on an event loop. Misses the oldest

@@ -19,6 +19,7 @@ _OPTIONAL: Final = (
     "attached",
     "sound",
     "user_sound",
+    "flushed",
     "round_started",
     "round_ended",
     "motion_arrived",
@@ -30,8 +31,8 @@ class Tee:
     """Hands everything the player tells a view to several views.
 
     A view that raises does not stop the others. The Tee has those optional methods of a view (``attached``,
-    ``sound``, ``user_sound``, ``round_started``, ``round_ended``, ``motion_arrived``, ``connection_state``,
-    ``show_picture``) that at least one of its views has.
+    ``sound``, ``user_sound``, ``flushed``, ``round_started``, ``round_ended``, ``motion_arrived``,
+    ``connection_state``, ``show_picture``) that at least one of its views has.
 
     Pictures of a video avatar come in the format that all of its views ask for; where they differ, as
     ``i420``, which is converted here for each view that asks for another.
@@ -71,11 +72,11 @@ class Tee:
             except Exception as error:
                 self._count(view, error)
 
-    def _forward(self, methods: list[tuple[View, Callable[[Any], Any]]]) -> Callable[[Any], None]:
-        def forward(argument: Any) -> None:
+    def _forward(self, methods: list[tuple[View, Callable[..., Any]]]) -> Callable[..., None]:
+        def forward(*arguments: Any) -> None:
             for view, method in methods:
                 try:
-                    method(argument)
+                    method(*arguments)
                 except Exception as error:
                     self._count(view, error)
 

@@ -22,7 +22,7 @@ from renderers._pace import SLOW_RATE_HZ, Pace
 from renderers._screen import Screen
 from renderers._still import Still
 from renderers._worker import Worker
-from renderers.face import DEFAULT_FACE, DEFAULT_SIZE, Face, Image, check_size, hearing, make_face
+from renderers.face import DEFAULT_FACE, DEFAULT_SIZE, Face, Image, check_size, hearing, hush, make_face
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
@@ -261,6 +261,10 @@ class OpenCVWindow:
         """The avatar's sound, for a face that speaks by it."""
         if not self._closed and self._hear is not None:
             self._hear(block)
+
+    def flushed(self) -> None:
+        """The user has interrupted the avatar."""
+        hush(self._face)
 
     def pump(self) -> None:
         """Look after the windows on the main thread where no event loop does; elsewhere nothing is to be

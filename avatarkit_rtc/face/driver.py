@@ -135,6 +135,10 @@ class FaceDriver:
         """Take a block of the avatar's sound, before or after its pose. Only queues it; any thread."""
         self._hearing.hear(block)
 
+    def hush(self) -> None:
+        """The sound that came is cut off where the face is now: the mouth comes to rest. Any thread."""
+        self._hearing.hush()
+
     def pose(self, pose: Pose) -> FacePose:
         """The face at ``pose``. Never fails, whatever the numbers are."""
         dt = self._step(pose.t)

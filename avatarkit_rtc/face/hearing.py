@@ -24,11 +24,12 @@ class MouthHearing:
     """Tells the mouth's shapes from the sound that was heard of."""
 
     def __init__(self) -> None:
-        self._queue: deque[AudioBlock] = deque(maxlen=QUEUE)
+        self._queue: deque[AudioBlock | None] = deque(maxlen=QUEUE)  # None: what came before is not heard
         self._estimator = MouthEstimator()
         self._track = MouthTrack()
         self._by_presentation = False
         self._moved: Pose | None = None
+        self._asked = float("-inf")
         self.dropped = 0
         """Blocks that were dropped because no pose was asked for in 10 s, or because nothing can be made of
         them."""
@@ -37,6 +38,10 @@ class MouthHearing:
         """Take a block; only queues it. Any thread."""
         self.dropped += len(self._queue) == QUEUE
         self._queue.append(block)
+
+    def hush(self) -> None:
+        """What came so far and is later than the last pose is not heard: it was cut off. Any thread."""
+        self._queue.append(None)
 
     def shape(self, pose: Pose) -> FloatArray | None:
         """Weights of the mouth's shapes that belong to ``pose``, shape (8,); None where no sound is known.
@@ -48,6 +53,13 @@ class MouthHearing:
         run: list[AudioBlock] = []
         while self._queue:
             block = self._queue.popleft()
+            if block is None:
+                if run:
+                    self._listen(run)
+                    run = []
+                self._estimator.forget()
+                self._track.silence_after(self._asked)
+                continue
             if run and not _follows(run[-1], block):
                 self._listen(run)
                 run = []
@@ -55,6 +67,8 @@ class MouthHearing:
         if run:
             self._listen(run)
         t = self._presentation_time_of(pose) if self._by_presentation else pose.t
+        if t is not None:
+            self._asked = t
         return self._track.at(t) if t is not None else None
 
     def _presentation_time_of(self, pose: Pose) -> float | None:

@@ -146,6 +146,10 @@ class MouthEstimator:
         middle = begin + size / 2 / sample_rate
         return [MouthMoment(middle + i * hop / sample_rate, shape) for i, shape in enumerate(shapes)]
 
+    def forget(self) -> None:
+        """The sound so far breaks off: what follows it is heard as if silence had come before."""
+        self._rest = np.zeros_like(self._rest)
+
     def _silence(self, count: int) -> FloatArray:
         self._peak_db = max(self._peak_db - count * _PEAK_FALL_DB, _QUIETEST_PEAK_DB)
         return np.zeros((count, len(MOUTH_SHAPES)), np.float32)

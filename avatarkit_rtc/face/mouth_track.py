@@ -22,6 +22,9 @@ LOOKAHEAD_S: Final = SMOOTHING_S + LATENCY_S
 HOLD_S: Final = 0.150
 """Beyond the end of the known sound, the last shape stands so long."""
 
+SILENCE_S: Final = 0.001
+"""After speech that was cut off, the lips are at rest so soon, but for the smoothing."""
+
 KEPT: Final = 1000
 """Moments that are kept: 10 s, more than a face is ever held back behind its sound's arrival."""
 
@@ -44,6 +47,15 @@ class MouthTrack:
         # In blocks, as the front of a list is slow to cut.
         if len(self._times) > KEPT + 100:
             del self._times[:-KEPT], self._weights[:-KEPT]
+
+    def silence_after(self, t: float) -> None:
+        """Nothing is heard after ``t`` of what is known: the mouth is at rest there."""
+        later = bisect_right(self._times, t)
+        rest = np.zeros(len(MOUTH_SHAPES), np.float32)
+        self._weights[later:] = [rest] * (len(self._times) - later)
+        if later and later == len(self._times):
+            self._times.append(t + SILENCE_S)
+            self._weights.append(rest)
 
     def at(self, t: float) -> FloatArray | None:
         """Weights of the shapes at ``t``, shape (8,); None where no sound is known."""

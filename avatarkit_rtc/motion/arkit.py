@@ -35,6 +35,12 @@ def jaw_opening(jaw_x: float) -> float:
     return min(1.0, bent / (JAW_WIDE / (JAW_WIDE + JAW_KNEE)))
 
 
+def jaw_rotation(opening: float) -> float:
+    """The jaw rotation in radians, 0 to :data:`JAW_WIDE`, that :func:`jaw_opening` makes ``opening`` of."""
+    bent = min(1.0, max(0.0, opening)) * (JAW_WIDE / (JAW_WIDE + JAW_KNEE))
+    return JAW_KNEE * bent / (1.0 - bent)
+
+
 def to_arkit(frame: MotionFrame) -> FloatArray:
     """ARKit's 52 coefficients of ``frame``: shape (52,), float32, 0 to 1, in the order of
     :data:`~avatarkit_rtc.motion.arkit_names.ARKIT_NAMES`.

@@ -38,6 +38,14 @@ def blend(a: MotionFrame, b: MotionFrame, weight: float) -> MotionFrame:
     return MotionFrame.adopt(values)
 
 
+def with_mouth(frame: MotionFrame, mouth: MotionFrame) -> MotionFrame:
+    """``frame`` with the jaw and the expression of ``mouth``."""
+    values = frame.values.copy()
+    for name in ("jaw_pose", "expression"):
+        values[FIELD_SLICES[name]] = mouth.values[FIELD_SLICES[name]]
+    return MotionFrame.adopt(values)
+
+
 def ease(x: float) -> float:
     """Smoothstep: 0 … 1 for x in 0 … 1 with no velocity at either end."""
     x = min(max(x, 0.0), 1.0)

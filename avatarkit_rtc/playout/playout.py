@@ -24,7 +24,7 @@ from avatarkit_rtc.motion.events import (
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S, MotionFrame
 from avatarkit_rtc.playout.buffer import FrameBuffer
 from avatarkit_rtc.playout.idle import IdleMotion, IdleSpec
-from avatarkit_rtc.playout.interpolation import blend, ease
+from avatarkit_rtc.playout.interpolation import blend, ease, with_mouth
 from avatarkit_rtc.playout.jitter_buffer import JitterBuffer, OnBacklog
 from avatarkit_rtc.playout.pose import Pose, PoseKind
 from avatarkit_rtc.playout.rounds import PlayInput, PlayState, next_state
@@ -35,7 +35,9 @@ MAX_ROUNDS_WAITING: Final = 2
 """Rounds that may wait behind the one on show; more than that means that rounds open without ever playing."""
 
 FLUSH_TRANSITION_FRAMES: Final = 5
-"""Longest way to idle after an interruption: the mouth is to be still within 300 ms."""
+"""Longest way to idle after an interruption ..."""
+FLUSH_MOUTH_FRAMES: Final = 2
+"""... and the mouth's own: it is to be still when its voice is, which a sound card takes 100 ms for."""
 
 OVERLAP_S: Final = 0.3
 """So long the frames that are left of a round may keep the next one waiting, which then catches up."""
@@ -116,6 +118,8 @@ class _Blend(NamedTuple):
     target: Callable[[float], MotionFrame]
     start: float
     duration: float
+    mouth_duration: float = math.inf
+    """Of the mouth, if it is shorter."""
 
 
 class Playout:
@@ -222,6 +226,10 @@ class Playout:
                 if reason is RoundEndReason.FLUSHED:
                     frames = min(frames, FLUSH_TRANSITION_FRAMES)
                 self._start_blend(self._idle_pose, frames, now)
+                if reason is RoundEndReason.FLUSHED:
+                    assert self._blend is not None
+                    self._blend = self._blend._replace(mouth_duration=FLUSH_MOUTH_FRAMES * FRAME_INTERVAL_S)
+                    self._grid = min(self._grid, now)  # not when the next frame would have been due
 
     def next_deadline(self) -> float:
         """When to call :meth:`tick` next."""
@@ -393,13 +401,16 @@ class Playout:
         if self._blend is None:
             frame = self._last = self._idle_pose(now)
             return Pose(now, PoseKind.IDLE, frame)
-        begin, target, start, duration = self._blend
+        begin, target, start, duration, mouth_duration = self._blend
         first_due = self._current.buffer.next_deadline() if self._current is not None else None
         in_time = self._state is PlayState.TRANSITION_IN and self.strategy.cuts_start_transition
         if in_time and first_due is not None:
             duration = min(duration, first_due - start)
         progress = (now - start) / duration if duration > 0 else 1.0
         self._last = blend(begin, target(now), ease(progress))
+        if mouth_duration < duration:
+            mouth = blend(begin, target(now), ease((now - start) / mouth_duration))
+            self._last = with_mouth(self._last, mouth)
         if progress >= 1.0:
             self._move(PlayInput.BLEND_DONE)
             if self._state is PlayState.IDLE:

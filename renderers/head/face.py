@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
 from avatarkit_rtc.face.face_pose import FacePose
-from renderers.face import DEFAULT_SIZE, Image, check_size
+from renderers.face import DEFAULT_SIZE, Image, check_size, hush
 from renderers.head.asset import Floats
 from renderers.head.looks import DEFAULT_LOOK, HeadLook, check_color, find_look
 from renderers.head.paint import color
@@ -90,6 +90,10 @@ class HeadFace:
     def hear(self, block: AudioBlock) -> None:
         """Take the avatar's sound, before it is heard; on any thread."""
         self.driver.hear(block)
+
+    def hush(self) -> None:
+        """The sound that came is cut off where the face is now; on any thread."""
+        hush(self.driver)
 
     def draw(self, pose: FacePose, *, alpha: bool = False) -> Image:
         """The picture of ``pose``.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avatarkit_rtc.motion.arkit import GAZE_FULL, JAW_ASIDE, jaw_opening, to_arkit
+from avatarkit_rtc.motion.arkit import GAZE_FULL, JAW_ASIDE, JAW_WIDE, jaw_opening, jaw_rotation, to_arkit
 from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX, ARKIT_NAMES
 from avatarkit_rtc.motion.frame import FRAME_SIZE, MotionFrame
 
@@ -60,3 +60,10 @@ def test_eyes_look_where_they_are_turned(turn: list[float], names: tuple[str, st
 def test_any_numbers_give_coefficients_between_0_and_1(value: float) -> None:
     values = to_arkit(MotionFrame(np.full(FRAME_SIZE, value, np.float32)))
     assert np.all((values >= 0) & (values <= 1))
+
+
+@pytest.mark.parametrize("opening", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_a_jaw_can_be_had_for_an_opening(opening: float) -> None:
+    assert jaw_opening(jaw_rotation(opening)) == pytest.approx(opening)
+    assert jaw_rotation(-1) == 0
+    assert jaw_rotation(2) == pytest.approx(JAW_WIDE)

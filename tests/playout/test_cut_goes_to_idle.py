@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from avatarkit_rtc.motion.events import RoundCause, RoundClosed, RoundEndReason, RoundOpened
 from avatarkit_rtc.playout import Playout, PoseKind
+from avatarkit_rtc.playout.playout import FLUSH_MOUTH_FRAMES
 from avatarkit_rtc.playout.rounds import PlayState
 from tests.support.assertions import kinds
 from tests.support.frames import Stage, arrived, face, faces, speech, transition_end, utterance
@@ -72,3 +74,17 @@ def test_a_flushed_round_stays_silent_and_the_next_one_plays() -> None:
     assert all(pose.position is None for pose in rest)
     poses = stage.hear(utterance(faces(5, 1)))
     assert {pose.round for pose in poses if pose.position is not None} == {2}
+
+
+def test_after_a_flush_the_mouth_is_still_before_the_rest() -> None:
+    stage = Stage(Playout())
+    stage.hear(speech(faces(10)))
+    since = stage.now
+    stage.cut(RoundEndReason.FLUSHED)
+    poses = stage.run(0.4)
+    assert poses[0].t - since < 0.005  # not when the next frame would have been due
+    jaws = {round(pose.t - since, 3): float(pose.frame.jaw_pose[0]) for pose in poses}
+    assert all(abs(jaw) < 1e-6 for at, jaw in jaws.items() if at >= FLUSH_MOUTH_FRAMES * 0.04)
+    still = poses[-1].frame.values
+    moving = [pose.t - since for pose in poses if not np.allclose(pose.frame.values, still, atol=0.02)]
+    assert max(moving) > FLUSH_MOUTH_FRAMES * 0.04
