@@ -14,8 +14,8 @@ from avatarkit_rtc.integrations.spatialreal.direct.stage import (
     Output,
     Packet,
     Sound,
+    SpeechOptions,
     Stage,
-    StageOptions,
 )
 from avatarkit_rtc.motion import motion_pb2 as pb
 from avatarkit_rtc.motion.frame import MotionFrame
@@ -60,7 +60,7 @@ def reply_bytes(req_id: str, frames: Iterable[MotionFrame], *, end: bool = False
 class Theatre:
     """A stage, its clock, and notes of what came out when."""
 
-    def __init__(self, options: StageOptions | None = None) -> None:
+    def __init__(self, options: SpeechOptions | None = None) -> None:
         self.stage = Stage(RATE, options)
         self.now = 100.0
         self.outputs: list[tuple[float, Output]] = []

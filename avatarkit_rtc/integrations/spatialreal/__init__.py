@@ -1,6 +1,7 @@
-"""SpatialReal's avatars: sessions that bring one into a LiveKit room of the user's.
+"""SpatialReal's avatars: sessions that bring one into a LiveKit room of the user's, and a provider that does
+without a room.
 
->>> from avatarkit_rtc.integrations.spatialreal import SpatialRealSession
+>>> from avatarkit_rtc.integrations.spatialreal import SpatialRealProvider, SpatialRealSession
 
 Needs ``pip install 'avatarkit-rtc[spatialreal]'``; see ``docs/spatialreal.md``.
 """
@@ -9,12 +10,15 @@ from __future__ import annotations
 
 from avatarkit_rtc.integrations.agents.playback import Playback, PlaybackFinished
 from avatarkit_rtc.integrations.spatialreal.credentials import SpatialRealCredentials, SpatialRealEndpoints
+from avatarkit_rtc.integrations.spatialreal.direct.playback import SpeechPlayback
+from avatarkit_rtc.integrations.spatialreal.direct.stage import SpeechOptions
 from avatarkit_rtc.integrations.spatialreal.events import (
     RetryAttempt,
     SpeechEnded,
     SpeechPaused,
     SpeechStarted,
 )
+from avatarkit_rtc.integrations.spatialreal.provider import SpatialRealProvider, SpatialRealProviderStats
 from avatarkit_rtc.integrations.spatialreal.session import SpatialRealSession
 from avatarkit_rtc.integrations.spatialreal.states import SessionState
 from avatarkit_rtc.integrations.spatialreal.stats import SessionStats
@@ -27,8 +31,12 @@ __all__ = [
     "SessionStats",
     "SpatialRealCredentials",
     "SpatialRealEndpoints",
+    "SpatialRealProvider",
+    "SpatialRealProviderStats",
     "SpatialRealSession",
     "SpeechEnded",
+    "SpeechOptions",
     "SpeechPaused",
+    "SpeechPlayback",
     "SpeechStarted",
 ]

@@ -24,7 +24,7 @@ from avatarkit_rtc.events import ConnectionState, DisconnectReason
 from avatarkit_rtc.integrations.spatialreal.credentials import SpatialRealCredentials, SpatialRealEndpoints
 from avatarkit_rtc.integrations.spatialreal.direct.playback import SpeechPlayback
 from avatarkit_rtc.integrations.spatialreal.direct.speaking import Speaking
-from avatarkit_rtc.integrations.spatialreal.direct.stage import StageCounters, StageOptions
+from avatarkit_rtc.integrations.spatialreal.direct.stage import SpeechOptions, StageCounters
 from avatarkit_rtc.integrations.spatialreal.direct.states import StageState
 from avatarkit_rtc.integrations.spatialreal.link import Link
 from avatarkit_rtc.integrations.spatialreal.problems import expected
@@ -106,7 +106,7 @@ class SpatialRealProvider:
         console_url: str | None = None,
         ingress_url: str | None = None,
         sample_rate: int = 24000,
-        options: StageOptions | None = None,
+        options: SpeechOptions | None = None,
         retry: ReconnectPolicy | None = RETRY,
         token_life_s: float = 3600.0,
     ) -> None:

@@ -1,4 +1,4 @@
-"""What goes wrong with the connection: typed errors at the playback, retries by close code, no key in sight."""
+"""What goes wrong with the connection: typed errors at the playback, retries by close code, no key told."""
 
 from __future__ import annotations
 

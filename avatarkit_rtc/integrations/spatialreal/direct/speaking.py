@@ -21,8 +21,8 @@ from avatarkit_rtc.integrations.spatialreal.direct.stage import (
     Output,
     Packet,
     Sound,
+    SpeechOptions,
     Stage,
-    StageOptions,
 )
 from avatarkit_rtc.integrations.spatialreal.link import Link
 from avatarkit_rtc.motion.message import PacketError
@@ -36,7 +36,7 @@ class Speaking:
     def __init__(
         self,
         sample_rate: int,
-        options: StageOptions | None,
+        options: SpeechOptions | None,
         listener: Callable[[], ProviderListener | None],
     ) -> None:
         """``listener``: who gets motion and sound now."""

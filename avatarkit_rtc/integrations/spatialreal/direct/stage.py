@@ -90,7 +90,7 @@ Output: TypeAlias = Packet | Sound | Began | Ended | Flush
 
 
 @dataclass(frozen=True, slots=True)
-class StageOptions:
+class SpeechOptions:
     """How to play."""
 
     ahead_s: float = 0.2
@@ -132,13 +132,13 @@ class StageCounters:
 class Stage:
     """Plays utterances one after another, in the order of :meth:`say`."""
 
-    def __init__(self, sample_rate: int, options: StageOptions | None = None) -> None:
+    def __init__(self, sample_rate: int, options: SpeechOptions | None = None) -> None:
         """
         Args:
             sample_rate: samples per second, a multiple of 100.
             options: how to play.
         """
-        self.options = options or StageOptions()
+        self.options = options or SpeechOptions()
         """As given."""
         self.counters = StageCounters()
         """Live counters."""

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avatarkit_rtc.integrations.spatialreal.direct.keyframes import Reply
-from avatarkit_rtc.integrations.spatialreal.direct.stage import LATE_FRAMES, StageOptions
+from avatarkit_rtc.integrations.spatialreal.direct.stage import LATE_FRAMES, SpeechOptions
 from avatarkit_rtc.integrations.spatialreal.direct.states import StageState
 from avatarkit_rtc.integrations.spatialreal.direct.utterance import SLACK_FRAMES
 from tests.support.spatialreal_direct import Theatre, block, keyframe
@@ -18,7 +18,7 @@ class Course:
     """Drives a stage, and knows what it was given."""
 
     def __init__(self) -> None:
-        self.theatre = Theatre(StageOptions(start_timeout_s=0.5))
+        self.theatre = Theatre(SpeechOptions(start_timeout_s=0.5))
         self.blocks: dict[int, int] = {}
         self.ended: dict[int, bool] = {}
         self.answered: dict[int, int] = {}

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from avatarkit_rtc.integrations.spatialreal.direct.keyframes import Reply
-from avatarkit_rtc.integrations.spatialreal.direct.stage import StageOptions
+from avatarkit_rtc.integrations.spatialreal.direct.stage import SpeechOptions
 from avatarkit_rtc.integrations.spatialreal.direct.states import (
     STEPS,
     StageInput,
@@ -70,7 +70,7 @@ def test_idle_packets_go_out_while_nothing_is_said() -> None:
 
 
 def test_sound_starts_soon_when_motion_is_there_at_once() -> None:
-    theatre = Theatre(StageOptions(transition_s=0.12))
+    theatre = Theatre(SpeechOptions(transition_s=0.12))
     theatre.run(1.0)
     begun = theatre.now
     theatre.say(1, 100)
@@ -91,7 +91,7 @@ def test_sound_waits_for_motion_and_the_way_from_idle_begins_meanwhile() -> None
 
 
 def test_sound_does_not_wait_for_ever_and_late_motion_joins_in_its_place() -> None:
-    theatre = Theatre(StageOptions(start_timeout_s=1.0))
+    theatre = Theatre(SpeechOptions(start_timeout_s=1.0))
     name = theatre.say(1, 200, frames=0)
     theatre.run(1.5)
     assert theatre.heard()[0][0] == pytest.approx(101.04, abs=0.011)
