@@ -115,18 +115,32 @@ class Ear:
 
     def beeps(self) -> npt.NDArray[np.float64]:
         """Moments at which beeps began; ends the recording."""
+        loud = self._loud()
+        if not len(loud):
+            return np.zeros(0)
+        return self._moments(loud[np.concatenate([[True], np.diff(loud) > _QUIET_S * RATE])])
+
+    def ends(self) -> npt.NDArray[np.float64]:
+        """Moments at which sound ended, silence of 0.2 s following; ends the recording."""
+        loud = self._loud()
+        if not len(loud):
+            return np.zeros(0)
+        return self._moments(loud[np.concatenate([np.diff(loud) > _QUIET_S * RATE, [True]])])
+
+    def _loud(self) -> npt.NDArray[np.int64]:
+        """Numbers of the loud samples; ends the recording."""
         self.close()
         raw = b"".join(self._chunks)
         samples = np.abs(np.frombuffer(raw[: len(raw) // 2 * 2], "<i2").astype(np.int32))
+        return np.flatnonzero(samples > _LOUD)
+
+    def _moments(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """When samples were recorded, in monotonic seconds."""
         counts, times = (np.array(each, float) for each in zip(*self._marks, strict=True))
         # A chunk comes late or in time, never early: the lower envelope over 20 s is the recorder's clock.
         starts = times - counts / RATE
-        loud = np.flatnonzero(samples > _LOUD)
-        if not len(loud):
-            return np.zeros(0)
-        first = loud[np.concatenate([[True], np.diff(loud) > _QUIET_S * RATE])]
-        begins = [starts[np.abs(counts - at) < 10 * RATE].min() for at in first]
-        return np.array(begins) + first / RATE
+        begins = [starts[np.abs(counts - at) < 10 * RATE].min() for at in numbers]
+        return np.array(begins) + numbers / RATE
 
 
 def offsets_ms(opened: list[float], heard: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

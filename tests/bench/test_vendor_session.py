@@ -1,0 +1,36 @@
+"""The short form of ``bench.vendor_session``: both ways show a clip, and stop when they are told to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("spatialreal", reason="needs the vendor's package, of the extra spatialreal")
+
+from bench.vendor_service import utterance
+from bench.vendor_session import WAYS, after_cuts_ms, quick
+from tests.support.system import require
+
+
+def test_what_happens_after_a_cut_and_before_the_next_turn_counts() -> None:
+    moments = np.array([0.9, 1.1, 1.2, 2.5, 6.0])
+    assert after_cuts_ms([1.0, 3.0], moments) == pytest.approx([200.0, 0.0])
+
+
+def test_the_sound_of_interruptions_is_never_silent() -> None:
+    pcm = utterance("sound").pcm
+    loudest = np.abs(pcm[: len(pcm) // 240 * 240].reshape(-1, 240).astype(int)).max(axis=1)
+    assert loudest.min() > 1500
+
+
+@pytest.mark.long
+@pytest.mark.alone
+def test_both_ways_show_the_clip_and_can_be_interrupted() -> None:
+    require("pulseaudio", "parec", "pactl")
+    report = quick()
+    for way in WAYS:
+        assert report.figure(f"{way}: rounds of the clip that were played").met, report.table()
+        assert report.figure(f"{way}: largest error of a frame's values").met, report.table()
+        # Not the goals: the machine may be busy.
+        for what in ("mouth still", "silence"):
+            assert report.figure(f"{way}: from interrupt() to {what}, median").value < 1000
