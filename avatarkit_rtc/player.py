@@ -121,6 +121,7 @@ class AvatarPlayer:
             self._video,
             self._emit,
             avatar_changed=self._avatar_changed,
+            flush=self.flush,
             wants_video=callable(getattr(view, "show_picture", None)),
         )
         provider.set_listener(listener)

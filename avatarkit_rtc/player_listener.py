@@ -40,6 +40,7 @@ class PlayerListener:
         emit: Callable[..., None],
         *,
         avatar_changed: Callable[[str | None], None],
+        flush: Callable[[], None],
         wants_video: bool,
     ) -> None:
         self._connection = connection
@@ -48,6 +49,7 @@ class PlayerListener:
         self._video = video
         self._emit = emit
         self._avatar_changed = avatar_changed
+        self._flush = flush
         self._conversation = Conversation()
         self.wants_video = wants_video
         """Whether the view shows pictures."""
@@ -116,8 +118,7 @@ class PlayerListener:
 
     def on_interrupted(self) -> None:
         """What was given and is not shown yet is not to be."""
-        self._motion.cut(RoundEndReason.FLUSHED)
-        self._sound.voice.flush()
+        self._flush()
 
     def on_token_refreshed(self) -> None:
         """The session's token was extended."""

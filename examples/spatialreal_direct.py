@@ -30,7 +30,8 @@ async def say_all(provider, files, rate) -> None:
     # All at once: each waits for its turn, and the service works ahead meanwhile.
     for number, playback in enumerate([await provider.say(file, sample_rate=rate) for file in files], 1):
         await playback.wait_started()
-        print(f"utterance {number} begins", flush=True)
+        if not playback.over:
+            print(f"utterance {number} begins", flush=True)
         try:
             finished = await playback.wait()
         except AvatarKitError as error:  # the connection was lost, for instance

@@ -105,8 +105,9 @@ def test_speech_without_a_room(demos: tuple[dict[str, Done], Path]) -> None:
         assert text in said
     assert (demos[1] / "direct.mp4").stat().st_size > 50_000
     cut = demos[0]["interrupted"].out
-    for text in ("no window", "utterance 1 was interrupted after", "utterance 2 was interrupted after 0.00 s"):
-        assert text in cut
+    assert "no window" in cut
+    assert "utterance 1 was interrupted after" in cut
+    assert "utterance 2 was interrupted after 0.00 s" in cut
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
