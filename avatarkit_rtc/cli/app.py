@@ -21,6 +21,7 @@ from avatarkit_rtc.cli.record import record
 from avatarkit_rtc.cli.replay import replay
 from avatarkit_rtc.cli.running import SayHandler, fail
 from avatarkit_rtc.cli.runway_tools import runway_tools
+from avatarkit_rtc.cli.session import session
 from avatarkit_rtc.cli.token import token
 from avatarkit_rtc.errors import AvatarKitError
 
@@ -67,7 +68,7 @@ def set_up_logging(verbose: bool) -> None:
         warnings.filterwarnings("ignore", module="jwt")
 
 
-for command in (demo, play, record, replay, publish, runway_tools, token, devices, doctor):
+for command in (demo, play, record, replay, publish, session, runway_tools, token, devices, doctor):
     app.command()(command)
 app.add_typer(face, name="face")
 

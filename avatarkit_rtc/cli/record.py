@@ -26,8 +26,8 @@ from avatarkit_rtc.cli.options import (
     access,
     parse_size,
 )
-from avatarkit_rtc.cli.play import narrate
 from avatarkit_rtc.cli.running import Stopped, live_line, run, say, unless, wait_first
+from avatarkit_rtc.cli.watching import narrate
 from avatarkit_rtc.errors import AvatarKitError, RecordingError
 from avatarkit_rtc.events import RecorderFile, RecorderLoad
 from avatarkit_rtc.player import AvatarPlayer

@@ -30,7 +30,7 @@ def test_the_version() -> None:
 def test_the_commands_are_listed() -> None:
     done = run_command("--help")
     assert done.code == 0
-    for name in ("demo", "play", "publish", "token", "devices", "doctor", "face"):
+    for name in ("demo", "play", "publish", "token", "devices", "doctor", "face", "session"):
         assert f"\n  {name} " in done.out
 
 
@@ -55,6 +55,9 @@ def test_without_a_command_the_help_is_shown() -> None:
         ("face", ["fit"]),
         ("runway-tools", ["--session", "--base-url", "--token", "--timeout", "--at-once", "--debug"]),
         ("runway-tools", ["RUNWAYML_API_SECRET", "LIVEKIT_URL"]),
+        ("session", ["--app-id", "--avatar-id", "--say", "--mic", "--check", "--direct", "--livekit-url"]),
+        ("session", ["--window", "--headless", "--record", "--stats", "--motion-log", "--console-url"]),
+        ("session", ["--ingress-url", "SPATIALREAL_API_KEY", "SPATIALREAL_APP_ID", "LIVEKIT_API_SECRET"]),
     ],
 )
 def test_help_names_every_option(command: str, options: list[str]) -> None:

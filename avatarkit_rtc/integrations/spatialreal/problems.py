@@ -39,6 +39,7 @@ _EGRESS: Final = _Kind(
     "check that the LiveKit server can be reached from the internet, and the room's keys or token",
 )
 _CLOSED: Final = _Kind(SpatialRealClosedError, "start another session")
+_DENIED: Final = _Kind(SpatialRealClosedError, "check what the session was asked for; the service refuses it")
 _UNREACHABLE: Final = _Kind(SpatialRealConnectionError, "check the network and the addresses")
 _REPLY: Final = _Kind(SpatialRealReplyError, "is that SpatialReal's service, and this package up to date?")
 
@@ -132,7 +133,8 @@ def _kind(status: int | None, close_code: int | None, vendor_code: str | None, s
     if not own and _EGRESS_WORDS.search(said):
         return _EGRESS
     if close_code is not None:
-        return _BY_CLOSE_CODE.get(close_code, _CLOSED if close_code >= 4000 else _UNREACHABLE)
+        by_range = _UNREACHABLE if close_code < 4000 else _DENIED if close_code < 4500 else _CLOSED
+        return _BY_CLOSE_CODE.get(close_code, by_range)
     return _BY_VENDOR_CODE.get(vendor_code or "", _Kind(SpatialRealError, "try again later"))
 
 

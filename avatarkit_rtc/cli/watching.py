@@ -1,0 +1,179 @@
+"""What commands that play an avatar have in common: where it is shown, what is logged of it, what is said of
+it, and the final figures."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.cli.arrival_log import ArrivalLog
+from avatarkit_rtc.cli.motion_log import MotionLog
+from avatarkit_rtc.cli.options import window_help
+from avatarkit_rtc.cli.running import say, summary_line
+from avatarkit_rtc.errors import ConfigurationError, DisplayError, MissingDependencyError
+from avatarkit_rtc.events import AvatarJoined, AvatarLeft, Disconnected, ReconnectAttempt, RoundEnded
+from avatarkit_rtc.player import AvatarPlayer
+from avatarkit_rtc.playout.pose import Pose
+from avatarkit_rtc.views import View
+
+if TYPE_CHECKING:
+    from renderers import OpenCVWindow
+
+_ROUNDS_KEPT: Final = 1000
+"""Rounds whose figures are listed one by one in the final figures: the last ones."""
+
+
+class NoView:
+    """What a headless player shows its poses to, and its sound: nobody. It keeps the sound being received."""
+
+    def show(self, pose: Pose) -> None:
+        """Nothing to do."""
+
+    def sound(self, block: AudioBlock) -> None:
+        """Nothing to do."""
+
+
+@dataclass
+class Watching:
+    """Where the avatar is shown, and the logs of it; everything is closed with ``close``."""
+
+    close: contextlib.ExitStack
+    window: OpenCVWindow | None = None
+    views: list[View] = field(default_factory=list)
+    _logs: list[tuple[Path, MotionLog | ArrivalLog]] = field(default_factory=list)
+
+    def open_window(self, face: str, options: dict[str, Any], *, kiosk: bool) -> None:
+        """Show it in a window.
+
+        Raises:
+            DisplayError, MissingDependencyError: there can be none here.
+        """
+        from renderers import OpenCVWindow
+
+        try:
+            window = OpenCVWindow("avatarkit-rtc", face=face, **options)
+        except (DisplayError, MissingDependencyError) as error:
+            raise type(error)(f"{error}; or play --headless") from error
+        self.close.callback(window.close)
+        say(window_help(kiosk))
+        self.window = window
+        self.views.append(window)
+
+    def log(self, path: Path | None, kind: type[MotionLog | ArrivalLog]) -> None:
+        """Write a log to ``path``, if there is one.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        if path is not None:
+            log = kind(str(path))
+            self.close.callback(log.close)
+            self._logs.append((path, log))
+            self.views.append(log)
+
+    @property
+    def view(self) -> View:
+        """All of it as one view."""
+        if not self.views:
+            self.views.append(NoView())
+        if len(self.views) == 1:
+            return self.views[0]
+        from renderers import Tee
+
+        return Tee(*self.views)
+
+    def report(self) -> None:
+        """Say what could not be written, once everything is closed."""
+        for path, log in self._logs:
+            if log.dropped:
+                say(f"{log.dropped} lines could not be written to {path}")
+
+
+class FinalFigures:
+    """What a player did, taken before its own teardown, and completed after it."""
+
+    def __init__(self, player: AvatarPlayer) -> None:
+        self._player = player
+        self._ended: list[str] = []
+        self._rounds: deque[dict[str, Any]] = deque(maxlen=_ROUNDS_KEPT)
+        self._taken: dict[str, Any] = {}
+        player.on("disconnected", lambda event: self._ended.append(event.reason.value))
+        player.on("round-ended", lambda event: self._rounds.append(dataclasses.asdict(event.stats)))
+
+    @property
+    def taken(self) -> bool:
+        """Whether there are any."""
+        return bool(self._taken)
+
+    def take(self) -> None:
+        """The figures of the connection as it is."""
+        self._taken = self._player.stats().as_dict()
+
+    def complete(self) -> dict[str, Any]:
+        """After the end: those that were taken, with every round. Says what came out of it."""
+        final, figures = self._player.stats(), self._taken
+        # A round that the end has cut off counts, and has its reason.
+        figures["playout"] |= {
+            "rounds_ended": dict(final.playout.rounds_ended),
+            "rounds": list(self._rounds),
+        }
+        figures["ended"] = self._ended[0] if self._ended else None
+        say(summary_line(final))
+        return figures
+
+
+def check_writable(path: Path | None, option: str) -> None:
+    """Before anything is played.
+
+    Raises:
+        ConfigurationError: ``path`` cannot be written.
+    """
+    if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
+        raise ConfigurationError(f"cannot write {path}; give {option} a file in a folder that can be written")
+
+
+def write_figures(path: Path, figures: Mapping[str, Any]) -> None:
+    """As JSON."""
+    path.write_text(json.dumps(figures, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def narrate(player: AvatarPlayer) -> None:
+    """Say what happens, a line each."""
+
+    def joined(event: AvatarJoined) -> None:
+        say(f"avatar {event.identity} is here")
+
+    def left(event: AvatarLeft) -> None:
+        say(f"avatar {event.identity} has left")
+
+    def ended(event: RoundEnded) -> None:
+        counters = event.stats.counters
+        say(
+            f"round {event.round}: {event.reason.value}, {counters.shown} frames "
+            f"({counters.recovered} recovered, {counters.interpolated} interpolated), "
+            f"{counters.freezes} freezes"
+        )
+
+    def disconnected(event: Disconnected) -> None:
+        say(f"disconnected: {event.reason.value}")
+
+    def attempt(event: ReconnectAttempt) -> None:
+        say(f"reconnect attempt {event.attempt} in {event.delay_s:.1f} s ({event.cause})")
+
+    player.on("connected", lambda: say("connected"))
+    player.on("avatar-joined", joined)
+    player.on("avatar-left", left)
+    player.on("round-ended", ended)
+    player.on("stalled", lambda: say("stalled: nothing comes from the avatar"))
+    player.on("disconnected", disconnected)
+    player.on("reconnect-attempt", attempt)
+    player.on("audio-unavailable", lambda notice: say(f"no sound: {notice.message}"))
+    player.on("error", lambda error: say(f"error: {error}"))

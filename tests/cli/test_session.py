@@ -1,0 +1,195 @@
+"""``avatarkit-rtc session``: the vendor's package, a stand-in of its service, a real room."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import wave
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from avatarkit_rtc import AvatarPlayer
+from avatarkit_rtc.cli import session as command
+from avatarkit_rtc.cli.evidence import Evidence
+from avatarkit_rtc.cli.vendor_session import RoomWay
+from avatarkit_rtc.testing.spatialreal_service import Behaviour, SpatialRealService
+from tests.support.command import Done, assert_no_loose_ends, run_command, start_command
+from tests.support.livekit import LiveKitServer
+from tests.support.motion_log import read_motion_log
+from tests.support.spatialreal_session import KEY, RATE, environment_of, tone
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[SpatialRealService]:
+    behaviour = Behaviour(inference_s=0.05, ends=2)
+    async with SpatialRealService(api_key=KEY, behaviour=behaviour) as service:
+        yield service
+
+
+@pytest.fixture
+def env(service: SpatialRealService, server_env: dict[str, str]) -> dict[str, str]:
+    return server_env | environment_of(service)
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Callable[[float], Path]:
+    def write(seconds: float) -> Path:
+        path = tmp_path / "say.wav"
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(RATE)
+            file.writeframes(tone(seconds).tobytes())
+        return path
+
+    return write
+
+
+def secrets_of(service: SpatialRealService, server: LiveKitServer) -> list[str]:
+    """Everything that nobody may see."""
+    keys = [request.headers["x-session-key"] for request in service.seen("connect")]
+    configs = [each.config for each in service.connections if each.config is not None]
+    tokens = [config.livekit_egress.api_token for config in configs if config.livekit_egress.api_token]
+    return [KEY, server.api_secret, *keys, *tokens]
+
+
+async def test_says_a_file_records_it_and_leaves_evidence(
+    service: SpatialRealService,
+    livekit_server: LiveKitServer,
+    env: dict[str, str],
+    sound: Callable[[float], Path],
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("av")
+    stats, motion, video = tmp_path / "evidence.json", tmp_path / "motion.jsonl", tmp_path / "said.mp4"
+    done: Done = await asyncio.to_thread(
+        run_command,
+        *("session", "--say", sound(0.6), "--room", "the-room", "--record", video),
+        *("--face", "cartoon", "--size", "64", "--stats", stats, "--motion-log", motion),
+        env=env,
+    )
+    assert_no_loose_ends(done)
+    (connection,) = service.connections
+    assert connection.close_code == 1000
+    assert connection.config is not None
+    assert connection.config.livekit_egress.room_name == "the-room"
+    for line in (
+        "avatar spatialreal-avatar is here",
+        "it speaks",
+        "said, over at 0.60 s",
+        "1 rounds, 15 frames",
+    ):
+        assert line in done.err
+    assert video.stat().st_size > 1000
+    assert {pose["position"] for pose in read_motion_log(motion) if pose["round"] == 1} >= set(range(15))
+    told = json.loads(stats.read_text())
+    assert told["session"]["connection_id"] == connection.id
+    assert told["session"]["duplicate_ends"] == 2
+    assert told["motion"]["frames"] == 15
+    assert told["playout"]["rounds"]
+    events = [event["event"] for event in told["events"]]
+    for event in ("player avatar-joined", "speech-started", "speech-ended", "state-changed"):
+        assert event in events
+    assert events.count("speech-ended") == 1
+    (avatar,) = told["room"]["participants"]
+    assert {track["name"] for track in avatar["tracks"]} == {"egress-audio", "egress-animation"}
+    assert avatar["attributes"]["lk.publish_on_behalf"] == "avatarkit-rtc"
+    by_flags = told["packets"]["by_flags"]
+    assert {"0x18", "0x28", "0x48"} <= set(by_flags)
+    assert len(by_flags["0x48"]["samples"]) == 5
+    everything = done.out + done.err + stats.read_text() + motion.read_text()
+    for secret in secrets_of(service, livekit_server):
+        assert secret not in everything
+
+
+async def test_without_livekit(
+    service: SpatialRealService, env: dict[str, str], sound: Callable[[float], Path], tmp_path: Path
+) -> None:
+    stats = tmp_path / "evidence.json"
+    arguments = ("session", "--say", sound(0.4), "--direct", "--headless", "--stats", stats)
+    done = await asyncio.to_thread(run_command, *arguments, env=env)
+    assert_no_loose_ends(done)
+    told = json.loads(stats.read_text())
+    assert told["session"]["way"] == "direct"
+    assert told["session"]["counters"]["shown"] == 10
+    assert KEY not in done.out + done.err + stats.read_text()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM])
+async def test_ctrl_c_ends_the_session(
+    stop: signal.Signals, service: SpatialRealService, env: dict[str, str], sound: Callable[[float], Path]
+) -> None:
+    with start_command("session", "--say", sound(60.0), "--headless", env=env) as child:
+        await asyncio.to_thread(child.wait_for, "it speaks")
+        child.signal(stop)
+        done = await asyncio.to_thread(child.finish)
+    assert_no_loose_ends(done)
+    assert "cut off" in done.err
+    assert service.connections[0].close_code == 1000
+
+
+async def test_a_service_that_refuses(
+    service: SpatialRealService, env: dict[str, str], sound: Callable[[float], Path], tmp_path: Path
+) -> None:
+    stats = tmp_path / "evidence.json"
+    env |= {"SPATIALREAL_API_KEY": "another-key-that-nobody-may-see"}
+    done = await asyncio.to_thread(
+        run_command, "session", "--say", sound(0.1), "--headless", "--stats", stats, env=env
+    )
+    assert done.code == 1
+    assert "SPATIALREAL_API_KEY" in done.err_lines[-1]
+    assert "Traceback" not in done.err
+    told = json.loads(stats.read_text())
+    assert told["events"][-1]["code"] == "spatialreal-auth"
+    assert told["events"][-1]["status"] == 401
+    assert "another-key" not in done.out + done.err + stats.read_text()
+
+
+async def test_the_check_holds_and_cuts_off(
+    service: SpatialRealService,
+    livekit_server: LiveKitServer,
+    sound: Callable[[float], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command, "_HOLD_AFTER_S", 0.2)
+    monkeypatch.setattr(command, "_HOLD_S", 0.2)
+    evidence = Evidence()
+    way = RoomWay(
+        evidence,
+        None,
+        api_key=KEY,
+        app_id=service.app_id,
+        avatar_id=service.avatar_id,
+        console_url=service.console_url,
+        ingress_url=service.ingress_url,
+        livekit_url=livekit_server.url,
+        livekit_api_key=livekit_server.api_key,
+        livekit_api_secret=livekit_server.api_secret,
+    )
+    async with AvatarPlayer(way.provider, play_audio=False) as player, way.begin(player):
+        await player.wait_for_avatar(20)
+        await command._Plan(way, [sound(1.0)], evidence, check=True).run()
+    told = [event["event"] for event in evidence.as_dict()["events"]]
+    said = [event for event in told if event.startswith(("speech", "say", "interrupted"))]
+    whole = ["say", "speech-started", "speech-ended"]
+    held = ["say", "speech-started", "speech-paused", "speech-resumed", "speech-ended"]
+    cut = ["say", "speech-started", "interrupted", "speech-ended"]
+    assert said == [*whole, *held, *cut]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ((), "--say FILE, or --mic"),
+        (("--say", "missing.wav"), "no file missing.wav"),
+        (("--mic", "--headless"), "SPATIALREAL_API_KEY"),
+    ],
+)
+def test_what_is_missing_is_said(arguments: tuple[str, ...], wanted: str) -> None:
+    done = run_command("session", *arguments)
+    assert done.code == 1
+    assert len(done.err_lines) == 1
+    assert wanted in done.err
