@@ -159,7 +159,7 @@ class CartoonFace:
         self._canvas: Canvas = make_canvas(backend)
         self._back = _background(self._size)
         self._clothes: Clothes | None = None
-        self.driver: Final[Driver] = driver if driver is not None else FaceDriver()
+        self.driver: Driver = driver if driver is not None else FaceDriver()
         """What moves the face."""
 
     @property

@@ -13,7 +13,7 @@ from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
-    from avatarkit_rtc.face import ExpressionMap
+    from avatarkit_rtc.face import ExpressionMap, FaceLayer
     from avatarkit_rtc.playout.pose import Pose
 
 Image: TypeAlias = npt.NDArray[np.uint8]
@@ -65,6 +65,18 @@ def hush(listener: object) -> None:
     call = getattr(listener, "hush", None)
     if callable(call):
         call()
+
+
+def put_on(face: Face | None, layer: FaceLayer) -> bool:
+    """Let ``face`` show ``layer``: expressions, gestures, gaze. Returns whether it can: its driver has to be
+    in its attribute ``driver``, as with the heads and the cartoon."""
+    driver = getattr(face, "driver", None)
+    if driver is None:
+        return False
+    from avatarkit_rtc.face import LayeredDriver
+
+    face.driver = LayeredDriver(driver, layer)  # type: ignore[union-attr]
+    return True
 
 
 def check_size(size: Any) -> tuple[int, int]:

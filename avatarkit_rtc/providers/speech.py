@@ -121,6 +121,10 @@ class SpeechProvider:
         self._send(self.performer.take())
         return something
 
+    def set_hear(self, hear: Hear | None) -> None:
+        """Hand what the player publishes from now on to ``hear``."""
+        self._hear = hear
+
     # -- what a player calls ---------------------------------------------------------------------------------
 
     @property
