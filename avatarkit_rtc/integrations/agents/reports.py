@@ -5,8 +5,6 @@ An RPC method has one handler in a room, and several workers may be spoken throu
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import weakref
 from typing import Final, Protocol
 
@@ -17,12 +15,6 @@ from avatarkit_rtc.errors import ConfigurationError
 PLAYBACK_STARTED: Final = "lk.playback_started"
 PLAYBACK_FINISHED: Final = "lk.playback_finished"
 """RPC methods of ours that a worker calls."""
-
-_ROUND_TRIP: Final = "avatarkit.round_trip"
-"""RPC method that no worker has: LiveKit's SDKs answer that by themselves."""
-_ROUND_TRIP_TIMEOUT_S: Final = 2.0
-_STEPS_TO_ANSWER: Final = 5
-"""The SDK sends what a handler returned some steps of the event loop later."""
 
 
 class Speaker(Protocol):
@@ -79,16 +71,3 @@ def stop_listening(participant: rtc.LocalParticipant, identity: str, speaker: Sp
     speakers = _speakers.get(participant, {})
     if speakers.get(identity) is speaker:
         del speakers[identity]
-
-
-async def let_answers_out(participant: rtc.LocalParticipant, identity: str) -> None:
-    """Wait (2 s at most) until the answers to what the worker ``identity`` reported have got to it.
-
-    A room that is left at once takes them along. LiveKit Agents' worker then waits, reports again, and after
-    three reports without an answer plays nothing more, for nobody.
-    """
-    for _ in range(_STEPS_TO_ANSWER):
-        await asyncio.sleep(0)
-    with contextlib.suppress(rtc.RpcError, TimeoutError):
-        async with asyncio.timeout(_ROUND_TRIP_TIMEOUT_S):
-            await participant.perform_rpc(destination_identity=identity, method=_ROUND_TRIP, payload="")

@@ -22,7 +22,8 @@ from livekit import rtc
 from avatarkit_rtc.audio.sources import SourceReader, open_source
 from avatarkit_rtc.errors import AvatarTimeoutError, ConfigurationError, NotConnectedError, PublishError
 from avatarkit_rtc.integrations.agents.playback import Playback, PlaybackFinished, parse_finished
-from avatarkit_rtc.integrations.agents.reports import let_answers_out, listen, stop_listening
+from avatarkit_rtc.integrations.agents.reports import listen, stop_listening
+from avatarkit_rtc.integrations.arrival import arrived
 from avatarkit_rtc.integrations.utterance import until_cut
 
 __all__ = ["AvatarSpeech", "Playback", "PlaybackFinished"]
@@ -40,6 +41,7 @@ OWED_S: Final = 10.0
 """A report of an interruption that comes later than this is taken for that of a newer utterance."""
 _JUST_NOW_S: Final = 2.0
 """What was reported longer ago than this has been answered."""
+_ANSWER_TIMEOUT_S: Final = 2.0
 
 _BLOCKS_A_WRITE: Final = 10
 """Blocks of 10 ms that are sent at a time: at 24 kHz 4.8 kB, a third of what a packet carries."""
@@ -154,7 +156,8 @@ class AvatarSpeech:
             stop_listening(us, self._identity, self)
             just_now = asyncio.get_running_loop().time() - self._reported_at < _JUST_NOW_S
             if just_now and self._present() is not None and self._room.isconnected():
-                await let_answers_out(us, self._identity)
+                # LiveKit Agents' worker reports again what was not answered, and after three times gives up.
+                await arrived(us, self._identity, _ANSWER_TIMEOUT_S)
 
     async def __aenter__(self) -> AvatarSpeech:
         try:

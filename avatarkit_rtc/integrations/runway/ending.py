@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
 from avatarkit_rtc.errors import AvatarKitError, RunwayStatusError
+from avatarkit_rtc.integrations.arrival import arrived
 from avatarkit_rtc.integrations.waiting import wait_out
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ END_TIMEOUT_S: Final = 10.0
 """Longest time for cancelling through the API."""
 _TELL_TIMEOUT_S: Final = 3.0
 LINGER_S: Final = 0.25
-"""What was sent last is on its way for a moment; a room that is left meanwhile takes it along."""
+"""What was sent last is on its way for a moment; a room that is left meanwhile takes it along. So long it is
+waited for where the other end cannot be asked."""
+ARRIVAL_TIMEOUT_S: Final = 1.0
+"""So long it may take to say that it has come."""
 _OVER_AFTER_S: Final = 1.0
 """Time for a worker to end its session after it was told."""
 _GONE: Final = frozenset({404, 409, 410})
@@ -150,6 +154,8 @@ async def _tell(room: rtc.Room, to: list[str]) -> bool:
         await room.local_participant.publish_data(END_CALL, reliable=True, destination_identities=to)
     # It is sent: a cancellation from here on must not send a second end after it.
     with contextlib.suppress(asyncio.CancelledError):
+        if len(to) == 1 and await arrived(room.local_participant, to[0], ARRIVAL_TIMEOUT_S):
+            return True
         await asyncio.sleep(LINGER_S)
     return room.isconnected()
 

@@ -30,7 +30,7 @@ async def bare_api() -> AsyncIterator[StandInRunwayApi]:
 
 @pytest.fixture
 def client(bare_api: StandInRunwayApi) -> RunwayClient:
-    return RunwayClient(KEY, base_url=bare_api.url, timeout_s=0.5, retry_interval_s=0.05)
+    return RunwayClient(KEY, base_url=bare_api.url, retry_interval_s=0.05)
 
 
 Start = Callable[..., Awaitable[tuple[RpcHandler, Worker]]]

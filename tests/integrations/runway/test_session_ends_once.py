@@ -15,7 +15,7 @@ from livekit import rtc
 
 from avatarkit_rtc import AvatarPlayer, LiveKitProvider
 from avatarkit_rtc.errors import AlreadyConnectedError, ConfigurationError, NotConnectedError
-from avatarkit_rtc.integrations.runway import RunwayClient, RunwaySession
+from avatarkit_rtc.integrations.runway import RunwayClient, RunwaySession, ending
 from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi
 from avatarkit_rtc.testing.server import LocalServer
 from tests.integrations.runway.test_runway_http import SlowApi
@@ -28,7 +28,8 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIG
 
 @pytest.fixture
 def session(bare_api: StandInRunwayApi) -> RunwaySession:
-    return RunwaySession(api_key=KEY, base_url=bare_api.url, preset_id="influencer")
+    client = RunwayClient(KEY, base_url=bare_api.url, retry_interval_s=0.3)
+    return RunwaySession(client, preset_id="influencer")
 
 
 @pytest.fixture
@@ -75,8 +76,8 @@ class TestOrder:
         bystander.on("data_received", heard.append)
         async with RunwaySession(api_key=KEY, base_url=api.url, preset_id="influencer") as session:
             way = await session.join(interval_s=0.05)
-            await room.connect(way.url, way.token)
             await bystander.connect(way.url, mint_token(livekit_server, way.room_name or "", "bystander"))
+            await room.connect(way.url, way.token)
             await until(lambda: len(room.remote_participants) == 2, "both")
             session.use_room(room)
         await until(lambda: api.ends, "the end")
@@ -167,8 +168,6 @@ class TestOrder:
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        from avatarkit_rtc.integrations.runway import ending
-
         assert ending.END_TIMEOUT_S == 10.0
         monkeypatch.setattr(ending, "END_TIMEOUT_S", 0.3)
         bare_api.fail("DELETE", Fault(kind="hang"))
@@ -206,7 +205,7 @@ class TestOnce:
     async def test_cancelled_in_the_block_and_again_while_ending(
         self, bare_api: StandInRunwayApi, session: RunwaySession
     ) -> None:
-        bare_api.fail("DELETE", Fault(503))  # so that the end takes two seconds
+        bare_api.fail("DELETE", Fault(503))  # so that the end takes a while
         inside = asyncio.Event()
 
         async def use() -> None:
@@ -243,9 +242,9 @@ class TestOnce:
         async def main() -> None:
             session = RunwaySession(api_key=KEY, base_url=bare_api.url, preset_id="influencer")
             await session.__aenter__()
-            ending = asyncio.create_task(session.end())
+            end = asyncio.create_task(session.end())
             await asyncio.sleep(0)
-            del ending
+            del end
 
         await asyncio.to_thread(asyncio.run, main())
         await until(lambda: bare_api.ends, "the end")
@@ -254,8 +253,16 @@ class TestOnce:
             lambda: not [t for t in threading.enumerate() if t.name == "cancel session"], "its thread's end"
         )
 
-    async def test_asyncio_run_that_sweeps_the_message_away(self, api: StandInRunwayApi) -> None:
+    async def test_asyncio_run_that_sweeps_the_message_away(
+        self, api: StandInRunwayApi, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The avatar has been told, and the task that told it is cancelled: no second end."""
+
+        async def no_answer(*_: object) -> bool:
+            await asyncio.sleep(60)
+            return False
+
+        monkeypatch.setattr(ending, "arrived", no_answer)
 
         async def main() -> None:
             session = RunwaySession(api_key=KEY, base_url=api.url, preset_id="influencer")
@@ -264,9 +271,9 @@ class TestOnce:
             room = rtc.Room()
             await room.connect(way.url, way.token)
             session.use_room(room)
-            ending = asyncio.create_task(session.end())
+            end = asyncio.create_task(session.end())
             await until(lambda: api.ends, "the message")
-            assert not ending.done()
+            assert not end.done()
 
         await asyncio.to_thread(asyncio.run, main())
         await asyncio.sleep(0.5)

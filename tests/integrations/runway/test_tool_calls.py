@@ -176,13 +176,12 @@ class TestRefusals:
         assert await worker.call("echo", 1) == {"got": 1}
         assert handler.stats() == RpcHandlerStats(3, 1, 2, 0, 0, 0)
 
-    @pytest.mark.parametrize(
-        "payload", ["", "{", "null", " null ", "nonsense", "NaN", '{"args": Infinity}', "[" * 5000]
-    )
-    async def test_bad_json_and_null(self, start: Start, payload: str) -> None:
+    async def test_bad_json_and_null(self, start: Start) -> None:
         called: list[Any] = []
         _, worker = await start({"tool": called.append})
-        assert await worker.refusal("tool", payload=payload) == (APPLICATION_ERROR, "Invalid JSON payload")
+        for payload in ("", "{", "null", " null ", "nonsense", "NaN", '{"args": Infinity}', "[" * 5000):
+            said = await worker.refusal("tool", payload=payload)
+            assert said == (APPLICATION_ERROR, "Invalid JSON payload"), payload
         assert called == []
 
     async def test_arguments_that_do_not_fit_the_schema(self, start: Start) -> None:
@@ -310,14 +309,16 @@ class TestToolsThatFail:
         assert [type(error) for error in errors] == [ToolReplyError]
         assert str(errors[0]) == said
 
-    @pytest.mark.parametrize("result", [object(), {1, 2}, float("nan")])
-    async def test_result_that_is_no_json(self, start: Start, result: Any) -> None:
+    async def test_result_that_is_no_json(self, start: Start) -> None:
         errors: list[Exception] = []
-        _, worker = await start({"tool": lambda _: result}, on_error=errors.append)
-        code, said = await worker.refusal("tool")
-        assert code == APPLICATION_ERROR
-        assert said.startswith("the result of tool 'tool' is no JSON: ")
-        assert [type(error) for error in errors] == [ToolReplyError]
+        results = {"object": object(), "set": {1, 2}, "number": float("nan")}
+        tools = {name: lambda _, result=result: result for name, result in results.items()}
+        _, worker = await start(tools, on_error=errors.append)
+        for name in results:
+            code, said = await worker.refusal(name)
+            assert code == APPLICATION_ERROR
+            assert said.startswith(f"the result of tool '{name}' is no JSON: ")
+        assert [type(error) for error in errors] == [ToolReplyError] * 3
 
 
 class TestJoiningAndLeaving:
@@ -335,7 +336,7 @@ class TestJoiningAndLeaving:
         busy = asyncio.create_task(keep_busy())
         worker = EagerWorker(livekit_server, room_name)
         try:
-            for destination in ("tools-1", "tools-2", "tools-3"):
+            for destination in ("tools-1", "tools-2"):
                 calling = asyncio.create_task(asyncio.to_thread(worker.call_until_answered, destination))
                 token = mint_token(livekit_server, room_name, destination)
                 handler = await create_rpc_handler(
@@ -347,7 +348,7 @@ class TestJoiningAndLeaving:
         finally:
             busy.cancel()
             await asyncio.to_thread(worker.leave)
-        assert worker.answered >= 30
+        assert worker.answered >= 20
         # Nobody answers as long as there is nobody.
         assert set(worker.refused) <= {rtc.RpcError.ErrorCode.CONNECTION_TIMEOUT}, worker.refused
 
@@ -534,7 +535,7 @@ class TestLosingTheRoom:
             on_disconnected=lambda: seen.append("disconnected"),
         )
         before = worker.destination
-        call = asyncio.create_task(worker.refusal("slow", timeout_s=5))
+        call = asyncio.create_task(worker.refusal("slow", timeout_s=2))
         await begun.wait()
         api.fail("POST connect_backend", Fault(503))  # one that is tried again
         await lose(handler)
