@@ -134,6 +134,21 @@ async def test_it_is_paused_resumed_and_cut_off(egress: Callable[..., Any]) -> N
         assert not client.errors
 
 
+async def test_a_pause_that_lasts_too_long_cuts_off(egress: Callable[..., Any]) -> None:
+    behaviour = Behaviour(pause_timeout_s=0.2)
+    async with (
+        SpatialRealService(behaviour=behaviour) as service,
+        VendorClient(service, livekit_egress=egress()) as client,
+    ):
+        await client.session.send_audio(np.tile(CLIP.pcm, 75).tobytes())
+        await until(lambda: len(client.states) == 1, "the beginning")
+        for control in (client.session.pause, client.session.resume, client.session.pause):
+            await control()
+        await until(lambda: len(client.states) == 5, "the end of the pause")
+        assert (client.states[4].state.value, client.states[4].reason) == ("interrupted", "pause_timeout")
+        assert client.connection.turns[0].over
+
+
 async def test_key_and_secret_do_instead_of_a_token(
     guest: Guest, egress: Callable[..., Any], livekit_server: LiveKitServer
 ) -> None:

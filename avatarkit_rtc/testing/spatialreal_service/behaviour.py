@@ -23,6 +23,8 @@ class Behaviour:
     """A new turn cuts the one before it off; else it waits for its end."""
     while_paused: Literal["nothing", "idle"] = "nothing"
     """Packets in the room while a turn is paused."""
+    pause_timeout_s: float | None = None
+    """A turn paused for longer is cut off, reason ``pause_timeout``."""
     keyframes: int = 10
     """Keyframes a message, without an egress."""
     speed: float = 4.0

@@ -86,6 +86,7 @@ class Connection:
         self._outbox: asyncio.Queue[bytes] = asyncio.Queue(256)
         self._writing = asyncio.Lock()
         self._struck: dict[Turn, SocketFault] = {}
+        self._pauses: dict[Turn, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -263,6 +264,7 @@ class Connection:
         controlled = self.egress is not None and "playback_control" in can
         if controlled and turn is not None and not turn.over:
             turn.paused = paused
+            self._limit_pause(turn)
         # An answer comes always, with what is the case afterwards.
         if turn is None:
             turn = next(iter(self._playing()), None)
@@ -278,6 +280,19 @@ class Connection:
                 state = _State.PAUSED
         if "playback_state" in can:
             await self._outbox.put(wire.playback_state(self.id, req_id, state, played))
+
+    def _limit_pause(self, turn: Turn) -> None:
+        timer = self._pauses.pop(turn, None)
+        if timer is not None:
+            timer.cancel()
+        timeout_s = self._behaviour.pause_timeout_s
+        if turn.paused and timeout_s is not None:
+            self._pauses[turn] = self._loop.call_later(timeout_s, self._pause_ends, turn)
+
+    def _pause_ends(self, turn: Turn) -> None:
+        del self._pauses[turn]
+        if not turn.over and not self.closed.is_set():
+            self._cut_off(turn, "pause_timeout")
 
     # ---- what is played -----------------------------------------------------------------------------------
 
@@ -362,6 +377,8 @@ class Connection:
         if self.close_code is None:
             code = self._ws.close_code
             self.close_code = 1006 if code is None else code
+        for timer in self._pauses.values():
+            timer.cancel()
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:

@@ -28,7 +28,7 @@ class Turn:
         self.paused = False
         """Its playback is held."""
         self.interrupted: str | None = None
-        """Why it was cut off: ``explicit``, ``preempted``; None if it was not."""
+        """Why it was cut off: ``explicit``, ``preempted``, ``pause_timeout``; None if it was not."""
         self.over = False
         """Played to its end, or cut off."""
         self.played = 0
