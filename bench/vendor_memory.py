@@ -135,7 +135,7 @@ def measure(seconds: float) -> Report:
             found = asyncio.run(speak(case, where, seconds / 2))
         if not found.shown:
             raise RuntimeError(f"{case}: nothing was shown; the service said:\n{service.output}")
-        # Medians, as what the allocator holds goes up and down. What is held ahead comes in the first seconds.
+        # Medians, as what the allocator holds goes up and down; what is held ahead comes in the beginning.
         used = found.used_mb[round(min(_SETTLED_S, seconds / 8)) :]
         quarter = max(1, len(used) // 4)
         growth = statistics.median(used[-quarter:]) - statistics.median(used[:quarter])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import random
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from avatarkit_rtc.integrations.spatialreal.direct.playback import SpeechPlaybac
 from avatarkit_rtc.integrations.spatialreal.direct.speaking import Speaking
 from avatarkit_rtc.integrations.spatialreal.direct.stage import SpeechOptions, StageCounters
 from avatarkit_rtc.integrations.spatialreal.direct.states import StageState
+from avatarkit_rtc.integrations.spatialreal.keeper import STABLE_S
 from avatarkit_rtc.integrations.spatialreal.link import Link
 from avatarkit_rtc.integrations.spatialreal.problems import expected
 from avatarkit_rtc.options import ReconnectPolicy
@@ -147,7 +147,7 @@ class SpatialRealProvider:
         self._watching: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._random = random.Random()
-        self._reconnects = 0
+        self._attempts = self._reconnects = 0
         self._timeout_s = 20.0
 
     # -- speaking --------------------------------------------------------------------------------------------
@@ -253,6 +253,7 @@ class SpatialRealProvider:
         if (error := opening.exception()) is not None:
             self._set_state(ConnectionState.FAILED, DisconnectReason.JOIN_FAILURE)
             raise error
+        self._attempts = 0
         self._watching = asyncio.create_task(self._watch(opening.result()), name="watch SpatialReal")
         self._came_up(opening.result())
 
@@ -339,15 +340,20 @@ class SpatialRealProvider:
 
     async def _watch(self, link: Link) -> None:
         """Wait until the connection is lost, and make another one, for as long as that makes sense."""
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             problem = await link.wait_lost()
             _log.warning("the connection to SpatialReal is lost: %s", problem)
-            again = self._retry is not None and _worth_a_retry(problem)
+            stable = loop.time() - began >= STABLE_S
+            if stable:
+                self._attempts = 0
+            again = self._worth_a_retry(problem)
             if again:
                 self._set_state(ConnectionState.RECONNECTING)
             await self._go_down(problem)
             self._report(problem)
-            made = await self._reopen(problem) if again else problem
+            made = await self._reopen(problem, stable=stable) if again else problem
             if isinstance(made, AvatarKitError):
                 self._watching = None
                 self._set_state(ConnectionState.DISCONNECTED, _reason(made))
@@ -356,23 +362,28 @@ class SpatialRealProvider:
             self._reconnects += 1
             self._came_up(link)
 
-    async def _reopen(self, problem: AvatarKitError) -> Link | AvatarKitError:
-        """Another connection, or why there is none."""
+    async def _reopen(self, problem: AvatarKitError, *, stable: bool) -> Link | AvatarKitError:
+        """Another connection, or why there is none. ``stable``: the one before had lasted for a while."""
         assert self._retry is not None
-        at_once = isinstance(problem, SpatialRealError) and expected(problem)
-        for attempt in itertools.count(1):
-            if self._retry.attempts is not None and attempt > self._retry.attempts:
-                break
-            if not (at_once and attempt == 1):
-                await asyncio.sleep(self._retry.delay_s(attempt, self._random))
+        at_once = stable and isinstance(problem, SpatialRealError) and expected(problem)
+        while self._retry.attempts is None or self._attempts < self._retry.attempts:
+            self._attempts += 1
+            if not at_once:
+                await asyncio.sleep(self._retry.delay_s(self._attempts, self._random))
+            at_once = False
             try:
                 return await self._open()
             except AvatarKitError as error:
                 problem = error
-                if not _worth_a_retry(error):
+                if not self._worth_a_retry(error):
                     break
         self._report(problem)
         return problem
+
+    def _worth_a_retry(self, problem: AvatarKitError) -> bool:
+        return (
+            self._retry is not None and isinstance(problem, SpatialRealError) and self._retry.retries(problem)
+        )
 
     async def _go_down(self, problem: AvatarKitError) -> None:
         """The one way out of a connection."""
@@ -394,13 +405,9 @@ class SpatialRealProvider:
                 self._listener.on_connection_state(state, reason)
 
 
-def _worth_a_retry(problem: AvatarKitError) -> bool:
-    return isinstance(problem, SpatialRealError) and problem.retryable
-
-
 def _reason(problem: AvatarKitError) -> DisconnectReason:
     if isinstance(problem, SpatialRealError) and problem.close_code == 1000:
         return DisconnectReason.ROOM_CLOSED
-    if _worth_a_retry(problem):
+    if isinstance(problem, SpatialRealError) and problem.retryable:
         return DisconnectReason.SIGNAL_CLOSED
     return DisconnectReason.REJECTED

@@ -127,6 +127,18 @@ async def test_it_gives_up_in_the_end_and_without_a_policy_at_once() -> None:
 
 
 @virtually
+async def test_a_session_whose_time_is_over_goes_on_in_another_and_one_that_never_lasts_does_not() -> None:
+    async with service_of(max_session_s=30.0) as service, performing(service) as on:
+        await asyncio.sleep(100.0)
+        assert on.provider.stats().reconnects == 3
+        assert on.player.is_connected
+    async with service_of(max_session_s=0.5) as service, performing(service) as on:
+        await asyncio.wait_for(on.player.wait_closed(), 30)
+        assert len(service.connections) == 1 + 2
+        assert on.record.payloads("disconnected")[0].reason is DisconnectReason.SIGNAL_CLOSED
+
+
+@virtually
 async def test_disconnecting_while_it_is_on_its_way_back_ends_it() -> None:
     async with service_of() as service, performing(service) as on:
         service.fail("token", *[HttpFault(503, kind="hang")] * 5)
