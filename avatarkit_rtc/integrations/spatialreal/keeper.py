@@ -212,9 +212,9 @@ class Keeper:
         await asyncio.sleep(delay)
 
     async def _close_link(self) -> None:
-        link, self.link = self.link, None
-        if link is not None:
-            await link.aclose()
+        if self.link is not None:
+            await self.link.aclose()  # cancelled, it is waited for again by who ends the session
+            self.link = None
 
     def _over(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -14,6 +14,7 @@ from avatarkit_rtc.errors import (
     AvatarKitError,
     NotConnectedError,
     SpatialRealClosedError,
+    SpatialRealConnectionError,
     SpatialRealError,
     SpatialRealReplyError,
 )
@@ -59,8 +60,10 @@ class Link:
         self._endpoints = endpoints
         self._listener = listener
         self._vendor: Any = None
+        self._socket: Any = None
         self._open = False
         self._said: tuple[float, SpatialRealError | None] = (0.0, None)
+        self._closing: asyncio.Future[Any] | None = None
         self._lost: asyncio.Future[AvatarKitError] = asyncio.get_running_loop().create_future()
         self._secrets: tuple[str, ...] = (credentials.api_key,)
 
@@ -122,6 +125,7 @@ class Link:
                 self._secrets = (*self._secrets, str(getattr(vendor, "_session_token", "") or ""))
                 on_token()
                 await vendor.start()
+            self._socket = getattr(vendor, "_connection", None)
         except Exception as error:
             problem = problem_of(error, *self._secrets)
         if problem is not None:  # not inside: the original, which may tell secrets, would stay with it
@@ -176,15 +180,16 @@ class Link:
     async def aclose(self) -> None:
         """Close it. Never raises; more than once is fine. Takes 5 s at most."""
         self._open = False
-        vendor, self._vendor = self._vendor, None
-        if vendor is not None:
-            closing = asyncio.ensure_future(vendor.close())
-            closing.add_done_callback(_observe)
-            _closing.add(closing)
+        if self._vendor is None:
+            return
+        if self._closing is None:
             # In a task of its own: whoever is cancelled while waiting leaves it to its end.
-            _, late = await asyncio.wait([closing], timeout=CLOSE_TIMEOUT_S)
-            if late:
-                _log.warning("SpatialReal did not close the connection within %g s", CLOSE_TIMEOUT_S)
+            self._closing = asyncio.ensure_future(self._vendor.close())
+            self._closing.add_done_callback(_observe)
+            _unfinished.add(self._closing)
+        _, late = await asyncio.wait([self._closing], timeout=CLOSE_TIMEOUT_S)
+        if late:
+            _log.warning("SpatialReal did not close the connection within %g s", CLOSE_TIMEOUT_S)
 
     async def _call(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
         vendor = self._vendor
@@ -219,13 +224,20 @@ class Link:
         self._listener.on_service_error(problem, getattr(error, "req_id", None))
 
     def _on_close(self) -> None:
+        # To the package 1000 and 1001 are the same good end.
+        if getattr(self._socket, "close_code", None) == _GOING_AWAY:
+            going = "SpatialReal's server is going away; connect to another one"
+            self.fail(SpatialRealConnectionError(going, close_code=_GOING_AWAY, retryable=True))
         self.fail(SpatialRealClosedError("SpatialReal has ended the session", close_code=1000))
 
 
-_closing: set[asyncio.Future[Any]] = set()
+_GOING_AWAY: Final = 1001
+
+_unfinished: set[asyncio.Future[Any]] = set()
+"""Closes that go on; the event loop itself keeps only weak references."""
 
 
 def _observe(work: asyncio.Future[Any]) -> None:
-    _closing.discard(work)
+    _unfinished.discard(work)
     if not work.cancelled():
         work.exception()

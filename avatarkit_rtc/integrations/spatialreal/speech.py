@@ -217,7 +217,8 @@ class Speech:
             self.unexpected += 1
         elif over:
             cut = state == "interrupted"
-            now.playback.interrupt()
+            if cut:
+                now.playback.interrupt()
             self._finish(now, position_s, interrupted=cut, reason=(reason or "explicit") if cut else "")
 
     def on_service_error(self, error: AvatarKitError, request_id: str | None) -> None:

@@ -78,8 +78,7 @@ async def test_what_may_pass_is_tried_again(
     async with make() as session:
         assert session.state is SessionState.RUNNING
         assert sum(session.stats().errors.values()) == 1
-        playback = await session.say(tone(0.1), sample_rate=RATE)
-        assert (await playback.wait()).reported
+        assert len(service.seen("token")) == 2
 
 
 async def test_not_for_ever(service: SpatialRealService, make: SessionMaker) -> None:

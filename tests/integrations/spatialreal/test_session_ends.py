@@ -12,6 +12,7 @@ import pytest
 
 from avatarkit_rtc.errors import SpatialRealError
 from avatarkit_rtc.integrations.spatialreal import SessionState
+from avatarkit_rtc.options import ReconnectPolicy
 from avatarkit_rtc.testing.spatialreal_service import HttpFault, SocketFault, SpatialRealService
 from tests.integrations.spatialreal.conftest import SessionMaker
 from tests.support.command import Child, clean_environment
@@ -157,7 +158,7 @@ async def test_no_secret_in_anything_that_is_said(
         await session.start()
     except SpatialRealError as error:
         note(error)
-    async with make() as session:
+    async with make(retry=ReconnectPolicy(first_delay_s=0.3)) as session:
         session.on("error", note)
         session.on("retry", lambda attempt: note(attempt.cause))
         told += [repr(session), repr(vars(session)), repr(session.viewer()), repr(session.stats())]
