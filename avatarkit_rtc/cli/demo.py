@@ -28,11 +28,13 @@ from avatarkit_rtc.cli.options import (
     window_help,
     window_options,
 )
-from avatarkit_rtc.cli.play import narrate
 from avatarkit_rtc.cli.publish import utterances
+from avatarkit_rtc.cli.realtime import Ask, Instructions, Microphone, Model, Talk, Voice
 from avatarkit_rtc.cli.requirements import opencv_problem, what_to_install
 from avatarkit_rtc.cli.running import Stopped, live_line, player_line, run, say, unless, wait_first
+from avatarkit_rtc.cli.watching import narrate
 from avatarkit_rtc.errors import AvatarKitError, ConfigurationError, DisplayError, MissingDependencyError
+from avatarkit_rtc.face import FaceLayer
 from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.providers.base import ConnectionConfig, Provider
 from avatarkit_rtc.providers.livekit import LiveKitProvider
@@ -43,6 +45,7 @@ from avatarkit_rtc.testing.stand_in import StandInAvatar
 from avatarkit_rtc.views import View
 
 if TYPE_CHECKING:
+    from renderers import Face as DrawnFace
     from renderers import OpenCVWindow, Recorder
 
 LOCAL_SERVER = "local"
@@ -61,6 +64,20 @@ def demo(
             help="Through a LiveKit server: the one at URL, or one started here.",
         ),
     ] = None,
+    realtime: Annotated[
+        str | None,
+        typer.Option(
+            "--realtime",
+            metavar="URL",
+            help="Talk with a realtime model: wss:// address of an OpenAI-style server; its key comes from "
+            "REALTIME_API_KEY.",
+        ),
+    ] = None,
+    model: Model = None,
+    voice: Voice = None,
+    instructions: Instructions = None,
+    microphone: Microphone = True,
+    ask: Ask = None,
     key: Key = None,
     secret: Secret = None,
     duration: Duration = None,
@@ -80,6 +97,12 @@ def demo(
     seed: Seed = 1,
 ) -> None:
     """Watch a talking avatar come through the whole pipeline. Without a display it goes into a video file."""
+    if realtime is not None:
+        if livekit is not None:
+            raise ConfigurationError("--realtime and --livekit are two demos; give one of them")
+        talk = Talk(realtime, model, voice, instructions, microphone, ask)
+        _realtime(talk, window, out, face, window_options(fullscreen, kiosk, size, rate), duration, mute)
+        return
     if livekit not in (None, LOCAL_SERVER) and not (key and secret):
         raise ConfigurationError("--livekit URL needs --key and --secret as well")
     parts = utterances(clip, pcm, pcm_rate, seed)
@@ -91,6 +114,34 @@ def demo(
         ran = run(lambda stop: _demo(stop, livekit, key, secret, parts, view, duration, play=heard))
     finally:
         view.close()
+    finish(out, recorder, ran)
+
+
+def _realtime(
+    talk: Talk,
+    window: bool,
+    out: Path,
+    face: str,
+    options: dict[str, Any],
+    duration: float | None,
+    mute: bool,
+) -> None:
+    from renderers.face import make_face, put_on
+
+    layer, drawn = FaceLayer(), make_face(face, options["size"])
+    moving = put_on(drawn, layer)
+    view, recorder = open_view(window, out, drawn if drawn is not None else face, options)
+    if recorder is not None and duration is None:
+        duration = FILE_SECONDS
+    try:
+        ran = run(lambda stop: talk.run(stop, view, layer if moving else None, duration, play=not mute))
+    finally:
+        view.close()
+    finish(out, recorder, ran)
+
+
+def finish(out: Path, recorder: Recorder | None, ran: bool | None) -> None:
+    """Say what became of the file, if one was written."""
     if recorder is not None and ran is None:
         out.unlink(missing_ok=True)
         say("stopped before there was anything to show")
@@ -99,7 +150,7 @@ def demo(
 
 
 def open_view(
-    window: bool, out: Path, face: str, options: dict[str, Any]
+    window: bool, out: Path, face: str | DrawnFace, options: dict[str, Any]
 ) -> tuple[OpenCVWindow | Recorder, Recorder | None]:
     """A window; or, where there can be none, what writes a video file, in both places of the pair."""
     from renderers import OpenCVWindow, Recorder, display_available

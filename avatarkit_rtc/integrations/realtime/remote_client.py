@@ -210,6 +210,7 @@ class RemoteRealtimeClient:
 
     async def _ask(self, config: RealtimeSessionConfig, adapter: str) -> object:
         aiohttp = load_aiohttp(*NEEDS)
+        failure: str | None = None
         session = wire.session_update(config, "ga")["session"]
         request = {"adapter": adapter, "transport": config.transport or "websocket"}
         body = {**request, "provider": config.provider, "model": config.model, "session": session}
@@ -230,9 +231,10 @@ class RemoteRealtimeClient:
             text = f"{self._address} did not answer within {self._timeout_s:g} s; try again"
             raise RealtimeTimeoutError(text) from None
         except (aiohttp.ClientError, OSError) as error:
-            # Without the cause, which may hold the headers that were sent.
-            text = f"{self._address} was not reached ({type(error).__name__}); check the address"
-            raise RealtimeTransportError(text) from None
+            failure = f"{self._address} was not reached ({type(error).__name__}); check the address"
+        if failure is not None:
+            # Raised here, where aiohttp's error is not its context: that may hold the headers that were sent.
+            raise RealtimeTransportError(failure)
         if not 200 <= status < 300:
             said = " ".join(redacted(content.decode("utf-8", "replace"), *self._headers.values()).split())
             text = f"{self._address} refused ({status}): {said[:_SHOWN] or 'no more is said'}"

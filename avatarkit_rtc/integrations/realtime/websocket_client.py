@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from avatarkit_rtc.errors import (
@@ -28,6 +28,9 @@ from avatarkit_rtc.integrations.realtime.client import EventHandler
 from avatarkit_rtc.integrations.realtime.config import RealtimeSessionConfig
 from avatarkit_rtc.integrations.realtime.connection import MAX_MESSAGE_BYTES, NEEDS, Connection
 from avatarkit_rtc.integrations.realtime.events import ClientEvent, ConnectionLost
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _log = logging.getLogger("avatarkit_rtc.realtime")
 
@@ -154,17 +157,26 @@ class WebSocketRealtimeClient:
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
             )
         except aiohttp.WSServerHandshakeError as error:
-            await session.close()
-            # Without the cause: it holds the headers that were sent, and with them the key.
-            raise _refused(self.address, error.status) from None
+            failure: RealtimeError = _refused(self.address, error.status)
         except (aiohttp.ClientError, OSError) as error:
-            await session.close()
             why = f"{type(error).__name__}: {error}" if isinstance(error, OSError) else type(error).__name__
             text = f"{self.address} was not reached ({why}); check the address and the network"
-            raise RealtimeTransportError(text) from None
+            failure = RealtimeTransportError(text)
         except BaseException:
             await session.close()
             raise
+        else:
+            return self._connection_on(session, socket, config)
+        await session.close()
+        # Raised here, where aiohttp's error is not its context: that holds the headers, so the key as well.
+        raise failure
+
+    def _connection_on(
+        self,
+        session: aiohttp.ClientSession,
+        socket: aiohttp.ClientWebSocketResponse,
+        config: RealtimeSessionConfig,
+    ) -> Connection:
         return Connection(
             self,
             session,
