@@ -329,6 +329,7 @@ class Connection:
 
     def on_ended(self, turn: Turn) -> None:
         """Likewise."""
+        self._struck.pop(turn, None)
         self.events.append(("ended", turn.req_id))
         if self.egress is not None:
             for _ in range(self._behaviour.ends):

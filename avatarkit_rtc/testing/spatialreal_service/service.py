@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _KEPT: Final = 1000
+_KEPT_CONNECTIONS: Final = 100
 _MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 _TOKEN_PATH: Final = "/v1/auth/session-token"
 _INGRESS_PATH: Final = "/v2/driveningress"
@@ -79,7 +80,7 @@ class SpatialRealService:
         self.api_key, self.app_id, self.avatar_id = api_key, app_id, avatar_id
         self.requests: deque[Request] = deque(maxlen=_KEPT)
         """The latest requests, in order."""
-        self.connections: deque[Connection] = deque(maxlen=_KEPT)
+        self.connections: deque[Connection] = deque(maxlen=_KEPT_CONNECTIONS)
         """The latest WebSockets that got through the HTTP request, in order; also those that are over."""
         self._performer = performer_of(performer)
         self._behaviour = behaviour if behaviour is not None else Behaviour()
