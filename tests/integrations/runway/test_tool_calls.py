@@ -8,7 +8,8 @@ import logging
 import threading
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Self
 
 import pytest
 from livekit import api as livekit_api
@@ -54,27 +55,44 @@ def plain(args: Any) -> Any:
 
 
 class EagerWorker:
-    """Calls ``echo`` every few ms; on an event loop of its own, in whichever thread asks."""
+    """Calls ``echo`` every few ms, on an event loop in a thread of its own."""
 
     def __init__(self, server: LiveKitServer, room_name: str) -> None:
+        self._server = server
+        self._room_name = room_name
         self._loop = asyncio.new_event_loop()
-        self._peer = Peer(server, room_name, "worker:1")
-        self._here = False
+        self._thread = threading.Thread(target=self._loop.run_forever, name="eager worker")
+        self._peer: Peer | None = None
         self.answered = 0
         self.refused: Counter[int] = Counter()
 
-    def call_until_answered(self, destination: str) -> None:
-        """Until ten of the calls were answered, and all of them are over."""
-        self._loop.run_until_complete(self._call_until_answered(destination))
+    async def __aenter__(self) -> Self:
+        self._thread.start()
+        await self._there(self._join())
+        return self
 
-    def leave(self) -> None:
-        self._loop.run_until_complete(self._peer.leave())
+    async def __aexit__(self, *exc: object) -> None:
+        await self._there(self._leave())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        await asyncio.to_thread(self._thread.join)
         self._loop.close()
 
+    async def call_until_answered(self, destination: str) -> None:
+        """Until ten of the calls were answered, and all of them are over."""
+        await self._there(self._call_until_answered(destination))
+
+    async def _there(self, work: Coroutine[Any, Any, None]) -> None:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def _join(self) -> None:
+        self._peer = Peer(self._server, self._room_name, "worker:1")
+        await self._peer.__aenter__()
+
+    async def _leave(self) -> None:
+        if self._peer is not None:
+            await self._peer.leave()
+
     async def _call_until_answered(self, destination: str) -> None:
-        if not self._here:
-            self._here = True
-            await self._peer.__aenter__()
         enough, calls = self.answered + 10, []
         while self.answered < enough:
             calls.append(asyncio.create_task(self._call(destination)))
@@ -82,6 +100,7 @@ class EagerWorker:
         await asyncio.gather(*calls)
 
     async def _call(self, destination: str) -> None:
+        assert self._peer is not None
         try:
             await self._peer.room.local_participant.perform_rpc(
                 destination_identity=destination,
@@ -325,8 +344,8 @@ class TestJoiningAndLeaving:
     async def test_methods_are_there_before_anyone_can_call(
         self, livekit_server: LiveKitServer, room_name: str
     ) -> None:
-        """A worker that calls every few ms while handlers join never hears that there is no such method,
-        though their event loop is so busy that it learns late that it is in the room."""
+        """A worker that calls every few ms while a handler joins never hears that there is no such method,
+        though its event loop is so busy that it learns late that it is in the room."""
 
         async def keep_busy() -> None:
             while True:
@@ -334,21 +353,17 @@ class TestJoiningAndLeaving:
                 await asyncio.sleep(0)
 
         busy = asyncio.create_task(keep_busy())
-        worker = EagerWorker(livekit_server, room_name)
-        try:
-            for destination in ("tools-1", "tools-2"):
-                calling = asyncio.create_task(asyncio.to_thread(worker.call_until_answered, destination))
-                token = mint_token(livekit_server, room_name, destination)
-                handler = await create_rpc_handler(
-                    tools={"echo": echo},
-                    credentials={"url": livekit_server.url, "token": token, "roomName": room_name},
-                )
-                await calling
-                await handler.close()
-        finally:
+        async with EagerWorker(livekit_server, room_name) as worker:
+            calling = asyncio.create_task(worker.call_until_answered("tools"))
+            token = mint_token(livekit_server, room_name, "tools")
+            handler = await create_rpc_handler(
+                tools={"echo": echo},
+                credentials={"url": livekit_server.url, "token": token, "roomName": room_name},
+            )
+            await calling
+            await handler.close()
             busy.cancel()
-            await asyncio.to_thread(worker.leave)
-        assert worker.answered >= 20
+        assert worker.answered >= 10
         # Nobody answers as long as there is nobody.
         assert set(worker.refused) <= {rtc.RpcError.ErrorCode.CONNECTION_TIMEOUT}, worker.refused
 
