@@ -60,11 +60,12 @@ async def broken_off(on: Performance, fault: SocketFault) -> SpatialRealError:
     ("fault", "kind"),
     [
         (SocketFault(cut=True, after_s=1.0), SpatialRealConnectionError),
+        (SocketFault(close_code=1001, after_s=1.0), SpatialRealConnectionError),
         (SocketFault(close_code=4503, after_s=1.0), SpatialRealClosedError),
         (SocketFault(close_code=4500, after_s=1.0), SpatialRealClosedError),
         (SocketFault(close_code=4002, after_s=1.0), SpatialRealClosedError),
     ],
-    ids=["cut", "4503", "4500", "4002"],
+    ids=["cut", "1001", "4503", "4500", "4002"],
 )
 @virtually
 async def test_lost_mid_sentence_it_comes_back_and_speaks(
