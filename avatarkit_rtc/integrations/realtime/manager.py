@@ -96,7 +96,7 @@ class RealtimeManager:
 
         Raises:
             RealtimeStateError: there is one, or it was stopped meanwhile.
-            RealtimeError: it could not be started; ``realtime:error`` and ``realtime:state`` have told so.
+            AvatarKitError: it could not be started; ``realtime:error`` and ``realtime:state`` have told so.
         """
         if self._closed:
             raise RealtimeStateError("this realtime manager is closed; make another")
