@@ -312,7 +312,7 @@ class AvatarPlayer:
 
     def flush(self) -> None:
         """Interruption: drop queued motion and sound, and mute the rest of this round."""
-        self._sound.voice.flush()
+        self._sound.voice.flush(on_its_way=self._motion.stream.open_round is not None)
         self._motion.tell_view("flushed")
         self._motion.cut(RoundEndReason.FLUSHED)
 

@@ -79,6 +79,8 @@ class PlayerVoice:
         self.fruitless_stalls = 0
         """Of these, how many there were since the last sound."""
         self._ending: set[asyncio.Task[None]] = set()
+        self._cut_off_until = float("-inf")
+        """Up to here the motion's time was that of a flushed round."""
         self._received = self._dropped_before = self._muted_blocks = 0
 
     @property
@@ -123,8 +125,10 @@ class PlayerVoice:
         self.stalls += 1
         self.fruitless_stalls += 1
 
-    def flush(self) -> None:
-        """Drop the avatar's sound that is queued here."""
+    def flush(self, *, on_its_way: bool = False) -> None:
+        """Drop the avatar's sound that is queued here, and ``on_its_way`` that sent before now, too."""
+        if on_its_way:
+            self._cut_off_until = asyncio.get_running_loop().time()
         if self._speaker is not None:
             self._speaker.flush()
             self._flushed()
@@ -172,7 +176,7 @@ class PlayerVoice:
                 received = self._placed(block, lost)
                 sent = block.t - self._presentation.sound_path_delay_s
                 self._mouth_and_voice.block(sent, block.samples)
-                if self._is_muted():
+                if self._is_cut_off(block.t, sent):
                     self._muted_blocks += 1
                     continue
                 if speaker is not None:
@@ -191,6 +195,14 @@ class PlayerVoice:
             return float("-inf")
         await self.readers.wait()
         return asyncio.get_running_loop().time()
+
+    def _is_cut_off(self, t: float, sent: float) -> bool:
+        """Whether sound that came at ``t`` and was sent at ``sent`` is of a flushed round. Such a round often
+        ends at once, by the service's own doing; its sound is on its way for longer."""
+        if self._is_muted():
+            self._cut_off_until = t
+            return True
+        return sent - self._options.audio_delay_ms / 1000 < self._cut_off_until
 
     def _placed(self, block: AudioBlock, lost: int) -> ReceivedAudio:
         """``block`` with its times; ``lost`` blocks were dropped before it."""

@@ -55,6 +55,26 @@ async def test_the_rest_of_the_round_is_mute_and_the_next_round_plays() -> None:
         assert record.count("stalled") == 0
 
 
+async def test_sound_on_its_way_is_mute_though_the_service_ends_the_round_at_once() -> None:
+    provider, view = MockProvider(), HearingView()
+    async with AvatarPlayer(provider, view, play_audio=False) as player:
+        record = Record(player)
+        await player.connect()
+        provider.feed_audio(np.ones(480, np.int16))
+        await speak(provider, 6)
+        await until(lambda: view.blocks, "the voice")
+        player.flush()
+        provider.feed_packet(end_packet(5))
+        heard = len(view.blocks)
+        provider.feed_audio(np.ones(480, np.int16))  # sent before it was flushed: sound takes longer
+        await until(lambda: player.stats().audio.blocks_muted == 1, "the sound on its way")
+        await asyncio.sleep(0.4)
+        await speak(provider, 5, end=True)
+        provider.feed_audio(np.ones(480, np.int16))
+        await until(lambda: record.count("round-ended") == 2, "the next round")
+        assert len(view.blocks) == heard + 1
+
+
 async def test_flush_without_a_round_changes_nothing() -> None:
     provider, view = MockProvider(), HearingView()
     async with AvatarPlayer(provider, view, play_audio=False) as player:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 import wave
 from collections.abc import AsyncIterator
@@ -194,6 +195,39 @@ async def test_interrupted_where_it_is(service: SpatialRealService, make: Sessio
         # What is said next is not of that.
         playback = await session.say(tone(0.1), sample_rate=RATE)
         assert not (await playback.wait()).interrupted
+
+
+async def test_an_interruption_silences_the_player_at_once(
+    service: SpatialRealService, make: SessionMaker
+) -> None:
+    """Loosely; ``python -m bench.vendor_session`` measures it."""
+    view, loop = NotingView(), asyncio.get_running_loop()
+    loud = moving = 0.0
+
+    async def listen(player: AvatarPlayer) -> None:
+        nonlocal loud
+        async for block in player.audio():
+            if np.abs(block.samples).max() > 1000:
+                loud = loop.time()
+
+    async with make() as session, AvatarPlayer(LiveKitProvider(), view, play_audio=False) as player:
+        session.on("interrupted", player.flush)
+        listening = asyncio.create_task(listen(player))
+        await player.connect(session.viewer())
+        await player.wait_for_avatar(20)
+        saying = asyncio.create_task(session.say(tone(30.0), sample_rate=RATE))
+        await until(lambda: loud and len(view.spoken) > 5, "face and voice")
+        cut = loop.time()
+        await session.interrupt()
+        seen = len(view.poses)
+        await until(lambda: view.idles and len(view.poses) > seen + 25, "a second of idle face")
+        assert loud < cut + 1.0
+        for before, pose in itertools.pairwise(view.poses):
+            if abs(pose.frame.jaw_pose[0] - before.frame.jaw_pose[0]) > 0.002:
+                moving = pose.t
+        assert moving < cut + 1.0
+        assert (await saying).cut
+    await listening
 
 
 async def test_an_interruption_does_not_wait_for_a_slow_source(
