@@ -7,6 +7,7 @@ from avatarkit_rtc.auto_reconnect import AutoReconnect
 from avatarkit_rtc.events import ConnectionState
 from avatarkit_rtc.options import ReconnectPolicy
 from tests.support.livekit import until
+from tests.support.virtual_loop import on_virtual_time
 
 
 class Rejoined:
@@ -41,6 +42,7 @@ class Rejoined:
 POLICY = ReconnectPolicy(first_delay_s=0.02, jitter=0.0, attempts=2)
 
 
+@on_virtual_time
 async def test_without_a_policy_nothing_happens() -> None:
     rejoined = Rejoined(None)
     assert not rejoined.auto.enabled
@@ -51,6 +53,7 @@ async def test_without_a_policy_nothing_happens() -> None:
     assert rejoined.auto.stop() is None
 
 
+@on_virtual_time
 async def test_one_recovery_at_a_time() -> None:
     rejoined = Rejoined(POLICY)
     for _ in range(3):
@@ -64,6 +67,7 @@ async def test_one_recovery_at_a_time() -> None:
     assert rejoined.auto.attempts == 2
 
 
+@on_virtual_time
 async def test_a_stop_in_the_same_moment_as_the_start_leaves_it_usable() -> None:
     rejoined = Rejoined(POLICY)
     rejoined.auto.start("stalled", expect_motion=True)
@@ -77,6 +81,7 @@ async def test_a_stop_in_the_same_moment_as_the_start_leaves_it_usable() -> None
     assert rejoined.names()[-1] == "reconnect-succeeded"
 
 
+@on_virtual_time
 async def test_no_motion_and_no_more_attempts() -> None:
     rejoined = Rejoined(POLICY, motion=False)
     rejoined.auto.start("stalled", expect_motion=True)
@@ -85,6 +90,7 @@ async def test_no_motion_and_no_more_attempts() -> None:
     assert rejoined.names() == ["reconnect-attempt", "reconnect-attempt", "reconnect-failed"]
 
 
+@on_virtual_time
 async def test_where_no_motion_was_none_is_expected() -> None:
     rejoined = Rejoined(POLICY, motion=False)
     rejoined.auto.start("signal-closed", expect_motion=False)
@@ -92,6 +98,7 @@ async def test_where_no_motion_was_none_is_expected() -> None:
     assert rejoined.names()[-1] == "reconnect-succeeded"
 
 
+@on_virtual_time
 async def test_a_watch_gives_way_to_a_recovery_and_can_be_ended() -> None:
     rejoined = Rejoined(POLICY)
     rejoined.auto.watch()

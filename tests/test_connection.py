@@ -14,6 +14,7 @@ from avatarkit_rtc.options import ReconnectPolicy
 from avatarkit_rtc.providers.base import AudioFeed, ConnectionConfig
 from avatarkit_rtc.testing.mock_provider import MockProvider
 from tests.support.livekit import until
+from tests.support.virtual_loop import on_virtual_time
 
 CONFIG = ConnectionConfig(url="ws://host", token="hush")
 
@@ -74,6 +75,7 @@ def _quick_rejoin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_module, "REJOIN_PAUSE_S", 0.02)
 
 
+@on_virtual_time
 async def test_the_order_of_things() -> None:
     hooks = Hooks()
     await hooks.connection.connect(CONFIG)
@@ -93,6 +95,7 @@ async def test_the_order_of_things() -> None:
     assert (stats.connects, stats.interruptions, stats.state) == (2, 1, "disconnected")
 
 
+@on_virtual_time
 async def test_a_failed_first_join_is_closed_and_not_announced() -> None:
     hooks = Hooks()
     hooks.provider.fail_next_connect(ConnectError("no"))
@@ -102,6 +105,7 @@ async def test_a_failed_first_join_is_closed_and_not_announced() -> None:
     assert hooks.connection.stats().last_disconnect is None
 
 
+@on_virtual_time
 async def test_a_loss_is_counted_once_until_it_is_over() -> None:
     hooks = Hooks(ReconnectPolicy(first_delay_s=0.02, jitter=0.0))
     await hooks.connection.connect(CONFIG)
@@ -113,6 +117,7 @@ async def test_a_loss_is_counted_once_until_it_is_over() -> None:
     await hooks.connection.disconnect()
 
 
+@on_virtual_time
 async def test_a_connection_that_is_lost_before_connect_returns() -> None:
     class Lost(MockProvider):
         async def connect(self, config: ConnectionConfig) -> None:
@@ -126,6 +131,7 @@ async def test_a_connection_that_is_lost_before_connect_returns() -> None:
     assert hooks.log[-2:] == ["state failed", "disconnected join-failure"]
 
 
+@on_virtual_time
 async def test_a_borrowed_room_that_is_on_its_way_back() -> None:
     class Resuming(MockProvider):
         async def connect(self, config: ConnectionConfig) -> None:
@@ -141,6 +147,7 @@ async def test_a_borrowed_room_that_is_on_its_way_back() -> None:
     await hooks.connection.disconnect()
 
 
+@on_virtual_time
 async def test_coming_back_waits_until_what_ended_is_taken_down() -> None:
     class Slow(MockProvider):
         leaving = False
@@ -173,6 +180,7 @@ async def test_coming_back_waits_until_what_ended_is_taken_down() -> None:
     await hooks.connection.disconnect()
 
 
+@on_virtual_time
 async def test_a_handler_of_failed_may_try_again_at_once() -> None:
     hooks = Hooks()
     retries: list[asyncio.Task[None]] = []
@@ -192,6 +200,7 @@ async def test_a_handler_of_failed_may_try_again_at_once() -> None:
     await hooks.connection.disconnect()
 
 
+@on_virtual_time
 async def test_any_mix_of_calls_ends_disconnected_and_leaves_nothing() -> None:
     hooks = Hooks(ReconnectPolicy(first_delay_s=0.01, jitter=0.0))
     hooks.provider.connect_delay = 0.01

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import Any
 
+import numpy as np
 import pytest
 
 from avatarkit_rtc.motion.events import FrameArrived, RoundEndReason
@@ -15,6 +15,7 @@ from avatarkit_rtc.playout.pose import PoseKind
 from avatarkit_rtc.views import MotionArrival
 from tests.support.livekit import until
 from tests.support.playing import NotingView, end_packet, frame_packet
+from tests.support.virtual_loop import VirtualLoop, on_virtual_time
 
 
 class Bench:
@@ -37,17 +38,21 @@ class Bench:
             await asyncio.sleep(0.04)
 
 
+@on_virtual_time
 async def test_idle_poses_come_25_times_a_second_and_in_time() -> None:
     bench = Bench()
     bench.loop.start()
     bench.loop.start()
     await asyncio.sleep(0.6)
     bench.loop.stop()
-    assert 8 <= len(bench.view.poses) <= 17
+    times = np.array([pose.t for pose in bench.view.poses])
+    assert 14 <= len(times) <= 16
+    np.testing.assert_allclose(np.diff(times), 0.04, atol=1e-9)
     assert {pose.kind for pose in bench.view.poses} == {PoseKind.IDLE}
-    assert 0 <= bench.loop.worst_lateness_s < 0.5
+    assert bench.loop.worst_lateness_s == pytest.approx(0.0, abs=1e-9)
 
 
+@on_virtual_time
 async def test_lateness_is_that_of_the_event_loop_also_after_a_break() -> None:
     bench = Bench()
     bench.loop.start()
@@ -56,13 +61,16 @@ async def test_lateness_is_that_of_the_event_loop_also_after_a_break() -> None:
     await asyncio.sleep(1.0)
     bench.loop.start()
     await asyncio.sleep(0.1)
-    assert bench.loop.worst_lateness_s < 0.7
-    time.sleep(0.8)  # noqa: ASYNC251 (holds up the loop)
+    assert bench.loop.worst_lateness_s == pytest.approx(0.0, abs=1e-9)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.hang(0.8)
     await asyncio.sleep(0.05)
     bench.loop.stop()
-    assert bench.loop.worst_lateness_s > 0.7
+    assert 0.7 < bench.loop.worst_lateness_s <= 0.8
 
 
+@on_virtual_time
 async def test_every_frame_of_a_round_is_shown_in_order() -> None:
     bench = Bench()
     bench.loop.start()
@@ -75,6 +83,7 @@ async def test_every_frame_of_a_round_is_shown_in_order() -> None:
     assert bench.events[-1][1].reason is RoundEndReason.TRANSITION_END
 
 
+@on_virtual_time
 async def test_stop_when_idle_shows_the_way_back_to_idle_and_ends() -> None:
     bench = Bench()
     bench.loop.start()
@@ -91,6 +100,7 @@ async def test_stop_when_idle_shows_the_way_back_to_idle_and_ends() -> None:
     assert not bench.loop.running
 
 
+@on_virtual_time
 async def test_a_start_before_the_end_goes_on() -> None:
     bench = Bench()
     bench.loop.start()
@@ -102,6 +112,7 @@ async def test_a_start_before_the_end_goes_on() -> None:
     bench.loop.stop()
 
 
+@on_virtual_time
 async def test_nothing_is_shown_after_stop_whatever_comes() -> None:
     bench = Bench()
     bench.loop.start()
@@ -114,6 +125,7 @@ async def test_nothing_is_shown_after_stop_whatever_comes() -> None:
     assert len(bench.view.poses) == shown
 
 
+@on_virtual_time
 async def test_before_the_start_packets_and_cuts_are_ignored() -> None:
     bench = Bench()
     assert not bench.loop.receive(frame_packet(0, start=True))
@@ -121,6 +133,7 @@ async def test_before_the_start_packets_and_cuts_are_ignored() -> None:
     assert bench.events == []
 
 
+@on_virtual_time
 async def test_silence_in_a_round_is_a_stall_once() -> None:
     bench = Bench(stall_timeout_s=0.3)
     bench.loop.start()
@@ -132,10 +145,11 @@ async def test_silence_in_a_round_is_a_stall_once() -> None:
     assert bench.events[1][1].reason is RoundEndReason.STALLED
     stalled = bench.events[2][1]
     assert stalled.round == 1
-    assert 0.3 <= stalled.silence_s < 0.6
+    assert stalled.silence_s == pytest.approx(0.3, abs=1e-6)
     assert bench.view.idles
 
 
+@on_virtual_time
 async def test_silence_between_rounds_is_a_stall_only_when_watched() -> None:
     for watch_idle, expected in ((False, []), (True, ["stalled"])):
         bench = Bench(stall_timeout_s=0.2, watch_idle=watch_idle)
@@ -147,6 +161,7 @@ async def test_silence_between_rounds_is_a_stall_only_when_watched() -> None:
         assert bench.names == expected
 
 
+@on_virtual_time
 async def test_a_handler_may_cut_from_within_an_event() -> None:
     bench = Bench()
     loop = bench.loop
@@ -164,6 +179,7 @@ async def test_a_handler_may_cut_from_within_an_event() -> None:
     loop.stop()
 
 
+@on_virtual_time
 async def test_refused_packets_are_counted_and_logged_at_a_limited_rate(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -177,6 +193,7 @@ async def test_refused_packets_are_counted_and_logged_at_a_limited_rate(
     assert bench.loop.receive(encode_idle())
 
 
+@on_virtual_time
 async def test_a_view_that_wants_to_hears_of_every_packet_as_it_comes() -> None:
     class Listening(NotingView):
         def __init__(self) -> None:

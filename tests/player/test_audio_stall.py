@@ -15,6 +15,7 @@ from avatarkit_rtc.providers.base import FullListener
 from avatarkit_rtc.testing.mock_provider import MockProvider
 from tests.support.livekit import until
 from tests.support.playing import speak
+from tests.support.virtual_loop import on_virtual_time
 
 
 class Silent:
@@ -33,6 +34,7 @@ class Silent:
             listener.on_audio_stalled(3.0)
 
 
+@on_virtual_time
 async def test_the_third_in_a_row_while_motion_comes_is_a_stall_of_the_stream() -> None:
     silent = Silent()
     async with silent.player as player:
@@ -43,6 +45,7 @@ async def test_the_third_in_a_row_while_motion_comes_is_a_stall_of_the_stream() 
         assert player.stats().audio.stalls == REJOIN_AFTER
 
 
+@on_virtual_time
 async def test_sound_in_between_makes_it_count_anew() -> None:
     silent = Silent()
     async with silent.player as player:
@@ -57,6 +60,7 @@ async def test_sound_in_between_makes_it_count_anew() -> None:
         await sound.aclose()
 
 
+@on_virtual_time
 async def test_without_motion_there_is_no_rejoining() -> None:
     silent = Silent()
     async with silent.player as player:
@@ -66,6 +70,7 @@ async def test_without_motion_there_is_no_rejoining() -> None:
         assert silent.stalls == ["track"] * (2 * REJOIN_AFTER)
 
 
+@on_virtual_time
 async def test_auto_reconnect_joins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "REJOIN_PAUSE_S", 0.05)
     silent = Silent(auto_reconnect=True)

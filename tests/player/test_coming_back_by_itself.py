@@ -17,6 +17,7 @@ from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.testing.mock_provider import MockProvider
 from tests.support.livekit import until
 from tests.support.playing import NotingView, Record, speak
+from tests.support.virtual_loop import on_virtual_time
 
 TIMEOUT_S = 0.3
 DOWN = (ConnectionState.DISCONNECTED, DisconnectReason.SIGNAL_CLOSED)
@@ -46,6 +47,7 @@ class Played:
         return self.record.payloads("reconnect-attempt")
 
 
+@on_virtual_time
 async def test_a_lost_connection_is_rejoined() -> None:
     played = Played()
     async with played.player as player:
@@ -60,6 +62,7 @@ async def test_a_lost_connection_is_rejoined() -> None:
         assert player.stats().connection.reconnect_attempts == 1
 
 
+@on_virtual_time
 async def test_attempts_back_off_and_give_up() -> None:
     played = Played()
     async with played.player as player:
@@ -81,6 +84,7 @@ async def test_attempts_back_off_and_give_up() -> None:
         assert len(played.attempts) == 4
 
 
+@on_virtual_time
 async def test_a_rejoin_without_motion_is_no_success() -> None:
     played = Played()
     async with played.player as player:
@@ -96,6 +100,7 @@ async def test_a_rejoin_without_motion_is_no_success() -> None:
         assert len(played.attempts) == 2
 
 
+@on_virtual_time
 async def test_without_motion_it_gives_up_in_the_end_and_leaves() -> None:
     played = Played(attempts=2)
     async with played.player as player:
@@ -107,6 +112,7 @@ async def test_without_motion_it_gives_up_in_the_end_and_leaves() -> None:
         assert player.get_connection_state() == "failed"
 
 
+@on_virtual_time
 async def test_motion_that_comes_back_by_itself_spares_the_rejoin() -> None:
     played = Played(first_delay_s=0.4)
     async with played.player as player:
@@ -118,6 +124,7 @@ async def test_motion_that_comes_back_by_itself_spares_the_rejoin() -> None:
         assert played.provider.calls == ["connect"]
 
 
+@on_virtual_time
 async def test_a_rejoin_of_the_callers_own_spares_the_next() -> None:
     played = Played(first_delay_s=0.3)
     async with played.player as player:
@@ -128,6 +135,7 @@ async def test_a_rejoin_of_the_callers_own_spares_the_next() -> None:
         assert played.provider.calls.count("connect") == 2
 
 
+@on_virtual_time
 async def test_a_failed_reconnect_of_the_callers_own_leaves_the_recovery_alone() -> None:
     played = Played(first_delay_s=0.3)
     async with played.player as player:
@@ -141,6 +149,7 @@ async def test_a_failed_reconnect_of_the_callers_own_leaves_the_recovery_alone()
         assert player.is_connected
 
 
+@on_virtual_time
 async def test_together_with_the_documented_handler() -> None:
     played = Played()
     player = played.player
@@ -155,6 +164,7 @@ async def test_together_with_the_documented_handler() -> None:
         assert played.record.count("error") == 0
 
 
+@on_virtual_time
 async def test_only_what_is_worth_it_is_tried_again() -> None:
     asked: list[Exception] = []
 
@@ -172,6 +182,7 @@ async def test_only_what_is_worth_it_is_tried_again() -> None:
         assert len(asked) == len(played.attempts) == 2
 
 
+@on_virtual_time
 async def test_a_wrong_configuration_is_not_tried_again() -> None:
     played = Played()
     async with played.player as player:
@@ -184,6 +195,7 @@ async def test_a_wrong_configuration_is_not_tried_again() -> None:
         assert played.record.payloads("reconnect-failed")[0].cause == "configuration"
 
 
+@on_virtual_time
 async def test_a_policy_that_raises_ends_the_recovery_and_is_reported() -> None:
     def worth(error: Exception) -> bool:
         raise ZeroDivisionError
@@ -200,6 +212,7 @@ async def test_a_policy_that_raises_ends_the_recovery_and_is_reported() -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(FINAL_REASONS))
+@on_virtual_time
 async def test_what_somebody_wanted_is_final(reason: DisconnectReason) -> None:
     played = Played()
     async with played.player as player:
@@ -212,6 +225,7 @@ async def test_what_somebody_wanted_is_final(reason: DisconnectReason) -> None:
 
 
 @pytest.mark.parametrize("moment", ["pause", "join", "motion"])
+@on_virtual_time
 async def test_disconnect_stops_it_and_the_next_session_has_it_again(moment: str) -> None:
     played = Played(first_delay_s=0.3 if moment == "pause" else 0.02)
     player = played.player
@@ -238,6 +252,7 @@ async def test_disconnect_stops_it_and_the_next_session_has_it_again(moment: str
         await until(lambda: played.record.count("reconnect-succeeded"), "success in the next session")
 
 
+@on_virtual_time
 async def test_a_resumed_session_is_watched_for_motion() -> None:
     played = Played()
     async with played.player as player:
@@ -251,6 +266,7 @@ async def test_a_resumed_session_is_watched_for_motion() -> None:
         assert played.record.times("reconnect-attempt")[0] - played.record.times("connected")[1] >= 0.85
 
 
+@on_virtual_time
 async def test_a_resumed_session_with_motion_is_left_alone() -> None:
     played = Played()
     async with played.player as player:
@@ -269,6 +285,7 @@ async def test_a_resumed_session_with_motion_is_left_alone() -> None:
         await until(lambda: len(played.attempts) == 1, "an attempt after a real loss")
 
 
+@on_virtual_time
 async def test_disconnect_during_the_watch_does_not_disable_it_for_good() -> None:
     played = Played()
     player = played.player
@@ -284,6 +301,7 @@ async def test_disconnect_during_the_watch_does_not_disable_it_for_good() -> Non
         await until(lambda: played.record.count("reconnect-attempt"), "an attempt")
 
 
+@on_virtual_time
 async def test_each_attempt_is_given_the_token_provider() -> None:
     played = Played()
     async with played.player as player:

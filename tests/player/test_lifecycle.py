@@ -25,6 +25,7 @@ from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.testing.mock_provider import MockProvider
 from tests.support.livekit import until
 from tests.support.playing import NotingView, Record, frame_packet, speak
+from tests.support.virtual_loop import on_virtual_time
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,7 @@ async def nothing_left(player: AvatarPlayer) -> None:
     await until(lambda: len(asyncio.all_tasks()) == 1, f"tasks to end: {asyncio.all_tasks()}")
 
 
+@on_virtual_time
 async def test_connect_and_disconnect() -> None:
     played = Played()
     player = played.player
@@ -64,6 +66,7 @@ async def test_connect_and_disconnect() -> None:
     await nothing_left(player)
 
 
+@on_virtual_time
 async def test_connect_while_connecting_or_connected_changes_nothing() -> None:
     played = Played()
     player, played.provider.connect_delay = played.player, 0.2
@@ -79,6 +82,7 @@ async def test_connect_while_connecting_or_connected_changes_nothing() -> None:
     await player.disconnect()
 
 
+@on_virtual_time
 async def test_connect_takes_a_configuration_or_arguments() -> None:
     player = Played().player
     config = LiveKitConnectionConfig(url="ws://host", token="token")
@@ -90,6 +94,7 @@ async def test_connect_takes_a_configuration_or_arguments() -> None:
     await player.disconnect()
 
 
+@on_virtual_time
 async def test_disconnect_during_connect() -> None:
     played = Played()
     player, played.provider.connect_delay = played.player, 5.0
@@ -104,6 +109,7 @@ async def test_disconnect_during_connect() -> None:
     await nothing_left(player)
 
 
+@on_virtual_time
 async def test_connect_cancelled() -> None:
     played = Played()
     player, played.provider.connect_delay = played.player, 5.0
@@ -117,6 +123,7 @@ async def test_connect_cancelled() -> None:
     await player.disconnect()
 
 
+@on_virtual_time
 async def test_connect_that_fails_leaves_nothing_and_may_be_tried_again() -> None:
     played = Played()
     player = played.player
@@ -134,6 +141,7 @@ async def test_connect_that_fails_leaves_nothing_and_may_be_tried_again() -> Non
     await player.disconnect()
 
 
+@on_virtual_time
 async def test_a_failure_of_the_library_becomes_an_error_without_the_token() -> None:
     played = Played()
     played.provider.fail_next_connect(RuntimeError("GET /rtc?access_token=hush-hush failed"))
@@ -143,6 +151,7 @@ async def test_a_failure_of_the_library_becomes_an_error_without_the_token() -> 
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
+@on_virtual_time
 async def test_use_before_connect() -> None:
     played = Played()
     player = played.player
@@ -166,6 +175,7 @@ async def test_use_before_connect() -> None:
     await nothing_left(player)
 
 
+@on_virtual_time
 async def test_two_reconnects_are_one_rejoin_and_return_together() -> None:
     played = Played()
     player = played.player
@@ -185,6 +195,7 @@ async def test_two_reconnects_are_one_rejoin_and_return_together() -> None:
     await player.disconnect()
 
 
+@on_virtual_time
 async def test_reconnect_while_connecting_joins_it() -> None:
     played = Played()
     player, played.provider.connect_delay = played.player, 0.1
@@ -197,6 +208,7 @@ async def test_reconnect_while_connecting_joins_it() -> None:
     await player.disconnect()
 
 
+@on_virtual_time
 async def test_connect_while_reconnecting_is_refused_from_the_first_moment() -> None:
     played = Played()
     player = played.player
@@ -209,6 +221,7 @@ async def test_connect_while_reconnecting_is_refused_from_the_first_moment() -> 
     await player.disconnect()
 
 
+@on_virtual_time
 async def test_disconnect_during_reconnect() -> None:
     played = Played()
     player = played.player
@@ -225,6 +238,7 @@ async def test_disconnect_during_reconnect() -> None:
     await nothing_left(player)
 
 
+@on_virtual_time
 async def test_reconnect_cancelled() -> None:
     played = Played()
     player = played.player
@@ -237,6 +251,7 @@ async def test_reconnect_cancelled() -> None:
     await nothing_left(player)
 
 
+@on_virtual_time
 async def test_a_reconnect_that_only_waited_along_may_be_cancelled() -> None:
     played = Played()
     player = played.player
@@ -251,6 +266,7 @@ async def test_a_reconnect_that_only_waited_along_may_be_cancelled() -> None:
     await player.disconnect()
 
 
+@on_virtual_time
 async def test_reconnect_after_disconnect_and_after_a_failure() -> None:
     played = Played()
     player = played.player
@@ -271,6 +287,7 @@ async def test_reconnect_after_disconnect_and_after_a_failure() -> None:
     await nothing_left(player)
 
 
+@on_virtual_time
 async def test_reconnect_of_a_borrowed_room_that_is_down() -> None:
     played = Played()
     await played.player.connect()
@@ -280,6 +297,7 @@ async def test_reconnect_of_a_borrowed_room_that_is_down() -> None:
     await played.player.disconnect()
 
 
+@on_virtual_time
 async def test_disconnect_twice_and_at_once() -> None:
     played = Played()
     player = played.player
@@ -290,6 +308,7 @@ async def test_disconnect_twice_and_at_once() -> None:
     await nothing_left(player)
 
 
+@on_virtual_time
 async def test_disconnect_goes_on_when_its_caller_is_cancelled() -> None:
     played = Played()
     player = played.player
@@ -305,6 +324,7 @@ async def test_disconnect_goes_on_when_its_caller_is_cancelled() -> None:
 
 
 @pytest.mark.parametrize("again", ["connect", "reconnect"])
+@on_virtual_time
 async def test_a_handler_of_disconnected_may_come_back_at_once(again: str) -> None:
     played = Played()
     player = played.player
@@ -326,6 +346,7 @@ async def test_a_handler_of_disconnected_may_come_back_at_once(again: str) -> No
     await nothing_left(player)
 
 
+@on_virtual_time
 async def test_a_handler_may_disconnect_in_the_middle_of_a_reconnect() -> None:
     played = Played()
     player = played.player
@@ -343,6 +364,7 @@ async def test_a_handler_may_disconnect_in_the_middle_of_a_reconnect() -> None:
     assert played.record.count("error") == 0
 
 
+@on_virtual_time
 async def test_the_server_ends_the_room() -> None:
     played = Played(stall_timeout_s=0.3)
     player, provider = played.player, played.provider
@@ -372,6 +394,7 @@ async def test_the_server_ends_the_room() -> None:
     await nothing_left(player)
 
 
+@on_virtual_time
 async def test_packets_after_the_end_begin_no_round() -> None:
     played = Played()
     player = played.player
@@ -382,6 +405,7 @@ async def test_packets_after_the_end_begin_no_round() -> None:
     await nothing_left(player)
 
 
+@on_virtual_time
 async def test_the_avatar_leaves_and_comes_back() -> None:
     played = Played(stall_timeout_s=0.3)
     player, provider = played.player, played.provider
@@ -406,6 +430,7 @@ async def test_the_avatar_leaves_and_comes_back() -> None:
     await player.disconnect()
 
 
+@on_virtual_time
 async def test_an_avatar_that_comes_and_goes_in_one_moment_is_not_waited_for_in_vain() -> None:
     played = Played()
     player, provider = played.player, played.provider
@@ -421,6 +446,7 @@ async def test_an_avatar_that_comes_and_goes_in_one_moment_is_not_waited_for_in_
     await player.disconnect()
 
 
+@on_virtual_time
 async def test_the_avatar_is_still_there_when_the_library_has_resumed_the_session() -> None:
     played = Played()
     player, provider = played.player, played.provider
@@ -435,6 +461,7 @@ async def test_the_avatar_is_still_there_when_the_library_has_resumed_the_sessio
     await player.disconnect()
 
 
+@on_virtual_time
 async def test_the_connection_is_lost_while_publishing_anew() -> None:
     played = Played()
     player, provider = played.player, played.provider
@@ -459,6 +486,7 @@ async def test_the_connection_is_lost_while_publishing_anew() -> None:
     await nothing_left(player)
 
 
+@on_virtual_time
 async def test_async_with_disconnects_also_when_its_body_raises() -> None:
     player = Played().player
 
@@ -475,6 +503,7 @@ async def test_async_with_disconnects_also_when_its_body_raises() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
+@on_virtual_time
 async def test_a_provider_that_fails_to_disconnect_is_reported_and_left() -> None:
     played = Played()
     player = played.player
@@ -489,6 +518,7 @@ async def test_a_provider_that_fails_to_disconnect_is_reported_and_left() -> Non
     assert [type(error) for error in played.record.payloads("error")] == [RuntimeError]
 
 
+@on_virtual_time
 async def test_events_of_the_provider_are_passed_on() -> None:
     played = Played()
     await played.player.connect()

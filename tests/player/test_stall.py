@@ -15,6 +15,7 @@ from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.testing.mock_provider import MockProvider
 from tests.support.livekit import until
 from tests.support.playing import NotingView, Record, speak
+from tests.support.virtual_loop import on_virtual_time
 
 TIMEOUT_S = 0.5
 
@@ -33,6 +34,7 @@ class Played:
         self.record = Record(self.player)
 
 
+@on_virtual_time
 async def test_by_default_a_stall_comes_after_three_seconds_and_once() -> None:
     played = Played(stall_timeout_s=3.0)
     async with played.player as player:
@@ -48,6 +50,7 @@ async def test_by_default_a_stall_comes_after_three_seconds_and_once() -> None:
         assert player.is_connected
 
 
+@on_virtual_time
 async def test_frames_that_come_again_play_and_may_stall_again() -> None:
     played = Played()
     async with played.player as player:
@@ -64,6 +67,7 @@ async def test_frames_that_come_again_play_and_may_stall_again() -> None:
         assert {pose.position for pose in played.view.spoken} >= {5.0, 6.0, 7.0}
 
 
+@on_virtual_time
 async def test_packets_of_any_kind_keep_a_round_alive() -> None:
     played = Played()
     async with played.player as player:
@@ -75,6 +79,7 @@ async def test_packets_of_any_kind_keep_a_round_alive() -> None:
         assert played.record.count("stalled") == 0
 
 
+@on_virtual_time
 async def test_a_stall_can_be_switched_off() -> None:
     played = Played(stall_timeout_s=math.inf)
     async with played.player as player:
@@ -84,6 +89,7 @@ async def test_a_stall_can_be_switched_off() -> None:
         assert played.record.count("stalled") == 0
 
 
+@on_virtual_time
 async def test_silence_before_and_between_rounds_is_no_stall() -> None:
     played = Played()
     async with played.player as player:
@@ -94,6 +100,7 @@ async def test_silence_before_and_between_rounds_is_no_stall() -> None:
         assert played.record.count("stalled") == 0
 
 
+@on_virtual_time
 async def test_silence_between_rounds_is_a_stall_with_watch_idle() -> None:
     played = Played(watch_idle=True)
     async with played.player as player:
@@ -103,6 +110,7 @@ async def test_silence_between_rounds_is_a_stall_with_watch_idle() -> None:
         assert played.record.payloads("stalled")[0].round is None
 
 
+@on_virtual_time
 async def test_silence_after_a_reconnect_is_a_stall_each_time() -> None:
     played = Played()
     async with played.player as player:
@@ -117,6 +125,7 @@ async def test_silence_after_a_reconnect_is_a_stall_each_time() -> None:
         assert played.record.count("stalled") == 2
 
 
+@on_virtual_time
 async def test_reconnecting_is_no_stall_and_the_timer_starts_anew() -> None:
     played = Played(watch_idle=True)
     async with played.player as player:
@@ -133,6 +142,7 @@ async def test_reconnecting_is_no_stall_and_the_timer_starts_anew() -> None:
 
 
 @pytest.mark.parametrize("times", [1, 3])
+@on_virtual_time
 async def test_the_documented_handler_rejoins_until_motion_comes(times: int) -> None:
     played = Played()
     player, provider = played.player, played.provider
@@ -150,6 +160,7 @@ async def test_the_documented_handler_rejoins_until_motion_comes(times: int) -> 
         assert [pose.position for pose in played.view.spoken if pose.round == 2] == [0, 1, 2, 3, 4]
 
 
+@on_virtual_time
 async def test_disconnect_in_the_middle_of_the_documented_handler() -> None:
     played = Played()
     player = played.player

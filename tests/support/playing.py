@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 from avatarkit_rtc.events import EVENTS
@@ -36,12 +35,15 @@ class NotingView:
 
 
 class Record:
-    """Every event of a player, in order, with its moment (monotonic seconds)."""
+    """Every event of a player, in order, with its moment in seconds of the event loop."""
 
     def __init__(self, player: AvatarPlayer) -> None:
         self.events: list[tuple[str, Any, float]] = []
         for name in EVENTS:
-            player.on(name, lambda payload, name=name: self.events.append((name, payload, time.monotonic())))
+            player.on(name, lambda payload, name=name: self._note(name, payload))
+
+    def _note(self, name: str, payload: Any) -> None:
+        self.events.append((name, payload, asyncio.get_running_loop().time()))
 
     @property
     def names(self) -> list[str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec
 
 import numpy as np
 import numpy.typing as npt
 
 from avatarkit_rtc.motion.packet import decode_packet
+
+P = ParamSpec("P")
 
 
 class _VirtualSelector(selectors.DefaultSelector):
@@ -38,6 +41,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def hang(self, seconds: float) -> None:
         """The machine does nothing for a while."""
         self.selector.now += seconds
+
+
+def on_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run a test on a :class:`VirtualLoop`. Not for what waits for a thread, a process or the network."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            runner.run(test(*args, **kwargs))
+
+    return run
 
 
 class NotingTransport:
