@@ -115,10 +115,11 @@ async def _inside(setting: str, room: str, where: Place, sink: str, part_s: floa
 
 
 def _speak_into(sink: str, samples: Samples) -> subprocess.Popen[bytes]:
-    with tempfile.NamedTemporaryFile(suffix=".raw", delete=False) as file:
-        file.write(samples.astype("<i2").tobytes())
     form = ("--raw", "--rate=48000", "--channels=1", "--format=s16le", "--latency-msec=20")
-    return subprocess.Popen(["pacat", *form, f"--device={sink}", file.name], stdin=subprocess.DEVNULL)
+    with tempfile.TemporaryFile() as file:
+        file.write(samples.astype("<i2").tobytes())
+        file.seek(0)
+        return subprocess.Popen(["pacat", *form, f"--device={sink}"], stdin=file)
 
 
 def measure(where: Place, *, settings: Sequence[str], part_s: float, loaded: bool = False) -> Report:
