@@ -2,11 +2,11 @@
 """Set everything up and run it, with nothing but Python 3.11+:
 
     python3 start.py demo       installs the package, then runs "avatarkit-rtc demo"
-    python3 start.py test       installs it with its test tools, then runs all tests
+    python3 start.py test       installs it with its test tools, then runs all tests, some at the same time
 
 Both use the virtual environment .venv beside this file, made if it is not there. What follows the first
 word goes to avatarkit-rtc or to pytest: "python3 start.py demo --livekit", "python3 start.py test -k
-stream". Any other command of avatarkit-rtc may stand in demo's place.
+stream" (with "-n 0" one test at a time). Any other command of avatarkit-rtc may stand in demo's place.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+# Whole files of tests in several processes, in the order of tests/support/parallel.py.
+TOGETHER = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def main(arguments: list[str]) -> int:
@@ -42,7 +45,7 @@ def main(arguments: list[str]) -> int:
     if subprocess.run(install, check=False).returncode:
         sys.exit("the installation failed, see above")
     if what == "test":
-        return subprocess.run([PYTHON, "-m", "pytest", *rest], cwd=ROOT, check=False).returncode
+        return subprocess.run([PYTHON, "-m", "pytest", *TOGETHER, *rest], cwd=ROOT, check=False).returncode
     try:
         return subprocess.run([PYTHON, "-m", "avatarkit_rtc", what, *rest], check=False).returncode
     except KeyboardInterrupt:

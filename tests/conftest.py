@@ -16,7 +16,7 @@ import pytest
 from avatarkit_rtc.errors import ServerError
 from avatarkit_rtc.testing.server import LocalServer, build_server, find_server
 from tests.support.livekit import LiveKitServer, external_server, mint_token
-from tests.support.parallel import Machine, in_order
+from tests.support.parallel import Machine, in_order, worker_count
 from tests.support.system import missing
 
 # Some tests import PyAV or what imports it; see avatarkit_rtc/pyav.py for why OpenCV has to come first.
@@ -44,6 +44,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What ``-n auto`` means."""
+    return worker_count()
 
 
 @pytest.hookimpl(optionalhook=True)

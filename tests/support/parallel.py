@@ -1,4 +1,4 @@
-"""Tests in several processes at once (``pytest -n 2``, as start.py has them): who has the machine to itself.
+"""Tests in several processes, as start.py runs them (``pytest -n auto``): who has the machine to itself.
 
 Tests that are marked ``alone`` measure real time. While one of them runs, no other worker begins a test, and
 it begins only when every other worker has come to the end of its own. Fixtures of a module or a session stay,
@@ -8,6 +8,7 @@ in all workers: they must not work much while nobody uses them.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,14 @@ import pytest
 
 if sys.platform != "win32":
     import fcntl
+
+
+def worker_count() -> int:
+    """How many: most tests wait for something real, so one more than there are processors. None, but pytest
+    itself, where :class:`Machine` cannot lock."""
+    if sys.platform == "win32":
+        return 0
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 class Machine:
