@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,7 @@ def rows(text: str) -> list[str]:
     ]
 
 
+@functools.cache
 def defined(path: Path) -> set[str]:
     """Functions of a file, ``Class::name`` or ``name``."""
     found: set[str] = set()
