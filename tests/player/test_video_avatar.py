@@ -119,6 +119,7 @@ async def test_the_view_names_the_pixel_format_once(provider: MockProvider) -> N
         AvatarPlayer(MockProvider(), Wrong())
 
 
+@pytest.mark.alone
 async def test_a_picture_waits_for_its_sound_and_both_have_one_time(provider: MockProvider) -> None:
     """A picture is handed out as it is sent, its sound 0.15 s later."""
     cinema, path_s, sent = Cinema(), 0.15, math.inf
