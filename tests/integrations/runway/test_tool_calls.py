@@ -32,7 +32,6 @@ from avatarkit_rtc.integrations.runway import (
 )
 from avatarkit_rtc.options import ReconnectPolicy
 from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi
-from avatarkit_rtc.testing.server import LocalServer
 from tests.integrations.runway.conftest import Start
 from tests.support.livekit import LiveKitServer, mint_token, until
 from tests.support.room_peer import Peer
@@ -491,7 +490,7 @@ class TestJoiningAndLeaving:
 
 
 class TestLosingTheRoom:
-    async def test_room_lost_in_a_call(self, own_server: LocalServer) -> None:
+    async def test_room_lost_in_a_call(self, livekit_server: LiveKitServer, room_name: str) -> None:
         """The caller gets an error, the tool is cancelled. Being removed is somebody's wish: no way back."""
         asked = 0
         begun, cancelled = asyncio.Event(), asyncio.Event()
@@ -499,7 +498,9 @@ class TestLosingTheRoom:
         async def credentials() -> RunwayCredentials:
             nonlocal asked
             asked += 1
-            return RunwayCredentials(own_server.url, mint_token(own_server, "r", f"tools-{asked}"), "r")
+            return RunwayCredentials(
+                livekit_server.url, mint_token(livekit_server, room_name, f"tools-{asked}"), room_name
+            )
 
         async def slow(args: Any) -> Any:
             begun.set()
@@ -517,11 +518,11 @@ class TestLosingTheRoom:
             on_connected=lambda: seen.append("connected"),
             on_disconnected=lambda: seen.append("disconnected"),
         )
-        async with handler, Peer(own_server, "r", "worker:1") as worker:
+        async with handler, Peer(livekit_server, room_name, "worker:1") as worker:
             calls = Worker(worker.room, handler)
             call = asyncio.create_task(calls.refusal("slow", timeout_s=20))
             await begun.wait()
-            await remove(own_server, "r", "tools-1")
+            await remove(livekit_server, room_name, "tools-1")
             code, _ = await call
             assert code == rtc.RpcError.ErrorCode.RECIPIENT_DISCONNECTED
             await asyncio.wait_for(cancelled.wait(), 5)
