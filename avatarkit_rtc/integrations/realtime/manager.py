@@ -130,6 +130,7 @@ class RealtimeManager:
         stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._shell.perform(self._machine.stop(stopped))
         await stopped
+        await self._shell.closed()  # also of a session that has failed
 
     async def aclose(self) -> None:
         """End the session and everything that runs for it. Never raises; may be called again."""

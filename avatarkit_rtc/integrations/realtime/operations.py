@@ -24,7 +24,7 @@ class Timeouts:
 
 
 class Operations:
-    """Runs one at a time; a new one cancels the one before and waits for its end."""
+    """Runs one at a time; a new one cancels the one before, unless that disconnects, and waits for it."""
 
     def __init__(
         self,
@@ -40,11 +40,17 @@ class Operations:
         self._timeouts = timeouts
         self._ended = ended
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def tasks(self) -> tuple[asyncio.Task[None], ...]:
         """What runs."""
         return tuple(self._tasks)
+
+    async def closed(self) -> None:
+        """Wait until what is being disconnected is."""
+        if self._closing:
+            await asyncio.wait(self._closing)
 
     def start(self, effect: Connect | Update | Disconnect) -> None:
         """Do ``effect`` once what was before is over."""
@@ -54,17 +60,21 @@ class Operations:
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if isinstance(effect, Disconnect):
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     def cancel(self) -> None:
-        """End what runs, without telling how it ended."""
-        for task in self._tasks:
+        """End what runs, without telling how it ended. Disconnecting goes on: half of it would leak."""
+        for task in self._tasks - self._closing:
             task.cancel()
 
     async def _run(
         self, effect: Connect | Update | Disconnect, before: tuple[asyncio.Task[None], ...]
     ) -> None:
         if before:
-            await asyncio.wait(before, timeout=self._timeouts.disconnect_s)
+            # Twice: a disconnect has its own limit, which must not come to its end in the same moment.
+            await asyncio.wait(before, timeout=2 * self._timeouts.disconnect_s)
         match effect:
             case Connect():
                 if effect.again:

@@ -116,6 +116,10 @@ class Shell:
             self._performing = False
         self._arm()
 
+    async def closed(self) -> None:
+        """Wait until a connection that is being closed is."""
+        await self._operations.closed()
+
     async def interrupt_client(self) -> None:
         """Tell the provider of the last interruption.
 

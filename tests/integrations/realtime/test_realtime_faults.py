@@ -1,7 +1,7 @@
 """The manager against a server on a real socket at which things go wrong: what is told, and in which order.
 
-Nothing may be left over. The clock is virtual, so the delays before reconnects are the documented ones and take
-no time.
+Nothing may be left over. The clock is virtual, so the delays before reconnects are the documented ones and
+take no time.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from avatarkit_rtc.integrations.realtime import (
     RealtimeSessionConfig,
     Timeouts,
 )
-from avatarkit_rtc.integrations.realtime.events import AssistantDelta, UserTranscript
+from avatarkit_rtc.integrations.realtime.events import AssistantDelta, ErrorReported, UserTranscript
 from tests.integrations.realtime.conftest import Session
 from tests.support.realtime import Trace, refused, settle, tool
 
@@ -325,6 +325,24 @@ class TestStopping:
                 await its.manager.stop_session()
             assert its.trace.names == ["realtime:state", "realtime:error", "realtime:state"]
             assert its.trace.shown()[-1] == ("error", "stopped")
+
+        run(main())
+
+    def test_it_waits_for_the_connection_of_a_session_that_has_failed(self, run: Run) -> None:
+        async def main() -> None:
+            its = await Session().started()
+            its.client.plan("disconnect", 1.0)
+            its.client.tell(ErrorReported(RealtimeServerError("over"), recoverable=False))
+            await settle()
+            started = asyncio.create_task(its.manager.start_session())
+            await settle()
+            assert its.client.methods == ["disconnect"]  # which goes on
+            await started
+            assert its.client.methods == ["disconnect", "connect"]
+            its.client.plan("disconnect", 1.0)
+            its.client.tell(ErrorReported(RealtimeServerError("over"), recoverable=False))
+            await its.manager.stop_session()
+            assert not its.client.connected
 
         run(main())
 
