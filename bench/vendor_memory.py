@@ -130,7 +130,7 @@ def measure(seconds: float) -> Report:
             "import asyncio, sys; from bench.vendor_memory import serve; asyncio.run(serve(sys.argv[1]))"
         )
         with Program("-c", program, case, environment={}) as service:
-            service.wait_for("serves")
+            service.wait_for("serves", 120.0)
             where = json.loads(service.output.partition("serves ")[2].splitlines()[0])
             found = asyncio.run(speak(case, where, seconds / 2))
         if not found.shown:

@@ -39,8 +39,8 @@ LEAD_BLOCKS: Final = round(AUDIO_DELAY_S / BLOCK_S)
 """A frame goes out so many blocks before its sound."""
 LATE_FRAMES: Final = 2
 """A keyframe that is later than this is left out: the player could not show it in time either."""
-MAX_CATCH_UP_S: Final = 0.25
-"""Held up for longer, sound goes on later; it is not sent in a burst."""
+MAX_CATCH_UP_S: Final = 0.12
+"""Held up for longer, sound goes on later: sent in a burst it would be more than a speaker's ring takes."""
 PAST_REQUESTS: Final = 256
 """Names of requests that are over which are remembered."""
 

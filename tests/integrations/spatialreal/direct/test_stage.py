@@ -324,7 +324,7 @@ def test_a_short_hiccup_is_caught_up_and_a_long_one_moves_what_is_left() -> None
     theatre = Theatre()
     theatre.say(1, 200)
     theatre.run(0.6)
-    theatre.hang(0.15)
+    theatre.hang(0.11)
     theatre.run(0.3)
     assert theatre.stage.counters.held_up_s == 0.0
     theatre.hang(2.0)
