@@ -17,6 +17,7 @@ from avatarkit_rtc.cli import session as command
 from avatarkit_rtc.cli.evidence import Evidence
 from avatarkit_rtc.cli.vendor_session import RoomWay
 from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.integrations.spatialreal import Playback, PlaybackFinished
 from avatarkit_rtc.testing.spatialreal_service import Behaviour, SpatialRealService
 from tests.support.command import Done, assert_no_loose_ends, run_command, start_command
 from tests.support.livekit import LiveKitServer
@@ -195,3 +196,28 @@ async def test_the_check_holds_and_cuts_off(
 def test_what_cannot_be_is_said_at_once(arguments: dict[str, Any], wanted: str) -> None:
     with pytest.raises(ConfigurationError, match=wanted):
         command.session(**arguments)
+
+
+async def test_the_microphone_is_said_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Way:
+        async def say(self, source: Any) -> Any:
+            said.append(source)
+            playback = Playback()
+            playback.finish(PlaybackFinished(1.0, False))
+            return playback
+
+    class Microphone:
+        closed = False
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    async def opened() -> Any:
+        return microphone
+
+    said: list[Any] = []
+    microphone = Microphone()
+    monkeypatch.setattr(command, "open_microphone", opened)
+    await command._Plan(Way(), [], Evidence(), check=False).run()  # type: ignore[arg-type]
+    assert said == [microphone]
+    assert microphone.closed
