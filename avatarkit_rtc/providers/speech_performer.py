@@ -136,6 +136,11 @@ class SpeechPerformer:
         return len(self._queue) * BLOCK_S
 
     @property
+    def next_name(self) -> str | None:
+        """Name of what goes out next; None where nothing waits."""
+        return self._queue[0].name if self._queue else None
+
+    @property
     def speaking(self) -> bool:
         """A round is on."""
         return self._zero is not None

@@ -104,8 +104,9 @@ class RealtimeAvatar:
         Raises:
             ConfigurationError: an argument is malformed.
         """
-        output = PerformedOutput(self._flush, self._speaker_queue)
-        self.provider = output.provider
+        self.output = PerformedOutput(self._flush, self._speaker_queue)
+        """Where the manager's voice goes."""
+        self.provider = self.output.provider
         """What performs the speech."""
         self.provider.set_hear(self._hear)
         self.player = AvatarPlayer(self.provider, view, options=options, **changes)
@@ -115,7 +116,7 @@ class RealtimeAvatar:
             client,
             tools=[*moving, *tools],
             character=character,
-            audio_output=output,
+            audio_output=self.output,
             result_projectors=[avatar_projector],
             **(manager_options or {}),
         )

@@ -94,14 +94,22 @@ class PerformedOutput:
         device_s = self._queue().device_s
         # What the sound card has is heard; what our ring has is not.
         self._advance(now + device_s, tell=False)
-        speaking = self._started or bool(self._unheard) or self.provider.performer.queued_s > 0
-        heard = Heard(self._item, round(self._heard_s * 1000)) if speaking else None
+        heard = self._cut_off()
         if self._converter is not None:
             self._converter.reset()
         self._flush()
         self.provider.cut()
         self._forget()
         return heard
+
+    def _cut_off(self) -> Heard | None:
+        """The message that is being heard, or would be next, and how much of it was."""
+        waiting = next((each.item_id for each in self._unheard if each.rms >= 0), None)
+        name = waiting if waiting is not None else self.provider.performer.next_name
+        if not self._started and name is None:
+            return None
+        item_id = self._item if self._started or name in (self._item, _NAMELESS) else name
+        return Heard(item_id, round(self._heard_s * 1000) if item_id == self._item else 0)
 
     # -- what goes out ---------------------------------------------------------------------------------------
 

@@ -191,6 +191,12 @@ class StandInRealtimeServer:
         for event in self.connection.session.speech_started():
             await self._send(self.connection, event)
 
+    async def speech_stopped(self) -> None:
+        """That user has spoken; the model responds."""
+        for event in self.connection.session.speech_stopped():
+            await self._send(self.connection, event)
+        self._respond_if_wanted(self.connection)
+
     def speak(self, reply: Reply | None = None) -> None:
         """The model speaks to the client that came last, unasked: ``reply``, else the next one."""
         if reply is not None:
@@ -296,8 +302,11 @@ class StandInRealtimeServer:
                 continue
             for answer in connection.session.receive(event):
                 await self._send(connection, answer)
-            if connection.session.wants_response and not connection.session.responding:
-                self._begin_response(connection)
+            self._respond_if_wanted(connection)
+
+    def _respond_if_wanted(self, connection: Connection) -> None:
+        if connection.session.wants_response and not connection.session.responding:
+            self._begin_response(connection)
 
     # -- responses -------------------------------------------------------------------------------------------
 

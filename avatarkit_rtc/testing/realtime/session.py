@@ -170,7 +170,9 @@ class ModelSession:
         changes = self.vad.hear(np.frombuffer(data, "<i2").astype(np.int16))
         answers: list[Event] = []
         for change in changes if self._turn_detection() else ():
-            answers += self.speech_started(change.at_ms) if change.started else self._stopped(change.at_ms)
+            answers += (
+                self.speech_started(change.at_ms) if change.started else self.speech_stopped(change.at_ms)
+            )
         return answers
 
     def speech_started(self, at_ms: int | None = None) -> list[Event]:
@@ -182,7 +184,9 @@ class ModelSession:
         interrupts = detection.get("interrupt_response", True)
         return [started, *(self.cancel("turn_detected") if interrupts else [])]
 
-    def _stopped(self, at_ms: int) -> list[Event]:
+    def speech_stopped(self, at_ms: int | None = None) -> list[Event]:
+        """The user has spoken, as the detector says or somebody else."""
+        at_ms = self.vad.heard_ms if at_ms is None else at_ms
         item = self._turn or self._id("item")
         stopped = self.event("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=item)
         self.wants_response = (self._turn_detection() or {}).get("create_response", True)
