@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -174,9 +175,12 @@ class Shell:
             _, left = await asyncio.wait(tasks, timeout=self._timeouts.disconnect_s)
             if left:
                 _log.error("realtime: %d tasks of a client or of tools do not end", len(left))
-        self._output.flush()
-        self._output.set_listener(None)
-        self._client.set_event_handler(None)
+        with contextlib.suppress(Exception):
+            self._output.flush()
+        with contextlib.suppress(Exception):
+            self._output.set_listener(None)
+        with contextlib.suppress(Exception):
+            self._client.set_event_handler(None)
 
     # Reports of the tools' runner.
 

@@ -193,6 +193,24 @@ def test_stopping_answers_no_call_and_tells_nothing_of_it(run: Run) -> None:
     run(main())
 
 
+def test_a_tool_may_stop_the_session(run: Run) -> None:
+    async def main() -> None:
+        its = Session()
+
+        async def hang_up(args: Any) -> dict[str, Any]:
+            await its.manager.stop_session()
+            return {}
+
+        its.manager.register_tool(tool("hang_up", hang_up))
+        await its.started()
+        its.client.tell(ToolCalled("c", "hang_up", "{}"))
+        await asyncio.sleep(1.0)
+        assert its.trace.names[-1] == "realtime:session:end"
+        assert its.client.methods == ["disconnect"]
+
+    run(main())
+
+
 def test_calls_at_once_are_bounded(run: Run) -> None:
     async def main() -> None:
         at_once, most = 0, 0
