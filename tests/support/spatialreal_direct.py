@@ -7,16 +7,15 @@ from collections.abc import Iterable
 import numpy as np
 
 from avatarkit_rtc.integrations.spatialreal.direct.keyframes import Reply
-from avatarkit_rtc.integrations.spatialreal.direct.stage import (
+from avatarkit_rtc.integrations.spatialreal.direct.outputs import (
     Began,
     Ended,
     Flush,
     Output,
     Packet,
     Sound,
-    SpeechOptions,
-    Stage,
 )
+from avatarkit_rtc.integrations.spatialreal.direct.stage import SpeechOptions, Stage
 from avatarkit_rtc.motion import motion_pb2 as pb
 from avatarkit_rtc.motion.frame import MotionFrame
 from avatarkit_rtc.motion.packet import Packet as MotionPacket

@@ -12,13 +12,14 @@ from avatarkit_rtc.integrations.agents.playback import Playback, PlaybackFinishe
 from avatarkit_rtc.integrations.spatialreal.credentials import SpatialRealCredentials, SpatialRealEndpoints
 from avatarkit_rtc.integrations.spatialreal.direct.playback import SpeechPlayback
 from avatarkit_rtc.integrations.spatialreal.direct.stage import SpeechOptions
+from avatarkit_rtc.integrations.spatialreal.direct.stats import SpatialRealProviderStats
 from avatarkit_rtc.integrations.spatialreal.events import (
     RetryAttempt,
     SpeechEnded,
     SpeechPaused,
     SpeechStarted,
 )
-from avatarkit_rtc.integrations.spatialreal.provider import SpatialRealProvider, SpatialRealProviderStats
+from avatarkit_rtc.integrations.spatialreal.provider import SpatialRealProvider
 from avatarkit_rtc.integrations.spatialreal.session import SpatialRealSession
 from avatarkit_rtc.integrations.spatialreal.states import SessionState
 from avatarkit_rtc.integrations.spatialreal.stats import SessionStats

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from avatarkit_rtc.errors import (
@@ -23,8 +22,8 @@ from avatarkit_rtc.events import ConnectionState, DisconnectReason
 from avatarkit_rtc.integrations.spatialreal.credentials import SpatialRealCredentials, SpatialRealEndpoints
 from avatarkit_rtc.integrations.spatialreal.direct.playback import SpeechPlayback
 from avatarkit_rtc.integrations.spatialreal.direct.speaking import Speaking
-from avatarkit_rtc.integrations.spatialreal.direct.stage import SpeechOptions, StageCounters
-from avatarkit_rtc.integrations.spatialreal.direct.states import StageState
+from avatarkit_rtc.integrations.spatialreal.direct.stage import SpeechOptions
+from avatarkit_rtc.integrations.spatialreal.direct.stats import SpatialRealProviderStats
 from avatarkit_rtc.integrations.spatialreal.keeper import STABLE_S
 from avatarkit_rtc.integrations.spatialreal.link import Link
 from avatarkit_rtc.integrations.spatialreal.problems import expected
@@ -38,28 +37,6 @@ RETRY: Final = ReconnectPolicy(attempts=5)
 """How a lost connection is made anew: 0.5, 1, 2, 4 and 8 s apart."""
 
 _log = logging.getLogger("avatarkit_rtc.spatialreal")
-
-
-@dataclass(frozen=True, slots=True)
-class SpatialRealProviderStats:
-    """A snapshot."""
-
-    state: StageState
-    """What is going on."""
-    counters: StageCounters
-    """What has become of keyframes and utterances."""
-    held_frames: int
-    """Keyframes that wait to be shown."""
-    held_s: float
-    """Sound that waits to be played, in seconds."""
-    utterances_waiting: int
-    """Utterances of which nothing was sent yet."""
-    malformed: int
-    """Answers that could not be understood."""
-    reconnects: int
-    """Connections that were made anew after one was lost."""
-    connection_id: str | None
-    """The service's name of the connection; None while there is none."""
 
 
 class _ServiceNews:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from avatarkit_rtc.integrations.spatialreal.direct.stage import Output, Stage
+from avatarkit_rtc.integrations.spatialreal.direct.outputs import Output
+from avatarkit_rtc.integrations.spatialreal.direct.stage import Stage
 
 
 class Pacer:

@@ -11,19 +11,18 @@ from avatarkit_rtc.audio.sources import open_source
 from avatarkit_rtc.errors import AvatarKitError, NotConnectedError
 from avatarkit_rtc.integrations.agents.playback import PlaybackFinished
 from avatarkit_rtc.integrations.spatialreal.direct.keyframes import read_reply
-from avatarkit_rtc.integrations.spatialreal.direct.pacer import Pacer
-from avatarkit_rtc.integrations.spatialreal.direct.playback import SpeechPlayback
-from avatarkit_rtc.integrations.spatialreal.direct.sender import Sender, Speech
-from avatarkit_rtc.integrations.spatialreal.direct.stage import (
+from avatarkit_rtc.integrations.spatialreal.direct.outputs import (
     Began,
     Ended,
     Flush,
     Output,
     Packet,
     Sound,
-    SpeechOptions,
-    Stage,
 )
+from avatarkit_rtc.integrations.spatialreal.direct.pacer import Pacer
+from avatarkit_rtc.integrations.spatialreal.direct.playback import SpeechPlayback
+from avatarkit_rtc.integrations.spatialreal.direct.sender import Sender, Speech
+from avatarkit_rtc.integrations.spatialreal.direct.stage import SpeechOptions, Stage
 from avatarkit_rtc.integrations.spatialreal.link import Link
 from avatarkit_rtc.motion.message import PacketError
 from avatarkit_rtc.providers.base import ProviderListener

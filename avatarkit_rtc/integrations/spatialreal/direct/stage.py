@@ -18,13 +18,23 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 
 import numpy as np
 
 from avatarkit_rtc.audio.sync import AUDIO_DELAY_S
+from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.integrations.spatialreal.direct.keyframes import Reply, message_of
+from avatarkit_rtc.integrations.spatialreal.direct.outputs import (
+    Began,
+    Ended,
+    Flush,
+    Output,
+    Packet,
+    Sound,
+)
 from avatarkit_rtc.integrations.spatialreal.direct.states import StageInput, StageState, next_state
+from avatarkit_rtc.integrations.spatialreal.direct.stats import StageCounters
 from avatarkit_rtc.integrations.spatialreal.direct.utterance import (
     BLOCK_S,
     BLOCKS_PER_FRAME,
@@ -48,47 +58,6 @@ _EARLY_S: Final = 0.0005
 _IDLE: Final = encode_idle()
 
 
-class Packet(NamedTuple):
-    """A motion packet for the player."""
-
-    data: bytes
-    t: float
-    """When it is due, in monotonic seconds."""
-
-
-class Sound(NamedTuple):
-    """10 ms of sound for the player."""
-
-    samples: Block
-    """Shape (n, 1)."""
-    t: float
-    """When they are due, in monotonic seconds."""
-    key: int | None
-    """Utterance that they are of; None for silence."""
-
-
-class Began(NamedTuple):
-    """The first sound of an utterance has gone to the player."""
-
-    key: int
-
-
-class Ended(NamedTuple):
-    """An utterance is over."""
-
-    key: int
-    position_s: float
-    """So much of its sound has gone to the player, in seconds."""
-    interrupted: bool
-
-
-class Flush(NamedTuple):
-    """The player drops what it was given and has not shown yet."""
-
-
-Output: TypeAlias = Packet | Sound | Began | Ended | Flush
-
-
 @dataclass(frozen=True, slots=True)
 class SpeechOptions:
     """How to play."""
@@ -100,33 +69,15 @@ class SpeechOptions:
     transition_s: float = 0.12
     """Time for the way from idle to the first pose."""
 
-
-@dataclass(slots=True)
-class StageCounters:
-    """What has become of keyframes and utterances. Live."""
-
-    received: int = 0
-    """Keyframes that have come. The sum of the following six, and of what is held."""
-    shown: int = 0
-    """Given to the player."""
-    late: int = 0
-    """Left out because they came too late."""
-    surplus: int = 0
-    """Dropped: more than there can be for the sound that was sent."""
-    outdated: int = 0
-    """Dropped: of requests that are over, or were interrupted."""
-    unasked: int = 0
-    """Dropped: of requests that were never made."""
-    utterances: int = 0
-    """Utterances that are over."""
-    interrupted: int = 0
-    """Of these, those that were cut off."""
-    starved: int = 0
-    """Times the sound's source was late in the middle of an utterance."""
-    late_starts: int = 0
-    """Times sound started without motion, for which it had waited long enough."""
-    held_up_s: float = 0.0
-    """Seconds that hiccups of this program have cost."""
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ConfigurationError: a figure is out of range.
+        """
+        bounds = (("ahead_s", 10.0), ("start_timeout_s", 60.0), ("transition_s", 1.0))
+        for name, most in bounds:
+            if not 0 <= getattr(self, name) <= most:
+                raise ConfigurationError(f"{name} is 0 to {most:g} s, not {getattr(self, name)!r}")
 
 
 class Stage:

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.integrations.spatialreal.direct.keyframes import Reply
 from avatarkit_rtc.integrations.spatialreal.direct.stage import SpeechOptions
 from avatarkit_rtc.integrations.spatialreal.direct.states import (
@@ -355,3 +356,9 @@ def test_the_table_has_every_row_that_can_happen(state: StageState, happened: St
         assert happened in (StageInput.READY, StageInput.STARVED, StageInput.OVER)
         with pytest.raises(KeyError):
             next_state(state, happened)
+
+
+@pytest.mark.parametrize("wrong", [{"ahead_s": -1}, {"start_timeout_s": float("nan")}, {"transition_s": 9}])
+def test_options_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        SpeechOptions(**wrong)
