@@ -45,8 +45,11 @@ class _Utterance:
     request_id: str | None = None
     open: bool = False
     """The service waits for more of it, and would take what comes next for that."""
+    began_at: float = 0.0
+    """When the first of it was sent, and once that is reported: when the avatar began, in seconds of the
+    event loop's clock."""
     sent_at: float | None = None
-    """When the last of it was sent, in seconds of the event loop's clock."""
+    """When the last of it was sent."""
     held_since: float | None = None
     held_s: float = 0.0
     error: AvatarKitError | None = None
@@ -57,7 +60,7 @@ class _Utterance:
         """When its end must have been reported, as far as can be told at ``now``."""
         assert self.sent_at is not None
         held = self.held_s + (now - self.held_since if self.held_since is not None else 0.0)
-        return self.sent_at + self.playback.sent_s + held + REPORT_TIMEOUT_S
+        return max(self.sent_at, self.began_at + self.playback.sent_s) + held + REPORT_TIMEOUT_S
 
 
 class Speech:
@@ -275,6 +278,7 @@ class Speech:
         data = b"".join(pieces)
         if self._now is not now:
             self._now, now.open = now, True
+            now.began_at = asyncio.get_running_loop().time()
             self.said += 1
         request_id = await now.link.send_audio(data)
         now.request_id = now.request_id or request_id
@@ -346,6 +350,7 @@ class Speech:
 
     def _begin(self, now: _Utterance) -> None:
         if not now.playback.started:
+            now.began_at = asyncio.get_running_loop().time()
             now.playback.begin()
             self._emit("speech-started", SpeechStarted(now.request_id or "", now.playback))
 

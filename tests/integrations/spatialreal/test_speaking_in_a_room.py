@@ -282,6 +282,19 @@ async def test_an_old_service_without_states_and_control(
         assert playback.finished.interrupted
 
 
+async def test_an_end_that_is_never_reported_is_not_waited_for(
+    service: SpatialRealService, make: SessionMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech, "REPORT_TIMEOUT_S", 0.2)
+    async with make() as session:
+        notes = Notes(session)
+        service.connections[0].on_ended = lambda turn: None  # type: ignore[method-assign]
+        playback = await session.say(tone(0.2), sample_rate=RATE)
+        finished = await asyncio.wait_for(playback.wait(), 10)
+        assert (finished.reported, finished.interrupted, finished.position_s) == (False, False, None)
+        assert [end.reason for end in notes.of("speech-ended")] == ["not-reported"]
+
+
 async def test_a_cancelled_say_ends_the_utterance(service: SpatialRealService, make: SessionMaker) -> None:
     async with make(lead_s=0.2) as session:
         saying = asyncio.create_task(session.say(tone(30.0), sample_rate=RATE))
