@@ -28,6 +28,12 @@ _STAYS: Final = 0.16
 move, and are drawn once and for all."""
 _NAPE: Final = 0.25
 """Height of the nape, decimetres."""
+_BEHIND_SHOULDERS: Final = -0.3
+"""Height below which shoulders hide all that hangs behind them, decimetres."""
+_BEHIND_NECK: Final = (0.85, 1.0, 1.0)
+"""What hangs behind the neck and stays is narrower: it shall not be seen beside the hair of a turned head."""
+_LOCK: Final = 5
+"""Columns of a sheet of hair that hang before the shoulders, on each side: an odd number."""
 _FLATTER: Final = 0.40
 _TOOTH_COLUMNS, _TOOTH_ROWS = 17, 4
 
@@ -45,6 +51,7 @@ class Builder:
         self.parts: list[npt.NDArray[np.int32]] = []
         self.materials: list[npt.NDArray[np.int32]] = []
         self.layers: list[npt.NDArray[np.int32]] = []
+        self.under: list[npt.NDArray[np.bool_]] = []
 
     def vertices(self, places: Floats, turning: Floats | float = 1.0) -> slice:
         start, self.count = self.count, self.count + len(places)
@@ -53,12 +60,21 @@ class Builder:
         self.turning.append(np.broadcast_to(np.asarray(turning, np.float32), (len(places),)))
         return slice(start, self.count)
 
-    def add(self, quads: Indices, uvs: Floats, part: str, material: str, layer: int | Indices) -> None:
+    def add(
+        self,
+        quads: Indices,
+        uvs: Floats,
+        part: str,
+        material: str,
+        layer: int | Indices,
+        under: bool = False,
+    ) -> None:
         count = len(quads)
         self.quads.append(quads.astype(np.intp))
         self.uvs.append(uvs.astype(np.float32))
         self.parts.append(np.full(count, PARTS.index(part), np.int32))
         self.materials.append(np.full(count, MATERIALS.index(material), np.int32))
+        self.under.append(np.full(count, under))
         self.layers.append(np.broadcast_to(np.asarray(layer, np.int32), (count,)).copy())
 
 
@@ -175,19 +191,27 @@ def add_sheet(builder: Builder, sheet: Sheet, layer: int) -> None:
     if layer != BEFORE:
         return
     height = sheet.points[:, columns // 2, 1]
-    # Dark all over, so every other row and column will do. Of what hangs behind the shoulders only the upper
-    # end is seen, and there it hangs still: it is drawn with the shoulders, behind them.
-    upper, lower = np.flatnonzero(height > _NAPE), np.flatnonzero((height < _NAPE + 0.4) & (height > -0.3))
-    for chosen, turning in ((upper, None), (lower, 0.0)):
-        if turning is not None and height.min() > -0.3:
-            continue
-        kept = [*chosen[:-1:2].tolist(), int(chosen[-1])]
-        grid = sheet.points[kept][:, ::2]
-        if turning is not None:
-            # Narrower: it shall not come out beside the hair of a turned head.
-            grid = grid * np.array([0.93, 1, 1], np.float32)
-        turns = sheet.turning[kept][:, ::2].ravel() if turning is None else turning
-        own = builder.vertices(grid.reshape(-1, 3), turns)
-        inner = grid_quads(*grid.shape[:2])
-        inner = (inner if flipped else inner[:, ::-1]) + own.start
-        builder.add(inner, np.full((len(inner), 4, 2), 0.5, np.float32), "lining", "hair", BEHIND)
+    # Dark all over, so every other row and column will do. What hangs behind the shoulders is hidden by them,
+    # but for its upper end; the locks in front hang before them.
+    back = np.flatnonzero(height > _BEHIND_SHOULDERS)
+    strands = [(back, slice(None), BEHIND, bool(height.min() < _NAPE))]
+    if height.min() < _BEHIND_SHOULDERS:
+        low = np.flatnonzero(height < _NAPE + 0.3)
+        strands += [(low, slice(0, _LOCK), BODY, False), (low, slice(columns - _LOCK, None), BODY, False)]
+
+    def inside(rows: Indices, across: slice, depth: int, under: bool, stays: bool = False) -> None:
+        kept = [*rows[:-1:2].tolist(), int(rows[-1])]
+        grid, turning = sheet.points[kept][:, across][:, ::2], sheet.turning[kept][:, across][:, ::2]
+        if stays:
+            grid, turning = grid * np.array(_BEHIND_NECK, np.float32), np.zeros_like(turning)
+        own = builder.vertices(grid.reshape(-1, 3), turning.ravel())
+        quads = grid_quads(*grid.shape[:2])
+        quads = (quads if flipped else quads[:, ::-1]) + own.start
+        builder.add(quads, np.full((len(quads), 4, 2), 0.5, np.float32), "lining", "hair", depth, under=under)
+
+    for strand in strands:
+        inside(*strand)
+    if len(strands) > 1:
+        # Drawn with the shoulders, behind them: what is seen beside the neck when the head nods.
+        neck = np.flatnonzero((height < _NAPE + 0.4) & (height > _BEHIND_SHOULDERS))
+        inside(neck, slice(None), BEHIND, under=False, stays=True)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
 from avatarkit_rtc.face.face_pose import FacePose
+from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX
 from renderers.face import DEFAULT_SIZE, Image, check_size, hush
 from renderers.head.asset import Floats
 from renderers.head.looks import DEFAULT_LOOK, HeadLook, check_color, find_look
@@ -26,6 +27,9 @@ BACKGROUND: Final = "studio"
 """A light grey wall, a little darker towards the corners."""
 
 _LASH_COLOR: Final = (17, 20, 29)
+_TONGUE: Final = ARKIT_INDEX["tongueOut"]
+_TONGUE_OUT: Final = 0.45
+"""Coefficient from which on the tongue is over the lips."""
 _LAMP: Final = (-0.20, 0.17, 0.0)
 _FLOOR: Final = (0.17, -0.22, 0.0)
 """Where eyes mirror lamp and floor, from the middle of the cornea, in radii of the eyeball."""
@@ -74,7 +78,7 @@ class HeadFace:
         self.driver: Driver = driver
         self._backdrop = _backdrop(background, self._size)
         self._person = make_person(self.look, self._size)
-        self._rig = Rig(self._person.figure, self._size)
+        self._rig = Rig(self._person.mobile, self._size)
         self._painter = self._person.painter()
         self._backed: dict[int, Image] = {}
 
@@ -113,15 +117,21 @@ class HeadFace:
         breath = min(1.0, max(0.0, pose.breath)) if np.isfinite(pose.breath) else 0.0
         step = round(breath * (BREATHS - 1))
         screen = self._rig.project(points)
-        if not alpha:
-            image = self._backed_shoulders(step).copy()
-            self._painter.paint(
-                screen, normals, image, glints=self._glints(points), strokes=self._lashes(screen)
-            )
-            return image
         shoulders, covered = self._person.shoulders(step)
-        image, mask = shoulders.copy(), covered.copy()
-        self._painter.paint(screen, normals, image, mask, self._glints(points), self._lashes(screen))
+        image = shoulders.copy() if alpha else self._backed_shoulders(step).copy()
+        mask = covered.copy() if alpha else None
+        self._painter.paint(
+            screen,
+            normals,
+            image,
+            mask,
+            self._glints(points),
+            self._lashes(screen),
+            emerged=float(pose.coefficients[_TONGUE]) > _TONGUE_OUT,
+            solid=covered == 255,
+        )
+        if mask is None:
+            return image
         return _straight(image, mask)
 
     def draw_coefficients(
@@ -146,13 +156,13 @@ class HeadFace:
         """Gap between the lips in the middle of the mouth, in heads' heights; nothing is drawn."""
         # Upright: the height is then the head's own. Lips at rest press on each other, which is no gap.
         points, _ = self._rig.pose(FacePose(pose.coefficients))
-        upper, lower = self._person.figure.lip_middles
-        return max(0.0, float(points[upper, 1] - points[lower, 1])) / self._person.figure.height
+        upper, lower = self._person.mobile.lip_middles
+        return max(0.0, float(points[upper, 1] - points[lower, 1])) / self._person.height
 
     def _glints(self, points: Floats) -> list[Glint]:
         """What the eyes mirror: a window above, and the light from below."""
         result = []
-        for eye, ball in zip(self._person.figure.eyes, self._person.figure.eye_balls, strict=True):
+        for eye, ball in zip(self._person.mobile.eyes, self._person.mobile.eye_balls, strict=True):
             own = points[ball]
             middle, iris = own.mean(0), own[len(own) // 2]
             # Mirrored in the cornea, which is rounder than the eyeball: it goes half way with the iris.
@@ -168,7 +178,7 @@ class HeadFace:
         """Upper lashes: a line that widens outwards, with the tips of single ones."""
         strength, length = (0.90, 0.80) if self.look.sex < 0 else (0.70, 0.40)
         strokes = []
-        for roots, tips in self._person.figure.lashes:
+        for roots, tips in self._person.mobile.lashes:
             start, end = screen[roots, :2], screen[tips, :2]
             part = np.linspace(0.35, 1.0, len(start))[:, None] * length
             peaks = start + (end - start) * part

@@ -22,7 +22,7 @@ from renderers.head.assemble import (
 from renderers.head.asset import Asset, Floats, Indices, load_asset
 from renderers.head.hair_shape import AXIS_Z, CUTS, hanging_hair, knot, thickness
 from renderers.head.looks import HeadLook
-from renderers.head.painter import Window
+from renderers.head.surface import Window
 
 FRIENDLY: Final = {
     "mouthSmileLeft": 0.42,
@@ -36,6 +36,9 @@ FRIENDLY: Final = {
     "mouthPressRight": 0.05,
 }
 """The rest face, as coefficients on top of the mean person's, which looks stern."""
+
+_TONGUE_TIP: Final = (0.0, -0.09, 0.24)
+"""Decimetres by which the tongue's tip comes out further than in the asset."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +61,8 @@ class Figure:
     """Index into :data:`MATERIALS`, shape (m,)."""
     layers: npt.NDArray[np.int32]
     """Shape (m,)."""
+    under: npt.NDArray[np.bool_]
+    """Which quads are behind the shoulders, though these do not move and they do, shape (m,)."""
     turning: Floats
     """How far each vertex goes along with the head, shape (n, 1)."""
     moving: Indices
@@ -111,8 +116,8 @@ class Figure:
 
     @property
     def hidden(self) -> npt.NDArray[np.bool_]:
-        """Which vertices are within the mouth, where cracks in the mesh do not show, shape (n,)."""
-        inside = np.isin(self.parts, [PARTS.index(name) for name in ("tongue", "cavity")])
+        """Which vertices are within the mouth, where the mesh may be coarse, shape (n,)."""
+        inside = self.parts == PARTS.index("cavity")
         hidden = np.zeros(len(self.rest), np.bool_)
         hidden[self.quads[inside]] = True
         hidden[self.quads[~inside]] = False
@@ -186,6 +191,7 @@ def build_figure(look: HeadLook) -> Figure:
         parts=np.concatenate(builder.parts),
         materials=np.concatenate(builder.materials),
         layers=np.concatenate(builder.layers),
+        under=np.concatenate(builder.under),
         turning=np.concatenate(builder.turning)[:, None].astype(np.float32),
         moving=moving,
         moves=moves,
@@ -269,6 +275,16 @@ def _morph_weights(look: HeadLook) -> dict[str, float]:
     }
 
 
+def _further_out(asset: Asset) -> Floats:
+    """What the asset's tongue lacks, which ends at the lips when it is out: shape (n, 3)."""
+    more = np.zeros_like(asset.rest)
+    tongue = np.unique(asset.quads[asset.charts == asset.chart_names.index("tongue")])
+    depth = asset.rest[tongue, 2]
+    forward = np.clip((depth - depth.min()) / np.ptp(depth), 0, 1)[:, None] ** 2
+    more[tongue] = forward * np.array(_TONGUE_TIP, np.float32)
+    return more
+
+
 def _moves(
     asset: Asset, rest: Floats, quads: Indices, normals: Floats, teeth: tuple[slice, slice]
 ) -> tuple[Indices, Floats]:
@@ -276,6 +292,8 @@ def _moves(
     full = np.zeros((len(asset.shapes), len(rest), 3), np.float32)
     for number, (where, moves) in enumerate(asset.shapes):
         full[number, where] = moves
+        if number == ARKIT_INDEX["tongueOut"]:
+            full[number, : len(asset.rest)] += _further_out(asset)
         for row, arch in enumerate(teeth):
             own = np.c_[asset.rest[asset.teeth[row]], np.ones(asset.teeth.shape[1])]
             if not np.any(full[number, asset.teeth[row]]):

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import count, repeat
+from itertools import count, islice, repeat
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from renderers.head.asset import Floats, Indices
+from renderers.head.surface import Surface
 from renderers.head.touches import Glint, Stroke, draw_glint, draw_stroke
 
 _SHIFT: Final = 4
@@ -37,7 +37,7 @@ _EDGE: Final = 8.0
 _CONTRAST: Final = 36
 """Jump of a colour, of 255, that counts as an edge as well."""
 
-_SLIVER: Final = 0.2
+_SLIVER: Final = 0.5
 """Twice the area, square pixels, below which a quad is not worth its call: its neighbours' rims cover it."""
 
 _FACING: Final = 0.3
@@ -49,40 +49,20 @@ _STIFF: Final = 0.3
 _STIFF_SLIVER: Final = 0.01
 """So much on top of that for each square pixel of their own: little for all but slivers."""
 
+_OUTSIDE: Final = -1000.0
+"""Place in the texture of what no quad covers: beyond its border, where it is black."""
+
+_NEXT: Final = [1, 2, 3, 0]
+_LAST: Final = [3, 0, 1, 2]
+"""A quad's corners, from the second and from the last on."""
+
 _CELLS: Final = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Rows and columns of a pixel's four cells."""
+_MIDDLES: Final = 0.25 + 0.5 * np.array(_CELLS, np.float32)
+"""Where they are in the pixel."""
 
 _MARGIN: Final = 2
 """Pixels around the drawn quads that are looked at."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Window:
-    """An opening through which quads are seen, such as the mouth: what lies outside of it is not drawn."""
-
-    ring: Indices
-    """Vertices around the opening."""
-    quads: Indices
-    """Which quads are behind it: indices into the surface's."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Surface:
-    """What does not change from frame to frame about the quads that are drawn."""
-
-    quads: Indices
-    """Vertices of each quad, shape (q, 4)."""
-    uvs: Floats
-    """Place of each corner in the texture, in texels, shape (q, 4, 2)."""
-    balls: Floats
-    """Centre of the lit ball of each quad's material in the picture of balls, in pixels, shape (q, 2)."""
-    nearness: Floats
-    """In the unit of distances, shape (q,): what lies before the rest, whatever its distance, has more."""
-    shiny: npt.NDArray[np.bool_]
-    """Which quads mirror lights, shape (q,): see :class:`Glint`."""
-    lashed: npt.NDArray[np.bool_]
-    """Which quads are drawn over by strokes, shape (q,): see :class:`Stroke`."""
-    windows: tuple[Window, ...] = ()
 
 
 class Painter:
@@ -114,10 +94,17 @@ class Painter:
         self._shiny = np.append(surface.shiny, False)
         self._lashed = np.append(surface.lashed, False)
         self._windows = surface.windows
+        self._emerging = surface.emerging
+        self._emerged = self._nearness.copy()
+        self._emerged[surface.emerging] = 4 * surface.emerged
+        self._under = None if surface.under is None else np.append(surface.under, False)
         self._texture, self._balls, self._radius = texture, balls, np.float32(ball_radius)
         self._edge = _EDGE * texels_per_pixel
         width, height = size
         self._numbers = np.zeros((2 * height, 2 * width), np.int16)
+        # Corners for OpenCV, and a view of each quad's: making views takes a tenth of the filling.
+        self._fixed = np.empty((len(surface.quads), 4, 2), np.int32)
+        self._outlines = list(self._fixed)
         # Shaped so that numpy multiplies whole rows by them.
         self._x = np.repeat((np.arange(width, dtype=np.float32) + 0.5)[None, :, None], 2, axis=2)
         self._y = (np.arange(height, dtype=np.float32) + 0.5)[:, None, None]
@@ -130,19 +117,24 @@ class Painter:
         alpha: npt.NDArray[np.uint8] | None = None,
         glints: Sequence[Glint] = (),
         strokes: Sequence[Stroke] = (),
+        *,
+        emerged: bool = False,
+        solid: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Draw onto ``image``.
 
         Args:
             points: Vertices in the picture, shape (n, 3): x, y in pixels, distance.
             normals: Their normals, shape (n, 3), unit vectors; x right, y up, z to the viewer.
-            image: Shape (height, width, 3). With ``alpha``, what is seen through is black.
-            alpha: How much of each pixel is covered, shape (height, width), 0 to 255, or None. Colours are
-                multiplied by it.
+            image: Shape (height, width, 3), contiguous. With ``alpha``, what is seen through is black.
+            alpha: How much of each pixel is covered, shape (height, width), 0 to 255, contiguous, or None.
+                Colours are multiplied by it.
             glints: Spots of light, drawn on top.
             strokes: Lashes, drawn last.
+            emerged: Whether the quads that can come out of their window have.
+            solid: Where what was drawn before hides the quads that are under it, shape (height, width).
         """
-        shown, x, y = self._visible(points, normals)
+        shown, x, y = self._visible(points, normals, emerged)
         if not len(shown):
             return
         left, top = max(0, int(x.min()) - _MARGIN), max(0, int(y.min()) - _MARGIN)
@@ -155,24 +147,42 @@ class Painter:
         self._fill(x, y, numbers, left, top)
         tables = self._tables(shown, x, y, normals)
         ids = numbers[::2, ::2].astype(np.intp)
+        hidden = None
+        if self._under is not None and solid is not None:
+            hidden = self._under[np.append(-1, shown)]
+            ids[hidden[ids] & solid[top:bottom, left:right]] = 0
         pixel_x, pixel_y = self._x[:, left:right], self._y[top:bottom]
         uv = _evaluate(tables[0], ids, pixel_x, pixel_y)
         colors = self._colors(uv, _evaluate(tables[1], ids, pixel_x, pixel_y))
         region = image[top:bottom, left:right]
         covered = (ids != 0).view(np.uint8)
-        rows, columns = self._edges(uv, colors)
-        before = region[rows, columns]
-        shaded = self._cv2.cvtColor(colors, self._cv2.COLOR_BGRA2BGR)
-        self._cv2.copyTo(shaded, covered, region)
-        below = None
+        places, rows, columns = self._edges(uv, colors)
+        rows += top
+        columns += left
+        cells = self._cells(ids.ravel()[places], rows, columns)
+        if hidden is not None and solid is not None:
+            cells[hidden[cells] & solid[rows, columns]] = 0
+        # Most of them show one quad alone, beside another.
+        mixed = np.flatnonzero((cells[1] != cells[0]) | (cells[2] != cells[0]) | (cells[3] != cells[0]))
+        places, rows, columns, cells = places[mixed], rows[mixed], columns[mixed], cells[:, mixed]
+        zero = (cells == 0).view(np.uint8)
+        outside = zero[0] + zero[1] + zero[2] + zero[3]
+        # Of the pixels at edges, those where something of what was there before is seen.
+        pixels = rows * self._width + columns
+        bare = np.flatnonzero(outside)
+        share, at = outside[bare, None].astype(np.uint16), pixels[bare]
+        flat = image.reshape(-1, 3)
+        before = flat[at] * share
+        self._cv2.copyTo(self._cv2.cvtColor(colors, self._cv2.COLOR_BGRA2BGR), covered, region)
+        total = self._total(colors.view(np.uint32).ravel()[places], cells, rows, columns, tables)
+        total[bare, :3] += before
+        flat[pixels] = ((total + 2) >> 2)[:, :3]
         if alpha is not None:
-            below = alpha[top + rows, left + columns]
+            flat_alpha = alpha.reshape(-1)
+            below = flat_alpha[at] * share[:, 0]
             self._cv2.copyTo(np.full_like(covered, 255), covered, alpha[top:bottom, left:right])
-        mean, outside = self._smooth(rows, columns, numbers, (left, top), tables, shaded, before)
-        region[rows, columns] = mean
-        if alpha is not None and below is not None:
-            share = outside.astype(np.uint16)
-            alpha[top + rows, left + columns] = (255 * (4 - share) + share * below + 2) >> 2
+            flat_alpha[pixels] = 255
+            flat_alpha[at] = (255 * (4 - share[:, 0]) + below + 2) >> 2
         quad_of = np.append(-1, shown)
         shiny, lashed = self._shiny[quad_of], self._lashed[quad_of]
         for glint in glints:
@@ -180,7 +190,9 @@ class Painter:
         for stroke in strokes:
             draw_stroke(stroke, lashed, ids, region, (left, top))
 
-    def _visible(self, points: Floats, normals: Floats) -> tuple[Indices, Floats, Floats]:
+    def _visible(
+        self, points: Floats, normals: Floats, emerged: bool = False
+    ) -> tuple[Indices, Floats, Floats]:
         """Quads to draw, back to front, and x and y of their corners, shape (4, k)."""
         corners = self._corners
         px, py = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
@@ -192,15 +204,24 @@ class Painter:
         behind = np.flatnonzero(area < -_SLIVER)
         facing = _sum(np.ascontiguousarray(normals[:, 2])[corners[:, behind]]) > _FACING
         wanted[behind[facing]] = True
+        came_out = self._emerging[wanted[self._emerging]] if emerged else None
         for window in self._windows:
-            wx, wy, own = px[window.ring], py[window.ring], window.quads
+            wx, wy, own = px[window.ring], py[window.ring], window.quads[wanted[window.quads]]
             qx, qy = x[:, own], y[:, own]
             outside = (qx.max(0) < wx.min()) | (qx.min(0) > wx.max())
             outside |= (qy.max(0) < wy.min()) | (qy.min(0) > wy.max())
             wanted[own[outside]] = False
+        if came_out is not None:
+            wanted[came_out] = True
         shown = np.flatnonzero(wanted)
         distance = np.ascontiguousarray(points[:, 2])[corners[:, shown]]
-        nearness = self._nearness[shown] - distance[0] - distance[1] - distance[2] - distance[3]
+        nearness = (
+            (self._emerged if emerged else self._nearness)[shown]
+            - distance[0]
+            - distance[1]
+            - distance[2]
+            - distance[3]
+        )
         shown = shown[np.argsort(nearness)]
         return shown, x[:, shown], y[:, shown]
 
@@ -208,12 +229,12 @@ class Painter:
         # Two cells per pixel; a cell's middle is where OpenCV has whole numbers.
         scale = float(1 << _SHIFT)
         x, y = _convex(x, y)
-        fixed = np.empty((x.shape[1], 4, 2), np.int32)
+        fixed = self._fixed[: x.shape[1]]
         fixed[:, :, 0] = np.rint((x * 2 - (2 * left + 0.5)) * scale).T
         fixed[:, :, 1] = np.rint((y * 2 - (2 * top + 0.5)) * scale).T
         # Some thousand calls: map() spares Python's part of the loop.
-        fill = self._cv2.fillConvexPoly
-        deque(map(fill, repeat(numbers), fixed, count(1), repeat(8), repeat(_SHIFT)), maxlen=0)
+        fill, outlines = self._cv2.fillConvexPoly, islice(self._outlines, len(fixed))
+        deque(map(fill, repeat(numbers), outlines, count(1), repeat(8), repeat(_SHIFT)), maxlen=0)
 
     def _tables(self, shown: Indices, x: Floats, y: Floats, normals: Floats) -> tuple[Floats, Floats]:
         """Planes by number, for the texture and for the normals: shape (3, k + 1, 2) each."""
@@ -227,25 +248,29 @@ class Painter:
         scale = 1 / (xx * yy - xy * xy)
         along_x, along_y = (yy * dx - xy * dy) * scale, (xx * dy - xy * dx) * scale
         corners = self._corners[:, shown]
+        # Texture's u and v, ball's x and y: shape (4, 4, k).
+        values = np.empty((4, *corners.shape), np.float32)
+        np.take(self._u, shown, axis=1, out=values[0], mode="clip")
+        np.take(self._v, shown, axis=1, out=values[1], mode="clip")
+        np.multiply(np.ascontiguousarray(normals[:, 0])[corners], self._radius, out=values[2])
         # Up in the world is up in the picture of the ball.
-        normal_x = np.ascontiguousarray(normals[:, 0])[corners] * self._radius
-        normal_y = np.ascontiguousarray(normals[:, 1])[corners] * -self._radius
-        normal_x += self._ball_x[shown]
-        normal_y += self._ball_y[shown]
-        results = []
-        for pair, outside in (((self._u[:, shown], self._v[:, shown]), -1000.0), ((normal_x, normal_y), 0.0)):
-            table = np.empty((3, len(shown) + 1, 2), np.float32)
-            table[0, 0] = outside
-            table[1:, 0] = 0
-            for axis, values in enumerate(pair):
-                step_x, step_y = (
-                    np.clip(_sum(values * along), -_STEEPEST, _STEEPEST) for along in (along_x, along_y)
-                )
-                table[0, 1:, axis] = _sum(values) / 4 - step_x * middle_x - step_y * middle_y
-                table[1, 1:, axis] = step_x
-                table[2, 1:, axis] = step_y
-            results.append(table)
-        return results[0], results[1]
+        np.multiply(np.ascontiguousarray(normals[:, 1])[corners], -self._radius, out=values[3])
+        values[2] += self._ball_x[shown]
+        values[3] += self._ball_y[shown]
+        middle = (values[:, 0] + values[:, 1] + values[:, 2] + values[:, 3]) / 4
+        steps = []
+        for along in (along_x, along_y):
+            parts = values * along
+            step = parts[:, 0] + parts[:, 1] + parts[:, 2] + parts[:, 3]
+            np.maximum(step, -_STEEPEST, out=step)
+            steps.append(np.minimum(step, _STEEPEST, out=step))
+        middle -= steps[0] * middle_x + steps[1] * middle_y
+        tables = np.empty((2, 3, len(shown) + 1, 2), np.float32)
+        tables[:, 1:, 0] = 0
+        tables[0, 0, 0], tables[1, 0, 0] = _OUTSIDE, 0
+        for row, plane in enumerate((middle, *steps)):
+            tables[:, row, 1:] = plane.reshape(2, 2, -1).transpose(0, 2, 1)
+        return tables[0], tables[1]
 
     def _colors(self, uv: Floats, ball: Floats) -> npt.NDArray[np.uint8]:
         cv2 = self._cv2
@@ -254,14 +279,14 @@ class Painter:
         colors: npt.NDArray[np.uint8] = cv2.multiply(albedo, light, albedo, 1 / 128)
         return colors
 
-    def _edges(self, uv: Floats, colors: npt.NDArray[np.uint8]) -> tuple[Indices, Indices]:
-        """Rows and columns of pixels beside a jump of the place in the texture, or of the colour."""
+    def _edges(self, uv: Floats, colors: npt.NDArray[np.uint8]) -> tuple[Indices, Indices, Indices]:
+        """Pixels beside a jump of the place in the texture, or of the colour: number, row and column."""
         rough = self._edge
         # Two booleans side by side are one number of 16 bits: "either of them" without a reduction.
         difference = self._cv2.absdiff
         across = (difference(uv[:, 1:], uv[:, :-1]) > rough).view(np.uint16)[:, :, 0] != 0
         down = (difference(uv[1:], uv[:-1]) > rough).view(np.uint16)[:, :, 0] != 0
-        green = np.ascontiguousarray(colors[:, :, 1])
+        green = self._cv2.extractChannel(colors, 1)
         across |= difference(green[:, 1:], green[:, :-1]) > _CONTRAST
         down |= difference(green[1:], green[:-1]) > _CONTRAST
         marked = np.zeros(uv.shape[:2], np.bool_)
@@ -271,59 +296,72 @@ class Painter:
         marked[:-1] |= down
         places = np.flatnonzero(marked)
         rows = places // uv.shape[1]
-        return rows, places - rows * uv.shape[1]
+        return places, rows, places - rows * uv.shape[1]
 
-    def _smooth(
+    def _cells(self, first: Indices, rows: Indices, columns: Indices) -> Indices:
+        """What the four cells of pixels show, shape (4, n), ``first`` the first of them."""
+        wide = 2 * self._width
+        corner = 2 * rows * wide + 2 * columns
+        numbers = self._numbers.reshape(-1)
+        cells = np.empty((4, len(first)), np.intp)
+        cells[0] = first
+        for part, (down, across) in enumerate(_CELLS[1:], 1):
+            cells[part] = numbers[corner + (down * wide + across)]
+        return cells
+
+    def _total(
         self,
+        first: npt.NDArray[np.uint32],
+        cells: Indices,
         rows: Indices,
         columns: Indices,
-        numbers: npt.NDArray[np.int16],
-        corner: tuple[int, int],
         tables: tuple[Floats, Floats],
-        colors: npt.NDArray[np.uint8],
-        before: npt.NDArray[np.uint8],
-    ) -> tuple[npt.NDArray[np.uint8], Indices]:
-        """Mean of the four colours of the pixels at ``rows`` and ``columns`` (of the box at ``corner``).
+    ) -> npt.NDArray[np.uint16]:
+        """Sum of the four colours of the pixels at ``rows`` and ``columns``; what is outside is black.
+
+        Args:
+            first: Each pixel's colour, which is that of its first cell: four bytes, shape (n,).
+            cells: What their cells show, shape (4, n).
+            rows, columns: Where they are in the whole picture, shape (n,).
+            tables: As :meth:`_tables` has them.
 
         Returns:
-            Colours, shape (n, 3), and how many of the four are outside, where ``before`` is seen.
+            Blue, green, red, and nothing, shape (n, 4).
         """
-        pixels = len(rows)
-        ids = np.empty((4, pixels), np.intp)
-        for part, (down, across) in enumerate(_CELLS):
-            ids[part] = numbers[2 * rows + down, 2 * columns + across]
-        # The first of the four is what the pixel has been coloured by: those of the same quad are like it.
-        samples = np.broadcast_to(colors[rows, columns], (4, pixels, 3)).reshape(-1, 3)
-        others = pixels + np.flatnonzero(ids[1:] != ids[0])
-        if len(others):
+        # Cells of the same quad as the first one are like it.
+        samples = np.empty(cells.shape, np.uint32)
+        samples[:] = first
+        part, pixel = np.nonzero(cells[1:] != cells[0])
+        part += 1
+        if len(pixel):
             # OpenCV takes no more than 32767 columns: a block of rows, the last one not full.
-            wide = 1024
-            high = -(-len(others) // wide)
-            flat = np.zeros(high * wide, np.intp)
+            count, wide = len(pixel), 1024
+            high = -(-count // wide)
+            ids = np.zeros(high * wide, np.intp)
             at = np.zeros((2, high * wide, 2), np.float32)
-            cell, pixel = np.divmod(others, pixels)
-            flat[: len(others)] = ids.ravel()[others]
-            offset = 0.25 + 0.5 * np.array(_CELLS, np.float32)[cell]
-            at[0, : len(others)] = (columns[pixel] + corner[0] + offset[:, 1])[:, None]
-            at[1, : len(others)] = (rows[pixel] + corner[1] + offset[:, 0])[:, None]
-            block = flat.reshape(high, wide)
+            ids[:count] = cells[part, pixel]
+            at[0, :count] = (columns[pixel] + _MIDDLES[part, 1])[:, None]
+            at[1, :count] = (rows[pixel] + _MIDDLES[part, 0])[:, None]
+            block = ids.reshape(high, wide)
             x, y = at.reshape(2, high, wide, 2)
             shaded = self._colors(_evaluate(tables[0], block, x, y), _evaluate(tables[1], block, x, y))
-            samples[others] = shaded.reshape(-1, 4)[: len(others), :3]
-        # Outside, the texture is looked up beyond its border, which is black.
-        total = samples.reshape(4, pixels, 3).sum(0, dtype=np.uint16)
-        outside = (ids == 0).sum(0)
-        total += before * outside[:, None].astype(np.uint16)
-        return ((total + 2) >> 2).astype(np.uint8), outside
+            samples[part, pixel] = shaded.view(np.uint32).ravel()[:count]
+        colors = samples.view(np.uint8).reshape(4, -1, 4)
+        total: npt.NDArray[np.uint16] = np.add(colors[0], colors[1], dtype=np.uint16)
+        total += colors[2]
+        total += colors[3]
+        return total
 
 
 def _convex(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """The corners of quads, shape (4, k), with those that point inwards drawn out to a straight side."""
-    step_x, step_y = ([part[(k + 1) % 4] - part[k] for k in range(4)] for part in (x, y))
-    turn = np.stack([step_x[k - 1] * step_y[k] - step_y[k - 1] * step_x[k] for k in range(4)])
-    corner, quad = np.nonzero(turn > 0)
-    if not len(quad):
+    step_x, step_y = x[_NEXT] - x, y[_NEXT] - y
+    turn = step_x[_LAST] * step_y
+    turn -= step_y[_LAST] * step_x
+    bent = np.flatnonzero(turn.ravel() > 0)
+    if not len(bent):
         return x, y
+    corner, quad = np.divmod(bent, x.shape[1])
     x, y = x.copy(), y.copy()
     for values in (x, y):
         values[corner, quad] = (values[corner - 1, quad] + values[(corner + 1) % 4, quad]) / 2

@@ -13,7 +13,7 @@ from avatarkit_rtc.face.face_pose import FacePose
 from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX, ARKIT_NAMES
 from renderers.head.assemble import eyeball
 from renderers.head.asset import Floats, Indices
-from renderers.head.figure import Figure
+from renderers.head.mobile import Mobile
 
 DISTANCE: Final = 9.0
 """Decimetres from the neck to the camera."""
@@ -26,7 +26,8 @@ _LOWEST_SEEN: Final = -1.45
 """Height below which nothing is shown, decimetres."""
 _CHEST: Final = 1.0
 """How far before the neck the chest is, decimetres."""
-_PIVOT: Final = np.array([0.0, 0.40, 0.12], np.float32)
+PIVOT: Final = np.array([0.0, 0.40, 0.12], np.float32)
+"""What the head turns around, decimetres."""
 _TURN_LIMITS: Final = (0.62, 1.0, 0.6)
 _GAZE_LIMIT: Final = 0.55
 _SHIFT_LIMIT: Final = 0.6
@@ -58,39 +59,44 @@ def _bent(value: float, limit: float) -> float:
     return limit * math.tanh(value / limit) if math.isfinite(value) else 0.0
 
 
+def focal_length(size: tuple[int, int]) -> float:
+    """Pixels that something as wide as its distance is wide, in a picture of ``size`` (width, height)."""
+    width, height = size
+    # A high picture is filled a little more than its width would have it.
+    side = width**0.6 * height**0.4 if height > width else height
+    return float(side / 2 / math.tan(FIELD / 2))
+
+
 class Rig:
     """Moves one figure. Not thread-safe: results are overwritten by the next call."""
 
-    def __init__(self, figure: Figure, size: tuple[int, int]) -> None:
+    def __init__(self, mobile: Mobile, size: tuple[int, int]) -> None:
         """``size`` is (width, height) of the picture, in pixels."""
-        self._figure = figure
+        self._mobile = mobile
         width, height = size
-        # A high picture is filled a little more than its width would have it.
-        side = width**0.6 * height**0.4 if height > width else height
-        self.focal: Final = side / 2 / math.tan(FIELD / 2)
-        """Pixels that something as wide as its distance is wide."""
+        self.focal: Final = focal_length(size)
         # Where the camera looks to. A high picture shows more above the head: below, the figure ends.
         below = (HEIGHT - _LOWEST_SEEN) * self.focal / (DISTANCE - _CHEST)
         self._middle = (width / 2, max(height / 2, height - below))
-        self._points = np.empty_like(figure.rest)
-        self._normals = np.empty_like(figure.rest)
-        self._screen = np.empty_like(figure.rest)
-        self._blocks = _blocks(figure)
-        self._still = BREATH * (1 - figure.turning[:, 0])
+        self._points = np.empty_like(mobile.rest)
+        self._normals = np.empty_like(mobile.rest)
+        self._screen = np.empty_like(mobile.rest)
+        self._blocks = _blocks(mobile)
+        self._still = BREATH * (1 - mobile.turning[:, 0])
 
     def pose(self, pose: FacePose) -> tuple[Floats, Floats]:
         """Vertices and unit normals of ``pose``, both of shape (n, 3)."""
-        figure = self._figure
+        mobile = self._mobile
         points, normals = self._points, self._normals
-        np.copyto(points, figure.rest)
-        np.copyto(normals, figure.normals)
+        np.copyto(points, mobile.rest)
+        np.copyto(normals, mobile.normals)
         weights, gazes = _lids_follow(coefficients_of(pose), pose)
         for block in self._blocks:
             moved = (weights[block.shapes] @ block.moves).reshape(2, -1, 3)
             points[block.vertices] += moved[0]
             normals[block.vertices] += moved[1]
-        for eye, where, gaze in zip(figure.eyes, figure.eye_balls, gazes, strict=True):
-            turned = figure.eye_local @ rotation_matrix(gaze).T
+        for eye, where, gaze in zip(mobile.eyes, mobile.eye_balls, gazes, strict=True):
+            turned = mobile.eye_local @ rotation_matrix(gaze).T
             normals[where] = turned
             points[where] = eyeball(turned, eye)
         turn = np.array(
@@ -100,10 +106,10 @@ class Rig:
         shift = np.array([_bent(10 * float(part), _SHIFT_LIMIT) for part in pose.translation], np.float32)
         if np.any(turn) or np.any(shift):
             matrix = rotation_matrix(turn)
-            points -= _PIVOT
-            points += figure.turning * (points @ (matrix.T - np.eye(3, dtype=np.float32)) + shift)
-            points += _PIVOT
-            normals += figure.turning * (normals @ (matrix.T - np.eye(3, dtype=np.float32)))
+            points -= PIVOT
+            points += mobile.turning * (points @ (matrix.T - np.eye(3, dtype=np.float32)) + shift)
+            points += PIVOT
+            normals += mobile.turning * (normals @ (matrix.T - np.eye(3, dtype=np.float32)))
         breath = min(1.0, max(0.0, pose.breath if math.isfinite(pose.breath) else 0.0))
         if breath:
             points[:, 1] += np.float32(breath) * self._still
@@ -131,12 +137,12 @@ class _Block:
     vertices: Indices
     shapes: Indices
     moves: Floats
-    """Shape (shapes, 6 vertices), as :attr:`Figure.moves`."""
+    """Shape (shapes, 6 vertices), as :attr:`Mobile.moves`."""
 
 
-def _blocks(figure: Figure) -> list[_Block]:
-    moves = figure.moves.reshape(len(figure.moves), 2, -1, 3)
-    places = figure.rest[figure.moving]
+def _blocks(mobile: Mobile) -> list[_Block]:
+    moves = mobile.moves
+    places = mobile.rest[mobile.moving]
     bands = np.searchsorted(np.quantile(places[:, 1], np.linspace(0, 1, _BANDS + 1)[1:-1]), places[:, 1])
     blocks = []
     for side in (False, True):
@@ -144,16 +150,18 @@ def _blocks(figure: Figure) -> list[_Block]:
             own = np.flatnonzero((bands == band) & ((places[:, 0] > 0) == side))
             part = moves[:, :, own].reshape(len(moves), -1)
             shapes = np.flatnonzero(np.any(part != 0, axis=1))
-            blocks.append(_Block(figure.moving[own], shapes, np.ascontiguousarray(part[shapes])))
+            blocks.append(_Block(mobile.moving[own], shapes, np.ascontiguousarray(part[shapes])))
     return blocks
 
 
 def coefficients_of(pose: FacePose) -> Floats:
     """The pose's coefficients within bounds, shape (52,); what is no number is 0."""
-    weights = np.nan_to_num(np.asarray(pose.coefficients, dtype=np.float32), posinf=1.0, neginf=0.0)
+    weights = np.asarray(pose.coefficients, dtype=np.float32)
+    if not np.isfinite(weights).all():
+        weights = np.nan_to_num(weights, posinf=1.0, neginf=0.0)
     if weights.shape != (len(ARKIT_NAMES),):
         raise ValueError(f"a face has {len(ARKIT_NAMES)} coefficients, not an array of shape {weights.shape}")
-    return np.clip(weights, _LOWEST, _HIGHEST)
+    return np.asarray(np.minimum(np.maximum(weights, _LOWEST), _HIGHEST))
 
 
 def _lids_follow(weights: Floats, pose: FacePose) -> tuple[Floats, list[Floats]]:

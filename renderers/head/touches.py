@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,8 +82,10 @@ def draw_stroke(
 
     outline = stroke.outline - np.array(corner)
     high, wide = ids.shape
-    left, top = np.clip(np.floor(outline.min(0)).astype(int) - 1, 0, (wide, high))
-    right, bottom = np.clip(np.ceil(outline.max(0)).astype(int) + 2, 0, (wide, high))
+    low_x, low_y = outline.min(0).tolist()
+    high_x, high_y = outline.max(0).tolist()
+    left, top = max(0, math.floor(low_x) - 1), max(0, math.floor(low_y) - 1)
+    right, bottom = min(wide, math.ceil(high_x) + 2), min(high, math.ceil(high_y) + 2)
     if left >= right or top >= bottom:
         return
     mask = np.zeros((bottom - top, right - left), np.uint8)

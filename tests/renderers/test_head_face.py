@@ -183,6 +183,23 @@ def test_breath_lifts_the_shoulders_a_little(head: HeadFace) -> None:
     assert breathed.sum() > out.sum()
 
 
+def test_the_tongue_comes_out_over_the_lower_lip(head: HeadFace) -> None:
+    inside, out = (head.draw(pose(jawOpen=0.35, tongueOut=value)) for value in (0.0, 1.0))
+    moved = changed(inside, out)
+    row, column = rows(moved)
+    assert 0.6 < row < 0.72
+    assert 0.47 < column < 0.53
+    assert moved.mean() > 0.005
+    # Redder than the chin, down to below the lip, whose lower rim is at 0.67.
+    tip = (slice(round(0.67 * SIZE[1]), round(0.69 * SIZE[1])), slice(SIZE[0] // 2 - 3, SIZE[0] // 2 + 3))
+
+    def redness(image: np.ndarray) -> float:
+        blue, green, red = image[tip].reshape(-1, 3).astype(float).mean(0)
+        return float(red / (blue + green))
+
+    assert redness(out) > 1.2 * redness(inside)
+
+
 def test_numbers_that_no_head_can_follow_are_bent_back(head: HeadFace) -> None:
     wild = FacePose(
         np.full(52, 1e9, np.float32),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from renderers.head.painter import Painter, Surface, Window
+from renderers.head.painter import Painter
+from renderers.head.surface import Surface, Window
 from renderers.head.touches import Glint, Stroke
 
 SIDE = 64
@@ -74,11 +78,21 @@ class Scene:
         windows: tuple[Window, ...] = (),
         glints: tuple[Glint, ...] = (),
         strokes: tuple[Stroke, ...] = (),
+        emerging: Sequence[int] = (),
+        emerged: bool = False,
+        under: npt.NDArray[np.bool_] | None = None,
+        solid: npt.NDArray[np.bool_] | None = None,
     ) -> npt.NDArray[np.uint8]:
-        painter = Painter((SIDE, SIDE), self.surface(windows), texture(), balls(), 30.0, 1.0)
+        surface = replace(
+            self.surface(windows),
+            emerging=np.array(emerging, np.intp),
+            emerged=2000.0,
+            under=under,
+        )
+        painter = Painter((SIDE, SIDE), surface, texture(), balls(), 30.0, 1.0)
         image = np.full((SIDE, SIDE, 3), background, np.uint8)
         points, normals = np.array(self.points, np.float32), np.array(self.normals, np.float32)
-        painter.paint(points, normals, image, alpha, glints, strokes)
+        painter.paint(points, normals, image, alpha, glints, strokes, emerged=emerged, solid=solid)
         return image
 
 
@@ -146,6 +160,34 @@ def test_what_lies_outside_of_its_window_is_left_out() -> None:
     image = scene.paint(windows=(Window(ring, np.array([0, 1])),))
     assert image[15, 15].any()
     assert not image[45, 45].any()
+
+
+def test_what_emerges_from_its_window_goes_before_the_rest() -> None:
+    scene = Scene()
+    scene.add((10, 10, 50, 30), RED, nearness=1000.0)
+    scene.add((20, 20, 40, 45), GREEN, distance=6.0)
+    window = Window(np.arange(0, 4), np.array([1]))
+    # Beyond the window, and before it.
+    scene.add((25, 50, 35, 60), GREEN)
+    scene.points[4 + 1][1] = scene.points[4 + 2][1] = 45.0
+    for emerged in (False, True):
+        image = scene.paint(windows=(window,), emerging=(1,), emerged=emerged)
+        assert image[25, 30].argmax() == (1 if emerged else 2)
+    outside = Window(np.arange(0, 4), np.array([2]))
+    assert not scene.paint(windows=(outside,), emerging=(2,))[55, 30].any()
+    assert scene.paint(windows=(outside,), emerging=(2,), emerged=True)[55, 30].any()
+
+
+def test_what_is_under_the_picture_is_seen_beside_what_is_solid_there() -> None:
+    scene = Scene()
+    scene.add((10, 10, 50, 50), RED)
+    scene.add((10, 40, 50, 50), GREEN, distance=4.0)
+    solid = np.zeros((SIDE, SIDE), np.bool_)
+    solid[:, 30:] = True
+    image = scene.paint(200, under=np.array([True, False]), solid=solid)
+    assert image[20, 20].argmax() == 2
+    assert (image[10:38, 31:49] == 200).all()
+    assert image[45, 40].argmax() == 1
 
 
 def test_a_twisted_quad_leaves_no_hole() -> None:
