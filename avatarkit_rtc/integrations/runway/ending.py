@@ -33,7 +33,7 @@ LINGER_S: Final = 0.25
 waited for where the other end cannot be asked."""
 ARRIVAL_TIMEOUT_S: Final = 1.0
 """So long it may take to say that it has come."""
-_OVER_AFTER_S: Final = 1.0
+OVER_AFTER_S: Final = 1.0
 """Time for a worker to end its session after it was told."""
 _GONE: Final = frozenset({404, 409, 410})
 
@@ -78,7 +78,7 @@ def delete_in_thread(client: RunwayClient, session_id: str, *, unless_over: bool
 async def _is_over(client: RunwayClient, session_id: str) -> bool:
     from avatarkit_rtc.integrations.runway.client import FINAL_STATUSES
 
-    await asyncio.sleep(_OVER_AFTER_S)
+    await asyncio.sleep(OVER_AFTER_S)
     try:
         return (await client.get_session(session_id)).status in FINAL_STATUSES
     except AvatarKitError:

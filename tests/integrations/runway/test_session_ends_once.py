@@ -132,8 +132,15 @@ class TestOrder:
 
     @pytest.mark.parametrize("arrived", [True, False])
     async def test_when_the_room_is_left_while_telling_it_is_seen_to(
-        self, arrived: bool, bare_api: StandInRunwayApi, session: RunwaySession
+        self,
+        arrived: bool,
+        bare_api: StandInRunwayApi,
+        session: RunwaySession,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        assert ending.OVER_AFTER_S == 1.0
+        monkeypatch.setattr(ending, "OVER_AFTER_S", 0.1)
+
         class Participant:
             async def publish_data(self, *_: Any, **__: Any) -> None:
                 room.connected = False
