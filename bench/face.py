@@ -1,4 +1,4 @@
-"""What a picture of the default face costs, by size and look, one of the cartoon, and a window that plays."""
+"""What a picture of the default face costs, by size and look, and one of the cartoon."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,13 @@ from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.face.face_pose import FacePose
 from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX, ARKIT_NAMES
 from bench.face_prototype import load_prototype
-from bench.processes import AVATARKIT, Program, place
 from bench.report import Figure, Report, arguments, machine, publish
 from renderers.cartoon import CartoonFace
 from renderers.head import DEFAULT_LOOK, LOOKS, HeadFace
 
 SIZES = (256, 512, 720)
 RATIO_GOAL = 0.85
-WINDOW_GOAL = 60.0
 RATE_HZ = 60.0
-WARM_UP_S = 5.0
 
 
 def speech(count: int) -> list[FacePose]:
@@ -111,32 +107,12 @@ def against_prototype(directory: Path, poses: Sequence[FacePose]) -> list[Figure
     ]
 
 
-def in_a_window(seconds: float) -> list[Figure]:
-    """Processor time of ``play`` in a window of a display of its own, through a real server."""
-    from tests.support.display import start_display
-
-    with place() as where, start_display() as display, ExitStack() as close:
-        avatar = ["publish", "--room", where.room, "--pause", "1"]
-        close.enter_context(Program(*AVATARKIT, *avatar, environment=where.environment))
-        shown = {**where.environment, "DISPLAY": display.name, "QT_QPA_PLATFORM": "xcb"}
-        command = [*AVATARKIT, "play", "--mute", "--room", where.room]
-        player = close.enter_context(Program(*command, environment=shown))
-        player.wait_for("is here")
-        time.sleep(min(WARM_UP_S, seconds))
-        cpu, wall = player.cpu_s(), time.monotonic()
-        time.sleep(seconds)
-        percent = (player.cpu_s() - cpu) / (time.monotonic() - wall) * 100
-        player.stop()
-    return [Figure("play in a window, 512 x 512", percent, "% of a core", WINDOW_GOAL)]
-
-
 def measure(
     *,
     frames: int,
     looks: Sequence[str],
     sizes: Sequence[int] = SIZES,
     prototype: Path | None = None,
-    window_s: float = 0.0,
 ) -> Report:
     """All that is asked for."""
     import cv2
@@ -150,10 +126,8 @@ def measure(
             figures += against_prototype(prototype, poses)
     finally:
         cv2.setNumThreads(before)
-    if window_s:
-        figures += in_a_window(window_s)
     notes = [f"medians of {frames} pictures with posing, on one thread; all looks of a size take turns"]
-    return Report("face", figures, {"frames": frames, "looks": list(looks), "window_s": window_s}, notes)
+    return Report("face", figures, {"frames": frames, "looks": list(looks)}, notes)
 
 
 def main() -> int:
@@ -161,7 +135,6 @@ def main() -> int:
     parser = arguments(__doc__)
     parser.add_argument("--frames", type=int, default=250, help="pictures of each kind")
     parser.add_argument("--prototype", type=Path, metavar="DIR", help="compare with the painter there")
-    parser.add_argument("--window", type=float, default=0.0, metavar="SECONDS", help="play in a window, too")
     options = parser.parse_args()
     if options.frames < 20:
         raise ConfigurationError("--frames must be 20 or more")
@@ -170,7 +143,7 @@ def main() -> int:
         frames, looks = 40, [DEFAULT_LOOK]
     else:
         frames, looks = options.frames, list(LOOKS)
-    report = measure(frames=frames, looks=looks, prototype=options.prototype, window_s=options.window)
+    report = measure(frames=frames, looks=looks, prototype=options.prototype)
     return publish(report, on, options.json)
 
 

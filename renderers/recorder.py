@@ -23,6 +23,7 @@ from renderers.recording.formats import format_of
 from renderers.recording.load import Load
 from renderers.recording.parts import Part
 from renderers.recording.session import Hooks, Plan, Session
+from renderers.recording.stats import RecorderStats
 
 if TYPE_CHECKING:
     from avatarkit_rtc.audio.block import AudioBlock
@@ -47,44 +48,6 @@ STATS_S: Final = 10.0
 _CLOSE_S: Final = 20.0
 _UNRECORDED: Final = frozenset({"microphone-level", "round-started", "round-ended"})
 """Events that the sidecar leaves out, or has in lines of their own."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class RecorderStats:
-    """A snapshot of a recorder."""
-
-    file: Path
-    """The file that is being written, or was last."""
-    files: int
-    """Files begun."""
-    duration_s: float
-    """Time of the newest pose or sound."""
-    pictures: int
-    """Pictures written."""
-    thinned: int
-    """Poses that were no new picture: faster than the picture rate, or the same moment again."""
-    dropped_poses: int
-    """Poses left out because the encoder could not keep up, or had failed."""
-    dropped_blocks: int
-    """Blocks of sound left out for the same reasons."""
-    inserted_silence_s: float
-    """Seconds of silence in the avatar's track where no sound had come."""
-    face_errors: int
-    """Poses that the face failed to draw."""
-    behind_s: float
-    """How long the newest pose that was written had waited for its turn."""
-    level: int
-    """How little the encoder works: 0 is its best."""
-    picture_rate: float
-    """Pictures a second that are written now."""
-    draw_s: float
-    """Processor time of drawing, in seconds."""
-    encode_s: float
-    """Processor time of encoding pictures, on the recorder's own thread."""
-    sound_s: float
-    """Processor time of encoding sound."""
-    sidecar_s: float
-    """Processor time of the sidecar."""
 
 
 class _Item(NamedTuple):

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
@@ -21,6 +20,7 @@ from renderers._log import ThinnedLog
 from renderers._pace import SLOW_RATE_HZ, Pace
 from renderers._screen import Screen
 from renderers._still import Still
+from renderers._typed_word import TypedWord
 from renderers._worker import Worker
 from renderers.face import DEFAULT_FACE, DEFAULT_SIZE, Face, Image, check_size, hearing, hush, make_face
 
@@ -35,7 +35,6 @@ DEFAULT_RATE_HZ: Final = 60.0
 
 KIOSK_EXIT: Final = "quit"
 """What must be typed to end a kiosk's window."""
-_TYPED_WITHIN_S: Final = 5.0
 
 _ESCAPE: Final = 27
 _NEUTRAL: Final = MotionFrame.neutral()
@@ -148,7 +147,7 @@ class OpenCVWindow:
         self._still = Still() if when_lost == "still" else None
         self._opened = time.monotonic()
         self._last = (0.0, self._opened)
-        self._exit = _TypedWord(KIOSK_EXIT)
+        self._exit = TypedWord(KIOSK_EXIT)
         self._gui: Gui = get_gui(gui)
         self.name = self._gui.new_name()
         """What OpenCV knows the window by."""
@@ -370,21 +369,6 @@ class OpenCVWindow:
                 self._on_close()
             except Exception as error:
                 self._log.warning("on_close", f"OpenCVWindow: on_close raised {type(error).__name__}", error)
-
-
-class _TypedWord:
-    """Notices that a word is typed."""
-
-    def __init__(self, word: str) -> None:
-        self._word = word
-        self._typed: deque[tuple[str, float]] = deque(maxlen=len(word))
-
-    def key(self, letter: str) -> bool:
-        """A key was pressed; True if it is the last one of the word."""
-        now = time.monotonic()
-        self._typed.append((letter, now))
-        word = "".join(each for each, _ in self._typed)
-        return word == self._word and now - self._typed[0][1] <= _TYPED_WITHIN_S
 
 
 def _drawing_face(face: str | Face, size: tuple[int, int]) -> Face:
