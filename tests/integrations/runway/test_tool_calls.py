@@ -29,6 +29,7 @@ from avatarkit_rtc.integrations.runway import (
     RunwayCredentials,
     Tool,
     create_rpc_handler,
+    first_call,
 )
 from avatarkit_rtc.options import ReconnectPolicy
 from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi
@@ -365,6 +366,16 @@ class TestJoiningAndLeaving:
         assert worker.answered >= 10
         # Nobody answers as long as there is nobody.
         assert set(worker.refused) <= {rtc.RpcError.ErrorCode.CONNECTION_TIMEOUT}, worker.refused
+
+    async def test_with_an_sdk_that_is_made_otherwise_methods_come_after_joining(
+        self, start: Start, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def missing(*_: object) -> None:
+            raise AttributeError("queue")
+
+        monkeypatch.setattr(first_call, "_watch", missing)
+        _, worker = await start({"echo": echo})
+        assert await worker.call("echo", 1) == {"got": 1}
 
     async def test_api_that_gives_no_credentials(self, api: StandInRunwayApi) -> None:
         seen: list[str] = []
