@@ -54,8 +54,12 @@ def session(
             "--check", help="Say it once more, held for a second, and again, cut off in the middle."
         ),
     ] = False,
-    app_id: Annotated[str | None, typer.Option("--app-id", envvar="SPATIALREAL_APP_ID")] = None,
-    avatar_id: Annotated[str | None, typer.Option("--avatar-id", envvar="SPATIALREAL_AVATAR_ID")] = None,
+    app_id: Annotated[
+        str | None, typer.Option("--app-id", envvar="SPATIALREAL_APP_ID", help="Of SpatialReal's app.")
+    ] = None,
+    avatar_id: Annotated[
+        str | None, typer.Option("--avatar-id", envvar="SPATIALREAL_AVATAR_ID", help="Whom to have.")
+    ] = None,
     url: Annotated[
         str | None,
         typer.Option(
@@ -130,7 +134,8 @@ def session(
             evidence.note("failed", error)
             raise
         finally:
-            figures.update({"session": way.figures()})
+            figures["session"] = way.figures()
+            figures["window"] = None if watching.window is None else watching.window.stats()
             if recorder is not None:
                 await recorder.aclose()
 

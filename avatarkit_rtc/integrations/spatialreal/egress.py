@@ -25,7 +25,7 @@ class EgressRoom:
 
     url: str
     name: str
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     api_secret: str | None = field(default=None, repr=False)
     avatar_token: AvatarToken | None = field(default=None, repr=False)
     """Instead of key and secret, for the avatar."""

@@ -33,6 +33,9 @@ from avatarkit_rtc.providers.minting import AVATAR_IDENTITY
 
 SAMPLE_RATE: Final = 24000
 """Samples per second that livekit-plugins-spatialreal sends by default."""
+TOKEN_MARGIN_S: Final = 23 * 3600.0
+"""A day together with the session's hour, as livekit-plugins-spatialreal gives it: tokens of an hour ran out
+in the middle of sessions."""
 RETRY: Final = ReconnectPolicy(attempts=5, max_delay_s=8.0)
 _CODES_KEPT: Final = 32
 
@@ -73,7 +76,7 @@ class SpatialRealSession:
         avatar_identity: str = AVATAR_IDENTITY,
         on_behalf_of: str = "avatarkit-rtc",
         session_length_s: float = 3600.0,
-        token_margin_s: float = 1800.0,
+        token_margin_s: float = TOKEN_MARGIN_S,
         idle_timeout_s: int = 0,
         sample_rate: int = SAMPLE_RATE,
         lead_s: float = 2.0,
@@ -102,7 +105,7 @@ class SpatialRealSession:
             session_length_s: so long the service's session token is valid; then the service ends the
                 connection, and another one is made.
             token_margin_s: so much longer than that the avatar's join token is valid: the service's worker
-                joins anew with it after losses of its own.
+                joins anew with it after losses of its own, for as long as the connection lasts.
             idle_timeout_s: seconds of complete silence after which the service ends the avatar; 0 for its
                 own limit.
             sample_rate: of what is sent: 8000 to 48000 in steps of 100.

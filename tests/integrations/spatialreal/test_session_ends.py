@@ -162,6 +162,7 @@ async def test_no_secret_in_anything_that_is_said(
         session.on("error", note)
         session.on("retry", lambda attempt: note(attempt.cause))
         told += [repr(session), repr(vars(session)), repr(session.viewer()), repr(session.stats())]
+        told += [repr(session._room), repr(session._credentials), repr(session._keeper.link)]
         keys = tokens_of(service)
         text = f"no {KEY} and no {' '.join(keys)}"
         service.fail("sentence", SocketFault(error_code=13, error_message=text, close_code=4500, reason=KEY))
