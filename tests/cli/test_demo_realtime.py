@@ -9,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from avatarkit_rtc.cli.app import app
+from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.testing.realtime import Call, Reply, StandInRealtimeServer
 from avatarkit_rtc.testing.voice import speak
 from tests.support.command import assert_no_loose_ends, clean_environment, run_command, start_command
@@ -55,16 +58,25 @@ async def test_a_user_who_speaks_is_heard_answered_and_seen(pulse: PulseServer, 
     assert (tmp_path / "talk.mp4").stat().st_size > 10_000
 
 
+def test_a_server_that_is_not_there_is_said_in_a_line(tmp_path: Path) -> None:
+    arguments = ["--realtime", "ws://127.0.0.1:9/", "--no-microphone", "--no-window", "--mute"]
+    done = run_command("demo", *arguments, cwd=tmp_path, env=clean_environment())
+    assert done.code == 1
+    assert "not reached" in done.err_lines[-1]
+    assert "Traceback" not in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--realtime", "http://a"], "no address of a realtime server"),
-        (["--realtime", "ws://127.0.0.1:9/", "--no-microphone"], "not reached"),
-        (["--realtime", "ws://127.0.0.1:9/", "--livekit"], "two demos"),
+        (["--realtime", "ws://a/", "--livekit=ws://b/"], "two demos"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(tmp_path: Path, arguments: list[str], said: str) -> None:
-    done = run_command("demo", *arguments, "--no-window", "--mute", cwd=tmp_path, env=clean_environment())
-    assert done.code == 1
-    assert said in done.err_lines[-1]
-    assert "Traceback" not in done.err
+def test_what_cannot_be_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["demo", *arguments, "--no-window", "--face", "cartoon"])
+    assert isinstance(done.exception, ConfigurationError)
+    assert said in str(done.exception)

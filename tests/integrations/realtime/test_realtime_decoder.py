@@ -361,7 +361,7 @@ JSON = st.recursive(
 KINDS = st.sampled_from([*_HANDLERS, "rate_limits.updated"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(KINDS, st.dictionaries(KNOWN, JSON, max_size=6)), max_size=12), st.integers(0, 12))
 def test_nothing_makes_it_raise_and_order_holds(
     messages: list[tuple[str, dict[str, Any]]], cancel_at: int
@@ -389,7 +389,7 @@ def test_nothing_makes_it_raise_and_order_holds(
     assert decoder.responding == bool(open_responses)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=200))
 def test_anything_at_all_is_taken(data: bytes | str) -> None:
     Decoder().receive(data)

@@ -179,4 +179,4 @@ class AnyTurns(RuleBasedStateMachine):
 
 
 TestAnyTurns = AnyTurns.TestCase
-TestAnyTurns.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestAnyTurns.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
