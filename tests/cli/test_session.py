@@ -27,6 +27,7 @@ from tests.support.spatialreal_session import KEY, RATE, environment_of, tone
 
 @pytest.fixture
 async def service() -> AsyncIterator[SpatialRealService]:
+    pytest.importorskip("spatialreal", reason="needs the vendor's package, of the extra spatialreal")
     behaviour = Behaviour(inference_s=0.05, ends=2)
     async with SpatialRealService(api_key=KEY, behaviour=behaviour) as service:
         yield service

@@ -23,6 +23,7 @@ def behaviour() -> Behaviour:
 
 @pytest.fixture
 async def service(behaviour: Behaviour) -> AsyncIterator[SpatialRealService]:
+    pytest.importorskip("spatialreal", reason="needs the vendor's package, of the extra spatialreal")
     async with SpatialRealService(api_key=KEY, behaviour=behaviour) as service:
         yield service
 

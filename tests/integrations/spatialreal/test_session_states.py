@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import spatialreal
 
 from avatarkit_rtc.errors import (
     AvatarKitError,
@@ -21,6 +20,10 @@ from avatarkit_rtc.errors import (
 from avatarkit_rtc.integrations.spatialreal.problems import closed_after, expected, problem_of
 from avatarkit_rtc.integrations.spatialreal.retries import Retry, retry_after_close, retry_after_status
 from avatarkit_rtc.integrations.spatialreal.states import OVER, TRANSITIONS, SessionInput, SessionState
+
+spatialreal = pytest.importorskip(
+    "spatialreal", reason="needs the vendor's package, of the extra spatialreal"
+)
 
 KEY = "the-key"
 
