@@ -231,6 +231,17 @@ async def test_it_ends_when_the_server_ends_the_session(whole: Whole) -> None:
     assert whole.avatar.manager.get_state().session.status is not SessionStatus.ACTIVE
 
 
+async def test_a_connection_that_is_lost_for_good_is_an_error(whole: Whole) -> None:
+    from avatarkit_rtc.integrations.realtime.payloads import ReconnectExhausted
+
+    await whole.start()
+    waiting = asyncio.create_task(whole.avatar.wait_closed())
+    lost = RealtimeServerError("gone")
+    whole.avatar._exhausted(ReconnectExhausted(5, 12500, "failed", lost))  # which would take 12.5 s
+    with pytest.raises(RealtimeServerError, match="gone"):
+        await asyncio.wait_for(waiting, 10)
+
+
 async def test_it_can_be_stopped_and_started_again(whole: Whole) -> None:
     for _ in range(2):
         await whole.start()

@@ -326,6 +326,29 @@ async def test_a_server_that_gives_no_sign_of_life_is_given_up(server: StandInRe
     assert session.events[-1].cause == "timeout"
 
 
+async def test_a_server_that_takes_nothing_is_not_waited_for(server: StandInRealtimeServer) -> None:
+    session = Session(server, answer_timeout_s=0.2)
+    await session.client.connect(CONFIG)
+    server.connection.request.transport.pause_reading()  # type: ignore[union-attr]
+
+    async def send_on() -> None:
+        for _ in range(100):
+            await session.client.send_audio(bytes(1 << 20))
+
+    with pytest.raises(RealtimeTimeoutError, match="took nothing"):
+        await send_on()
+    await session.client.disconnect()
+
+
+async def test_sending_at_the_moment_of_a_loss(session: Session) -> None:
+    connection = session.client._connection
+    assert connection is not None
+    connection._socket._writer.transport.abort()  # type: ignore[union-attr]
+    with pytest.raises(RealtimeTransportError, match="has gone"):
+        await session.client.send_audio(b"ab")
+    await session.has(ConnectionLost)
+
+
 async def test_a_message_that_is_too_large_ends_the_connection(session: Session) -> None:
     await session.server.send('{"type": "' + "x" * (MAX_MESSAGE_BYTES + 1) + '"}')
     await session.has(ConnectionLost)
