@@ -99,15 +99,16 @@ async def test_a_service_that_does_not_answer_the_close(
     session = make()
     await session.start()
     vendor = session._keeper.link._vendor  # type: ignore[union-attr]
-    close = vendor.close
+    close, answer = vendor.close, asyncio.Event()
 
     async def slow() -> None:
-        await asyncio.sleep(0.5)
+        await answer.wait()
         await close()
 
     vendor.close = slow
-    await asyncio.wait_for(session.aclose(), 0.45)
+    await asyncio.wait_for(session.aclose(), 10)
     assert session.state is SessionState.ENDED
+    answer.set()
     await until(lambda: service.connections[0].close_code == 1000, "the close, a little later")
 
 
