@@ -123,7 +123,7 @@ async def test_interrupted_mouth_and_voice_are_still_within_300_ms() -> None:
 
 
 @virtually
-async def test_interrupting_silence_is_fine_and_so_is_it_before_the_source_is_open() -> None:
+async def test_interrupting_silence_is_fine_and_what_was_just_said_is_dropped() -> None:
     async with service_of() as service, performing(service) as on:
         await on.provider.interrupt()
         saying = asyncio.create_task(on.provider.say(voice(TONE), sample_rate=RATE))
@@ -197,7 +197,8 @@ async def test_sound_is_sent_no_further_ahead_than_half_a_minute() -> None:
             yield TONE
 
     most_s, most_frames = 0.0, 0
-    async with service_of(speed=1e6, keyframes=100) as service, performing(service) as on:
+    # Few keyframes a message: large ones the server compresses in a thread, which a virtual clock outruns.
+    async with service_of(speed=1e6, keyframes=20) as service, performing(service) as on:
         playback = await on.provider.say(sermon(), sample_rate=RATE)
         while not playback.over:
             await asyncio.sleep(1.0)
@@ -223,7 +224,7 @@ async def test_a_service_that_runs_ten_minutes_ahead_is_held_to_what_was_asked_f
         def finish(self) -> list[MotionFrame]:
             return []
 
-    behaviour = Behaviour(inference_s=0.0, keyframes=1000, speed=1e6)
+    behaviour = Behaviour(inference_s=0.0, keyframes=20, speed=1e6)
     async with (
         SpatialRealService(api_key=KEY, performer=Endless, behaviour=behaviour) as service,
         performing(service) as on,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -107,7 +109,7 @@ class Speaking:
         """See :meth:`avatarkit_rtc.integrations.spatialreal.SpatialRealProvider.say`."""
         self._check()
         interrupts, playback = self._interrupts, SpeechPlayback()
-        reader = await asyncio.to_thread(
+        opened = functools.partial(
             open_source,
             source,
             sample_rate=sample_rate,
@@ -115,6 +117,8 @@ class Speaking:
             output_rate=self._sample_rate,
             output_channels=1,
         )
+        is_file = isinstance(source, str | os.PathLike)
+        reader = await asyncio.to_thread(opened) if is_file else opened()
         try:
             await self.sender.wait_for_room()
             self._check()
