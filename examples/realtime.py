@@ -1,6 +1,6 @@
 """Talk with a realtime model: your microphone to the model, its voice to your speaker and to a face.
 
-    REALTIME_API_KEY=… python examples/realtime.py wss://api.openai.com/v1/realtime --model gpt-realtime
+    REALTIME_API_KEY=… python realtime.py wss://api.openai.com/v1/realtime --model gpt-realtime
 
 Any server with OpenAI's realtime protocol will do. The model can look happy, nod, and look around, and has a
 tool of this program's own. Needs ``pip install 'avatarkit-rtc[cli,realtime]'``.

@@ -50,6 +50,7 @@ def run_main(pulse: PulseServer, body: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
+@pytest.mark.alone
 def test_what_is_written_is_heard(pulse: PulseServer) -> None:
     with pulse.recording("speaker") as recording:
         (stats,) = run_main(
@@ -136,6 +137,7 @@ speaker.close()
     assert rms(recording.samples[(first + changes[1] + 10) * 480 : (first + changes[2] - 10) * 480]) > 0.3
 
 
+@pytest.mark.alone
 def test_flush_drops_what_is_queued_and_is_no_underrun(pulse: PulseServer) -> None:
     flushed, later = run_main(
         pulse,
@@ -155,6 +157,7 @@ speaker.close()
     assert later["underruns"] == 0
 
 
+@pytest.mark.alone
 def test_an_underrun_is_counted_and_playing_waits_for_the_target_again(pulse: PulseServer) -> None:
     before, starved, after = run_main(
         pulse,

@@ -130,6 +130,7 @@ async def test_a_wrong_name_names_the_near_one_and_the_default_plays(monkeypatch
         await speaker.aclose()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("rate", [48000, 16000])
 def test_a_device_of_another_rate_gets_its_own(monkeypatch: pytest.MonkeyPatch, rate: int) -> None:
     sound = FakeSound([Card("CD only", rates=(44100,))]).install(monkeypatch)
@@ -190,6 +191,7 @@ def test_without_it_the_default_device_takes_its_place(monkeypatch: pytest.Monke
         assert len(sound.looks) == looks  # there is nothing left to look for
 
 
+@pytest.mark.alone
 def test_the_return_waits_for_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper_module, "_DEFAULT_AFTER_S", 0.2)
     monkeypatch.setattr(lookout_module, "WANTED_EVERY_S", 0.1)

@@ -7,7 +7,7 @@ import ctypes.util
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -72,16 +72,20 @@ class Display:
         """Press a key in the window with ``title``."""
         self.xdotool("windowfocus", "--sync", self.window(title), "key", key)
 
-    def type(self, title: str, word: str, ended: Callable[[], bool], timeout_s: float = 20.0) -> None:
-        """Type ``word`` in the window with ``title``, again and again until ``ended()``: of two keys that
+    def type(
+        self, title: str, keys: Sequence[str], ended: Callable[[], bool], timeout_s: float = 20.0
+    ) -> None:
+        """Press ``keys`` in the window with ``title``, again and again until ``ended()``: of two keys that
         come while a busy program looks away, OpenCV hands out the later only."""
         deadline = time.monotonic() + timeout_s
         while not ended() and time.monotonic() < deadline:
-            for letter in word:
+            for key in keys:
                 if not ended():
-                    self.press(title, letter)
+                    self.press(title, key)
                     time.sleep(0.05)
-            time.sleep(0.3)
+            again = time.monotonic() + 2.0
+            while not ended() and time.monotonic() < again:
+                time.sleep(0.01)
 
     def close_window(self, title: str) -> None:
         """Do what the close button of a title bar does; there is no window manager here."""
