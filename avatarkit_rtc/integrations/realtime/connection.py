@@ -129,16 +129,16 @@ class Connection:
         await self.send(wire.create_response(), self._asking)
 
     async def interrupt(self, item_id: str | None, played_ms: int | None) -> None:
-        """Cancel what is under way; of the message ``item_id`` the first ``played_ms`` were heard."""
+        """Cancel what is under way; of the message ``item_id`` the first ``played_ms`` were heard,
+        and of those behind it nothing."""
         responding = self.turns.responding
         self.turns.cancelled()
         self.decoder.cancelled()
         if responding:
             await self.send(wire.cancel_response(), self._harmless_id())
         if item_id is not None and played_ms is not None:
-            came_ms = int(self.decoder.sound_ms(item_id))
-            if played_ms < came_ms:  # of a message without sound, servers know nothing to cut off
-                await self.send(wire.truncate(item_id, max(0, played_ms)), self._harmless_id())
+            for name, kept_ms in self.decoder.cut(item_id, played_ms):
+                await self.send(wire.truncate(name, kept_ms), self._harmless_id())
 
     async def send(self, message: wire.Message, event_id: str | None = None) -> None:
         """Send ``message``.

@@ -107,6 +107,17 @@ class Decoder:
         """How much sound of the message ``item_id`` has come, in milliseconds."""
         return self._sound.get(item_id, 0.0)
 
+    def cut(self, item_id: str, played_ms: int) -> list[tuple[str, int]]:
+        """The user has heard ``played_ms`` milliseconds of the message ``item_id``, and nothing of what
+        comes behind it: each message that is to be cut, and to how many milliseconds."""
+        if item_id not in self._sound:
+            return []
+        names = list(self._sound)
+        kept = {item_id: max(0, played_ms)} | dict.fromkeys(names[names.index(item_id) + 1 :], 0)
+        cuts = [(name, kept_ms) for name, kept_ms in kept.items() if kept_ms < int(self._sound[name])]
+        self._sound.update({name: float(kept_ms) for name, kept_ms in cuts})
+        return cuts
+
     def cancelled(self) -> None:
         """What is under way was cancelled from here: nothing of it is wanted any more but its end."""
         for response in self._open.values():
@@ -243,7 +254,7 @@ class Decoder:
         if not whole:
             return []
         if item_id is not None:
-            self._sound[item_id] = self._sound.pop(item_id, 0.0) + whole * 500 / self._rate
+            self._sound[item_id] = self._sound.get(item_id, 0.0) + whole * 500 / self._rate
             while len(self._sound) > _MAX_ITEMS:
                 self._sound.popitem(last=False)
         return [AudioDelta(pcm[:whole], self._rate, response_id, item_id)]

@@ -129,6 +129,20 @@ async def _truncations(server: StandInRealtimeServer) -> list[tuple[str, int]]:
     return server.connection.session.truncations
 
 
+async def test_messages_that_wait_to_be_said_are_forgotten_too(whole: Whole) -> None:
+    whole.server.replies.extend([LONG, Reply("And another.", 1.0)])
+    await whole.start()
+    for _ in range(2):
+        await whole.avatar.say_to_model("hello")
+    await until(lambda: whole.count("realtime:assistant:done") == 2, "both responses")
+    await whole.talks()
+    await whole.server.speech_started()
+    await until(lambda: len(whole.server.connection.session.truncations) == 2, "both truncations")
+    (_, first_ms), (_, second_ms) = whole.server.connection.session.truncations
+    assert first_ms < 4000
+    assert second_ms == 0
+
+
 async def test_the_program_may_interrupt_too(whole: Whole) -> None:
     whole.server.reply = LONG
     whole.server.speed = 2.0

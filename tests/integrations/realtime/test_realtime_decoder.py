@@ -253,6 +253,16 @@ def test_few_responses_are_remembered() -> None:
     assert len(read(decoder, message("response.done", response={"id": "r19"}))) == 1
 
 
+def test_what_was_not_heard_is_cut_behind_it_too() -> None:
+    decoder = begun()
+    read(decoder, *[audio(bytes(48 * 100), item_id=name) for name in "abcb"])  # b comes in two parts
+    assert decoder.cut("unknown", 0) == []
+    assert decoder.cut("b", 150) == [("b", 150), ("c", 0)]
+    assert decoder.cut("b", 150) == []
+    assert decoder.cut("a", -5) == [("a", 0), ("b", 0)]
+    assert decoder.cut("c", 10**6) == []
+
+
 def test_sound_of_few_messages_is_remembered() -> None:
     decoder = begun()
     read(decoder, *[audio(b"ab", item_id=f"i{n}") for n in range(200)])
