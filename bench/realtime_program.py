@@ -18,6 +18,7 @@ from pathlib import Path
 from avatarkit_rtc.face import FaceDriver
 from avatarkit_rtc.integrations.realtime import RealtimeSessionConfig, WebSocketRealtimeClient
 from avatarkit_rtc.integrations.realtime.avatar import RealtimeAvatar
+from avatarkit_rtc.integrations.realtime.performed_output import PerformedOutput
 from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX
 from renderers import HeadlessSink
 from renderers.headless import Shot
@@ -49,8 +50,12 @@ async def main(url: str, path: Path) -> None:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), 0.1)
             assert speaker is not None
+            assert isinstance(avatar.output, PerformedOutput)
             said = {"depth_ms": sum(depths) / max(1, len(depths)), "device_ms": speaker.device_latency_ms}
-            said |= {"underruns": speaker.underruns, "held_up_ms": 1000 * avatar.provider.performer.held_up_s}
+            said |= {
+                "underruns": speaker.underruns,
+                "held_up_ms": 1000 * avatar.output.provider.performer.held_up_s,
+            }
             print("speaker " + json.dumps(said), flush=True)
 
 

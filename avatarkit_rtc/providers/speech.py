@@ -19,7 +19,13 @@ import numpy.typing as npt
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.errors import AlreadyConnectedError, NotConnectedError, PublishError
 from avatarkit_rtc.events import ConnectionState, DisconnectReason
-from avatarkit_rtc.providers.base import AudioUplink, ConnectionConfig, ProviderListener, PublishedTrack
+from avatarkit_rtc.providers.base import (
+    AudioUplink,
+    ConnectionConfig,
+    Provider,
+    ProviderListener,
+    PublishedTrack,
+)
 from avatarkit_rtc.providers.loopback import BoundedAudioFeed
 from avatarkit_rtc.providers.speech_performer import Output, Packet, Sound, SpeechPerformer
 
@@ -35,9 +41,9 @@ Hear: TypeAlias = Callable[[AudioBlock], Awaitable[None]]
 class _Uplink:
     """The user's sound on its way to whoever listens."""
 
-    def __init__(self, provider: SpeechProvider, hear: Hear | None, name: str) -> None:
+    def __init__(self, uplinks: set[str], hear: Hear | None, name: str) -> None:
         self.name = name
-        self._provider = provider
+        self._uplinks = uplinks
         self._hear = hear
 
     async def write(self, block: AudioBlock) -> None:
@@ -51,7 +57,7 @@ class _Uplink:
         """Nothing is queued."""
 
     async def aclose(self) -> None:
-        self._provider.uplinks.discard(self.name)
+        self._uplinks.discard(self.name)
 
 
 class SpeechProvider:
@@ -189,7 +195,7 @@ class SpeechProvider:
         del sample_rate, channels, live
         self._require()
         self.uplinks.add(name)
-        return _Uplink(self, self._hear, name)
+        return _Uplink(self.uplinks, self._hear, name)
 
     async def publish_track(self, track: Any) -> PublishedTrack:
         """Not here.
@@ -232,3 +238,38 @@ class SpeechProvider:
                     self._on_output(each)
                 except Exception:
                     _log.exception("a callback of the speech avatar failed")
+
+
+class HearingProvider:
+    """Another provider; but what the player publishes goes to a function of the caller's.
+
+    Everything but the uplinks is the other provider's.
+    """
+
+    def __init__(self, provider: Provider, hear: Hear) -> None:
+        """
+        Args:
+            provider: where the avatar comes from.
+            hear: gets what the player publishes, block by block.
+        """
+        self._provider = provider
+        self._hear = hear
+        self.uplinks: set[str] = set()
+        """Names of what the player publishes."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._provider, name)
+
+    async def open_uplink(
+        self, *, name: str, sample_rate: int, channels: int, live: bool = False
+    ) -> AudioUplink:
+        """A track whose sound goes to ``hear``.
+
+        Raises:
+            NotConnectedError: not connected.
+        """
+        del sample_rate, channels, live
+        if self._provider.get_connection_state() is not ConnectionState.CONNECTED:
+            raise NotConnectedError("connect() before publishing")
+        self.uplinks.add(name)
+        return _Uplink(self.uplinks, self._hear, name)

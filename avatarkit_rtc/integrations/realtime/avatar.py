@@ -37,8 +37,11 @@ from avatarkit_rtc.integrations.realtime.payloads import (
 )
 from avatarkit_rtc.integrations.realtime.performed_output import PerformedOutput, SpeakerQueue
 from avatarkit_rtc.integrations.realtime.types import SessionStatus
+from avatarkit_rtc.integrations.realtime.vendor_output import Speaker, VendorOutput
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.player import AvatarPlayer
+from avatarkit_rtc.providers.base import Provider
+from avatarkit_rtc.providers.speech import HearingProvider
 from avatarkit_rtc.views import View
 
 _log = logging.getLogger("avatarkit_rtc.realtime")
@@ -58,19 +61,19 @@ class RealtimeAvatarStats:
     microphone_dropped_s: float
     """Sound of the user's that was not: no session, reconnecting, or the connection did not take it."""
     speech_queued_s: float
-    """Speech of the model's that waits to be said."""
+    """Speech of the model's that waits to be said; 0 with a vendor's avatar."""
     speech_dropped_s: float
     """Speech of the model's that found no room."""
     turns: int
-    """Times the avatar began to speak."""
+    """Times the model began to be heard."""
 
 
 class RealtimeAvatar:
     """Wires a player and a :class:`~.manager.RealtimeManager`; both are open to the caller.
 
     * What the microphone records goes through the player's echo canceller to the model.
-    * What the model says is performed by a :class:`~avatarkit_rtc.providers.speech.SpeechProvider`: the
-      player plays voice and face in lip sync, and any view shows it.
+    * What the model says is performed by a :class:`~avatarkit_rtc.providers.speech.SpeechProvider`, or by a
+      vendor's session: the player plays voice and face in lip sync, and any view shows it.
     * When the user begins to speak, as the model's server hears it, both stop at once, and the server is told
       how much was heard.
     * With a ``layer`` the model has tools for expression, gestures and gaze.
@@ -81,6 +84,8 @@ class RealtimeAvatar:
         client: RealtimeClient,
         view: View | None = None,
         *,
+        provider: Provider | None = None,
+        speaker: Speaker | None = None,
         layer: FaceLayer | None = None,
         tools: Iterable[ToolRegistration] = (),
         character: Character | None = None,
@@ -92,6 +97,9 @@ class RealtimeAvatar:
         Args:
             client: of the model.
             view: what shows the avatar; None to only hear it. Closed by who made it.
+            provider: where the avatar comes from, if it is a vendor's; connect :attr:`player` before
+                :meth:`start` where that takes an address. None: the speech is performed here.
+            speaker: the vendor's session, which says everything; goes with ``provider``, and may be the same.
             layer: what the model sets expression, gestures and gaze of; it has to be on the view's face
                 (``renderers.face.put_on``, :class:`~avatarkit_rtc.face.LayeredDriver`). None: the model has
                 no such tools.
@@ -104,13 +112,21 @@ class RealtimeAvatar:
         Raises:
             ConfigurationError: an argument is malformed.
         """
-        self.output = PerformedOutput(self._flush, self._speaker_queue)
+        if (provider is None) != (speaker is None):
+            raise ConfigurationError(
+                "provider and speaker go together: where an avatar is seen, and who speaks"
+            )
+        self.output: PerformedOutput | VendorOutput
         """Where the manager's voice goes."""
-        self.provider = self.output.provider
-        """What performs the speech."""
-        self.provider.set_hear(self._hear)
-        self.player = AvatarPlayer(self.provider, view, options=options, **changes)
-        """Plays it; its events and figures are there for the caller."""
+        if provider is None or speaker is None:
+            self.output = PerformedOutput(self._flush, self._speaker_queue)
+            provider = self.output.provider
+            provider.set_hear(self._hear)
+        else:
+            self.output = VendorOutput(speaker, flush=self._flush)
+            provider = HearingProvider(provider, self._hear)
+        self.player = AvatarPlayer(provider, view, options=options, **changes)
+        """Plays the avatar; its events and figures are there for the caller."""
         moving = create_avatar_tools(layer.expressions, MOTIONS) if layer is not None else ()
         self.manager = RealtimeManager(
             client,
@@ -127,6 +143,7 @@ class RealtimeAvatar:
             self.manager.on("realtime:expression", self._expression)
             self.manager.on("realtime:motion", self._motion)
             self.manager.on("realtime:gaze", self._gaze)
+        self.manager.on("tts:audio:start", self._turn_began)
         self.manager.on("realtime:session:end", self._session_ended)
         self.manager.on("realtime:reconnect:exhausted", self._exhausted)
         self._character = character
@@ -136,6 +153,7 @@ class RealtimeAvatar:
         self._chunk = bytearray()
         self._rate = DEFAULT_AUDIO_RATE
         self._sent_s = self._dropped_s = 0.0
+        self._turns = 0
         self._queue = SpeakerQueue(0.0, 0.0)
         self._queue_asked = float("-inf")
 
@@ -185,6 +203,8 @@ class RealtimeAvatar:
     async def aclose(self) -> None:
         """End everything, for good. Never raises; more than once is fine."""
         await self.manager.aclose()
+        if isinstance(self.output, VendorOutput):
+            await self.output.aclose()
         await self.player.disconnect()
         self._over.set()
 
@@ -234,13 +254,20 @@ class RealtimeAvatar:
 
     def stats(self) -> RealtimeAvatarStats:
         """A snapshot; the player's own figures are at ``player.stats()``."""
-        performer = self.provider.performer
+        queued_s, dropped_s = 0.0, 0.0
+        if isinstance(self.output, PerformedOutput):
+            queued_s, dropped_s = (
+                self.output.provider.performer.queued_s,
+                self.output.provider.performer.dropped_s,
+            )
+        else:
+            dropped_s = self.output.dropped_s
         return RealtimeAvatarStats(
             microphone_s=self._sent_s,
             microphone_dropped_s=self._dropped_s,
-            speech_queued_s=performer.queued_s,
-            speech_dropped_s=performer.dropped_s,
-            turns=performer.rounds,
+            speech_queued_s=queued_s,
+            speech_dropped_s=dropped_s,
+            turns=self._turns,
         )
 
     # -- inside ----------------------------------------------------------------------------------------------
@@ -295,6 +322,9 @@ class RealtimeAvatar:
             change(self.layer)
         except ConfigurationError as error:  # a tool of the caller's own may say anything
             _log.warning("the face was not changed: %s", error)
+
+    def _turn_began(self) -> None:
+        self._turns += 1
 
     def _session_ended(self, event: SessionChanged) -> None:
         del event
