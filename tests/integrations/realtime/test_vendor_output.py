@@ -1,5 +1,5 @@
-"""A vendor's avatar says what the model says: SpatialReal's, by its own package and a stand-in of its service;
-and, for what vendors do wrong, a speaker made for it."""
+"""A vendor's avatar says what the model says: SpatialReal's, by its own package and a stand-in service; and,
+for what vendors do wrong, a speaker made for it."""
 
 from __future__ import annotations
 
