@@ -60,6 +60,15 @@ class _Uplink:
         self._uplinks.discard(self.name)
 
 
+def _open(uplinks: set[str], hear: Hear | None, name: str) -> _Uplink:
+    if uplinks:
+        raise PublishError(
+            f"{', '.join(uplinks)} is published: one sound at a time is heard; stop that first"
+        )
+    uplinks.add(name)
+    return _Uplink(uplinks, hear, name)
+
+
 class SpeechProvider:
     """A :class:`~avatarkit_rtc.providers.base.Provider` whose avatar says what :meth:`say` is given::
 
@@ -191,11 +200,11 @@ class SpeechProvider:
 
         Raises:
             NotConnectedError: not connected.
+            PublishError: there is another one.
         """
         del sample_rate, channels, live
         self._require()
-        self.uplinks.add(name)
-        return _Uplink(self.uplinks, self._hear, name)
+        return _open(self.uplinks, self._hear, name)
 
     async def publish_track(self, track: Any) -> PublishedTrack:
         """Not here.
@@ -267,9 +276,9 @@ class HearingProvider:
 
         Raises:
             NotConnectedError: not connected.
+            PublishError: there is another one.
         """
         del sample_rate, channels, live
         if self._provider.get_connection_state() is not ConnectionState.CONNECTED:
             raise NotConnectedError("connect() before publishing")
-        self.uplinks.add(name)
-        return _Uplink(self.uplinks, self._hear, name)
+        return _open(self.uplinks, self._hear, name)

@@ -27,10 +27,12 @@ from avatarkit_rtc.integrations.realtime.config import (
     build_realtime_session_config,
 )
 from avatarkit_rtc.integrations.realtime.core.tools import ToolRegistration
+from avatarkit_rtc.integrations.realtime.echo_guard import EchoGuard
 from avatarkit_rtc.integrations.realtime.manager import RealtimeManager
 from avatarkit_rtc.integrations.realtime.payloads import (
     Expression,
     Gaze,
+    LipSync,
     Motion,
     ReconnectExhausted,
     SessionChanged,
@@ -49,7 +51,8 @@ _log = logging.getLogger("avatarkit_rtc.realtime")
 CHUNK_BLOCKS: Final = 2
 """Blocks of 10 ms of the microphone that are sent together."""
 
-_ASK_QUEUE_S: Final = 0.1
+_LOOK_S: Final = 0.1
+_LEVEL_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class RealtimeAvatar:
     * What the microphone records goes through the player's echo canceller to the model.
     * What the model says is performed by a :class:`~avatarkit_rtc.providers.speech.SpeechProvider`, or by a
       vendor's session: the player plays voice and face in lip sync, and any view shows it.
+    * While the canceller has not learnt the room yet, the first 1.5 s of the avatar's speech, the model hears
+      silence as long as the avatar speaks (:mod:`~.echo_guard`).
     * When the user begins to speak, as the model's server hears it, both stop at once, and the server is told
       how much was heard.
     * With a ``layer`` the model has tools for expression, gestures and gaze.
@@ -144,6 +149,7 @@ class RealtimeAvatar:
             self.manager.on("realtime:motion", self._motion)
             self.manager.on("realtime:gaze", self._gaze)
         self.manager.on("tts:audio:start", self._turn_began)
+        self.manager.on("tts:lipsync:update", self._voice_heard)
         self.manager.on("realtime:session:end", self._session_ended)
         self.manager.on("realtime:reconnect:exhausted", self._exhausted)
         self._character = character
@@ -155,7 +161,10 @@ class RealtimeAvatar:
         self._sent_s = self._dropped_s = 0.0
         self._turns = 0
         self._queue = SpeakerQueue(0.0, 0.0)
-        self._queue_asked = float("-inf")
+        self._looked_at = float("-inf")
+        self._guard = EchoGuard()
+        self._recording = False
+        self._underruns = 0
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -274,7 +283,9 @@ class RealtimeAvatar:
 
     async def _hear(self, block: AudioBlock) -> None:
         """What the player publishes, on its way to the model."""
-        samples = self._converter.convert(block.samples, block.sample_rate)
+        now = self._look()
+        guarded = self._recording and self.player.options.echo_cancellation and self._guard.closed(now)
+        samples = self._converter.convert(block.samples * (not guarded), block.sample_rate)
         self._chunk += samples.astype("<i2").tobytes()
         if len(self._chunk) < CHUNK_BLOCKS * 2 * self._rate // 100:
             return
@@ -296,16 +307,34 @@ class RealtimeAvatar:
         self.player.flush()
 
     def _speaker_queue(self) -> SpeakerQueue:
-        now = asyncio.get_running_loop().time()
-        if now - self._queue_asked >= _ASK_QUEUE_S:
-            self._queue_asked = now
-            speaker = self.player.stats().audio.speaker
-            if speaker is None or not speaker.active:
-                self._queue = SpeakerQueue(0.0, 0.0)
-            else:
-                depth_ms = max(speaker.depth_ms, speaker.target_ms)
-                self._queue = SpeakerQueue(depth_ms / 1000, speaker.device_latency_ms / 1000)
+        self._look()
         return self._queue
+
+    def _look(self) -> float:
+        """Look at microphone and speaker now and then; returns the time."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_at < _LOOK_S:
+            return now
+        self._looked_at = now
+        audio = self.player.stats().audio
+        recording, speaker = audio.microphone is not None, audio.speaker
+        if recording and not self._recording:
+            self._guard.begin()
+        self._recording = recording
+        if speaker is None or not speaker.active:
+            self._queue = SpeakerQueue(0.0, 0.0)
+            return now
+        depth_ms = max(speaker.depth_ms, speaker.target_ms)
+        self._queue = SpeakerQueue(depth_ms / 1000, speaker.device_latency_ms / 1000)
+        if speaker.underruns != self._underruns:
+            self._underruns = speaker.underruns
+            self._guard.gap()
+        return now
+
+    def _voice_heard(self, level: LipSync) -> None:
+        speaker_plays = sum(self._queue) > 0
+        if speaker_plays:
+            self._guard.heard(asyncio.get_running_loop().time(), _LEVEL_S, level.rms)
 
     def _expression(self, event: Expression) -> None:
         self._put_on(lambda layer: layer.set_expression(event.expression_id))
