@@ -190,11 +190,12 @@ def quick() -> Report:
 def main() -> int:
     """The command."""
     parser = arguments(__doc__)
+    usual = Amounts()
     parser.add_argument("--clip", help="JSON file of FLAME keyframes instead of AVATARKIT_CLIP")
     parser.add_argument("--pcm", help="its sound, instead of AVATARKIT_CLIP_PCM")
-    parser.add_argument("--clips", type=int, default=Amounts.clips, help="rounds of the clip")
-    parser.add_argument("--seconds", type=float, default=Amounts.beeps_s, help="of beeps")
-    parser.add_argument("--cuts", type=int, default=Amounts.cuts, help="interruptions")
+    parser.add_argument("--clips", type=int, default=usual.clips, help="rounds of the clip")
+    parser.add_argument("--seconds", type=float, default=usual.beeps_s, help="of beeps")
+    parser.add_argument("--cuts", type=int, default=usual.cuts, help="interruptions")
     parser.add_argument("--no-jitter", action="store_true", help="leave out the case with a bad network")
     options = parser.parse_args()
     for name, value in (("AVATARKIT_CLIP", options.clip), ("AVATARKIT_CLIP_PCM", options.pcm)):
