@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -138,16 +139,28 @@ def _found(player: Program, what: What, amount: float) -> dict[str, Any]:
 
 
 def _clip_figures(way: str, seen: dict[str, Any]) -> list[Figure]:
-    frames = set(range(len(utterance("clip").frames)))
-    missing = sum(len(frames - set(numbers)) for numbers in seen["shown"])
-    turns = seen["turns"]
+    frames, turns = len(utterance("clip").frames), seen["turns"]
+    missing = frames_missing(seen["shown"], frames, turns)
     ended = sum(reason in ("transition-end", "end-flag") for reason in seen["ended"])
     return [
         Figure(f"{way}: rounds of the clip that were played", len(seen["shown"]), "", turns, at_least=True),
         Figure(f"{way}: rounds that ended", ended, "", turns, at_least=True),
-        Figure(f"{way}: frames of {turns * len(frames)} that were not shown", missing, "", 0),
+        Figure(f"{way}: frames of {turns * frames} that were not shown", missing, "", 0),
         Figure(f"{way}: largest error of a frame's values", seen["largest_error"], "", 0.0),
     ]
+
+
+def frames_missing(shown: Sequence[Sequence[int]], frames: int, turns: int) -> int:
+    """How many frames of ``turns`` times a clip were not shown.
+
+    Args:
+        shown: numbers of the frames of each round. A turn that was held up may have two, of which the second
+            goes on where the first has ended.
+        frames: length of the clip.
+        turns: how often it was said.
+    """
+    times = Counter(number for numbers in shown for number in numbers)
+    return sum(max(0, turns - times[number]) for number in range(frames))
 
 
 def _sync_figures(

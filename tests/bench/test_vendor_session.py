@@ -8,13 +8,19 @@ import pytest
 pytest.importorskip("spatialreal", reason="needs the vendor's package, of the extra spatialreal")
 
 from bench.vendor_service import utterance
-from bench.vendor_session import WAYS, after_cuts_ms, quick
+from bench.vendor_session import WAYS, after_cuts_ms, frames_missing, quick
 from tests.support.system import require
 
 
 def test_what_happens_after_a_cut_and_before_the_next_turn_counts() -> None:
     moments = np.array([0.9, 1.1, 1.2, 2.5, 6.0])
     assert after_cuts_ms([1.0, 3.0], moments) == pytest.approx([200.0, 0.0])
+
+
+def test_frames_are_counted_over_the_rounds_of_a_turn() -> None:
+    assert frames_missing([[0, 1], [2, 3], [0, 1, 2, 3]], 4, 2) == 0
+    assert frames_missing([[0, 2], [3], [0, 1, 2]], 4, 2) == 2
+    assert frames_missing([], 4, 1) == 4
 
 
 def test_the_sound_of_interruptions_is_never_silent() -> None:
