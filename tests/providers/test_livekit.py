@@ -15,7 +15,7 @@ from avatarkit_rtc.providers.avatar_finder import ON_BEHALF_ATTRIBUTE
 from avatarkit_rtc.providers.base import ConnectionConfig
 from avatarkit_rtc.providers.livekit import LiveKitProvider
 from tests.support.livekit import LiveKitServer, until
-from tests.support.room_peer import Notes, Peer, listen, pitch
+from tests.support.room_peer import Notes, Peer, listen, tone_of
 
 CONNECTED = ConnectionState.CONNECTED
 MINT = Callable[..., str]
@@ -254,7 +254,7 @@ class TestVoice:
             times = [block.t for block in blocks]
             assert times == sorted(times)
             assert before <= times[0] <= times[-1] <= time.monotonic()
-            assert pitch(await listen(feed)) == pytest.approx(1000, abs=25)
+            assert await tone_of(feed) == pytest.approx(1000, abs=25)
             assert feed.dropped == 0
             await feed.aclose()
             await feed.aclose()
@@ -312,7 +312,7 @@ class TestVoice:
             assert notes.named("audio", "audio ended") == [("audio",), ("audio ended",)]
             await avatar.speak(tone_hz=600)
             await until(lambda: len(notes.feeds) == 2, "the next feed")
-            assert pitch(await listen(notes.feeds[1], 100)) == pytest.approx(600, abs=25)
+            assert await tone_of(notes.feeds[1]) == pytest.approx(600, abs=25)
 
     async def test_the_named_track_is_preferred_and_any_other_will_do(
         self,
@@ -326,10 +326,10 @@ class TestVoice:
         async with Peer(livekit_server, room_name) as avatar:
             await avatar.speak("some-voice", tone_hz=400)
             await until(lambda: notes.feeds, "the feed")
-            assert pitch(await listen(notes.feeds[0], 100)) == pytest.approx(400, abs=25)
+            assert await tone_of(notes.feeds[0]) == pytest.approx(400, abs=25)
             await avatar.speak("egress-audio", tone_hz=900)
             await until(lambda: len(notes.feeds) == 2, "the change to the named track")
-            assert pitch(await listen(notes.feeds[1], 100)) == pytest.approx(900, abs=25)
+            assert await tone_of(notes.feeds[1]) == pytest.approx(900, abs=25)
             await avatar.speak("third", tone_hz=1500)
             await asyncio.sleep(0.3)
             assert len(notes.feeds) == 2

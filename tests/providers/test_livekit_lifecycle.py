@@ -17,7 +17,7 @@ from avatarkit_rtc.providers.base import ConnectionConfig
 from avatarkit_rtc.providers.livekit import LiveKitProvider
 from avatarkit_rtc.testing.server import LocalServer
 from tests.support.livekit import LiveKitServer, mint_token, until
-from tests.support.room_peer import Notes, Peer, listen, pitch
+from tests.support.room_peer import Notes, Peer, listen, tone_of
 
 MINT = Callable[..., str]
 CONNECTED, DISCONNECTED = ConnectionState.CONNECTED, ConnectionState.DISCONNECTED
@@ -115,7 +115,7 @@ class TestServerKilled:
             await until(lambda: notes.states[-1] is CONNECTED, "the reconnect", 30)
             await until(lambda: provider.avatar, "the avatar's reconnect", 30)
             await until(lambda: len(notes.feeds) == 2, "the voice again", 30)
-            assert pitch(await listen(notes.feeds[1], 100)) == pytest.approx(700, abs=25)
+            assert await tone_of(notes.feeds[1]) == pytest.approx(700, abs=25)
             await avatar.send(b"still here")
             await until(lambda: notes.packets == [b"still here"], "a packet")
         lost = notes.events.index(("state", ConnectionState.RECONNECTING))

@@ -16,7 +16,7 @@ from avatarkit_rtc.providers.base import ConnectionConfig
 from avatarkit_rtc.providers.livekit import LiveKitProvider
 from avatarkit_rtc.providers.livekit_subscription import MOST_WAIT_S, STALLED_CHECKS, SoundWatch
 from tests.support.livekit import LiveKitServer, until
-from tests.support.room_peer import Notes, Peer, listen, pitch
+from tests.support.room_peer import Notes, Peer, listen, tone_of
 
 STALL = ("stalled",)
 
@@ -88,8 +88,7 @@ async def test_a_voice_without_sound_is_subscribed_anew_and_heard(
         async with Peer(livekit_server, room_name) as avatar:
             await avatar.speak(tone_hz=700)
             await until(lambda: player.stats().audio.blocks_received > 100, "sound after all")
-            heard = await listen(sound)  # type: ignore[arg-type]
-            assert pitch(heard) == pytest.approx(700, abs=25)
+            assert await tone_of(sound) == pytest.approx(700, abs=25)  # type: ignore[arg-type]
             assert player.stats().audio.stalls == len(stalls) == 1
             assert stalls[0].silence_s > 0
     assert errors == []
@@ -115,7 +114,7 @@ async def test_only_the_stream_of_a_borrowed_room_is_made_anew(
             reading = asyncio.create_task(listen(notes.feeds[0]))
             await until(lambda: len(notes.feeds) == 2, "the feed anew")
             assert len(await reading) == 0
-            assert pitch(await listen(notes.feeds[1], 100)) == pytest.approx(700, abs=25)
+            assert await tone_of(notes.feeds[1]) == pytest.approx(700, abs=25)
             assert notes.named("audio", "audio ended", "stalled") == [
                 ("audio",),
                 ("audio ended",),
@@ -152,7 +151,7 @@ async def test_a_track_that_never_came_though_it_is_subscribed_is_asked_for_anew
         await avatar.speak(tone_hz=700)
         await until(lambda: dropped, "the event")
         await until(lambda: notes.feeds, "the feed after all")
-        assert pitch(await listen(notes.feeds[0], 100)) == pytest.approx(700, abs=25)
+        assert await tone_of(notes.feeds[0]) == pytest.approx(700, abs=25)
     assert notes.named("stalled") == []
 
 

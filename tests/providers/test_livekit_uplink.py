@@ -18,7 +18,7 @@ from avatarkit_rtc.providers.livekit import LiveKitProvider
 from avatarkit_rtc.providers.livekit_audio import TrackFeed
 from avatarkit_rtc.testing.server import LocalServer
 from tests.support.livekit import LiveKitServer, mint_token, until
-from tests.support.room_peer import RATE, Peer, listen, pitch, play_tone
+from tests.support.room_peer import RATE, Peer, listen, play_tone, tone_of
 
 MINT = Callable[..., str]
 
@@ -62,7 +62,7 @@ async def heard_pitch(ear: Peer, name: str) -> float:
     assert isinstance(track, rtc.RemoteAudioTrack)
     feed = TrackFeed(track)
     await listen(feed, 20)
-    result = pitch(await listen(feed, 100))
+    result = await tone_of(feed)
     await feed.aclose()
     return result
 

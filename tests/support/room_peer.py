@@ -161,3 +161,14 @@ def pitch(samples: np.ndarray[Any, Any], rate: int = RATE) -> float:
     """The strongest frequency in ``samples``, in Hz."""
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     return float(np.argmax(spectrum) * rate / len(samples))
+
+
+async def tone_of(feed: AudioFeed, blocks: int = 100, timeout_s: float = 15.0) -> float:
+    """The strongest frequency of the next ``blocks`` blocks, in Hz; 0 if only silence comes. They begin with
+    the first that is not silent: a voice may begin a while after its track."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            async for block in feed:
+                if np.abs(block.samples.astype(int)).max() > 500:
+                    return pitch(await listen(feed, blocks, timeout_s))
+    return 0.0
