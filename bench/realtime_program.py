@@ -16,8 +16,7 @@ import time
 from pathlib import Path
 
 from avatarkit_rtc.face import FaceDriver
-from avatarkit_rtc.integrations.realtime import RealtimeSessionConfig, WebSocketRealtimeClient
-from avatarkit_rtc.integrations.realtime.avatar import RealtimeAvatar
+from avatarkit_rtc.integrations.realtime import RealtimeAvatar, RealtimeSessionConfig, WebSocketRealtimeClient
 from avatarkit_rtc.integrations.realtime.performed_output import PerformedOutput
 from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX
 from renderers import HeadlessSink

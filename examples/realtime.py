@@ -15,12 +15,12 @@ from typing import Any
 
 from avatarkit_rtc.face import FaceLayer
 from avatarkit_rtc.integrations.realtime import (
+    RealtimeAvatar,
     RealtimeSessionConfig,
     ToolDefinition,
     ToolRegistration,
     WebSocketRealtimeClient,
 )
-from avatarkit_rtc.integrations.realtime.avatar import RealtimeAvatar
 from renderers import OpenCVWindow, Recorder, display_available, make_face
 from renderers.face import put_on
 

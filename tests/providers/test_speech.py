@@ -108,6 +108,8 @@ async def test_what_the_player_publishes_is_handed_on_in_order() -> None:
         sound = np.arange(4800, dtype=np.int16)
         await player.publish_audio(sound, sample_rate=48000)
         assert provider.uplinks == {"custom-audio"}
+        with pytest.raises(PublishError, match="custom-audio is published"):
+            await provider.open_uplink(name="microphone", sample_rate=48000, channels=1)
         await until(lambda: len(heard) == 10)
         assert np.array_equal(np.concatenate([each.samples[:, 0] for each in heard]), sound)
         await player.unpublish_audio()

@@ -6,6 +6,7 @@ The clients need ``pip install 'avatarkit-rtc[realtime]'``; the manager needs no
 from ``@charivo/realtime``, and what is different here, is listed in ``docs/realtime.md``.
 """
 
+from avatarkit_rtc.integrations.realtime.avatar import RealtimeAvatar
 from avatarkit_rtc.integrations.realtime.avatar_tools import avatar_projector, create_avatar_tools
 from avatarkit_rtc.integrations.realtime.client import RealtimeClient
 from avatarkit_rtc.integrations.realtime.config import (
@@ -47,6 +48,7 @@ __all__ = [
     "OutputEnded",
     "OutputLevel",
     "OutputStarted",
+    "RealtimeAvatar",
     "RealtimeClient",
     "RealtimeConnection",
     "RealtimeLogger",

@@ -14,12 +14,12 @@ from avatarkit_rtc.errors import RealtimeServerError
 from avatarkit_rtc.face import FaceLayer, LayeredDriver
 from avatarkit_rtc.integrations.realtime import (
     Character,
+    RealtimeAvatar,
     RealtimeSessionConfig,
     ToolDefinition,
     ToolRegistration,
     WebSocketRealtimeClient,
 )
-from avatarkit_rtc.integrations.realtime.avatar import RealtimeAvatar
 from avatarkit_rtc.integrations.realtime.types import ResponseStatus, SessionStatus
 from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX
 from avatarkit_rtc.testing.realtime import Call, Fault, Moment, Reply, StandInRealtimeServer

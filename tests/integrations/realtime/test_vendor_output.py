@@ -12,8 +12,7 @@ import pytest
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.push_source import PushSource
 from avatarkit_rtc.errors import ConfigurationError, NotConnectedError, PublishError
-from avatarkit_rtc.integrations.realtime import WebSocketRealtimeClient
-from avatarkit_rtc.integrations.realtime.avatar import RealtimeAvatar
+from avatarkit_rtc.integrations.realtime import RealtimeAvatar, WebSocketRealtimeClient
 from avatarkit_rtc.integrations.realtime.events import AudioDelta
 from avatarkit_rtc.integrations.realtime.output import OutputEnded, OutputStarted
 from avatarkit_rtc.integrations.realtime.vendor_output import MAX_QUEUED_S, VendorOutput
