@@ -93,6 +93,7 @@ class Connection:
         self._voice: str | None = None
         self._loss: ConnectionLost | None = None
         self._established = self._closing = False
+        self._closed = asyncio.Event()
         self._asks: set[asyncio.Task[None]] = set()
         self._reader = asyncio.create_task(self._read(), name="realtime events")
 
@@ -270,8 +271,9 @@ class Connection:
             self._owner.lost(self, lost)
 
     async def close(self) -> None:
-        """Close the socket; nothing is told of it. Never raises."""
+        """Close the socket; nothing is told of it. Never raises; further calls wait for the first one."""
         if self._closing:
+            await self._closed.wait()
             return
         self._closing = True
         this = asyncio.current_task()
@@ -286,6 +288,7 @@ class Connection:
         finally:
             with contextlib.suppress(Exception):
                 await self._session.close()
+            self._closed.set()
 
 
 def _answer(future: asyncio.Future[None], error: Exception | None = None) -> None:

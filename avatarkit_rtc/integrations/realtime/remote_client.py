@@ -124,6 +124,7 @@ class RemoteRealtimeClient:
         self._timeout_s = timeout_s
         self._handler: EventHandler | None = None
         self._client: RealtimeClient | None = None
+        self._lost: RealtimeClient | None = None
         self._connecting = False
 
     def __repr__(self) -> str:
@@ -173,7 +174,7 @@ class RemoteRealtimeClient:
 
     async def disconnect(self) -> None:
         """Close the connection."""
-        client, self._client = self._client, None
+        client, self._client, self._lost = self._client or self._lost, None, None
         if client is not None:
             await client.disconnect()
 
@@ -199,7 +200,8 @@ class RemoteRealtimeClient:
 
     def _happened(self, event: ClientEvent) -> None:
         if isinstance(event, ConnectionLost):
-            self._client = None  # the next connection has a token of its own, and a client
+            # The next connection has a token of its own, and a client.
+            self._lost, self._client = self._client, None
         if self._handler is not None:
             self._handler(event)
 

@@ -92,6 +92,7 @@ class WebSocketRealtimeClient:
         self._heartbeat_s = heartbeat_s
         self._handler: EventHandler | None = None
         self._connection: Connection | None = None
+        self._lost: Connection | None = None  # the last one, which closes by itself
         self._connecting = False
 
     @property
@@ -205,7 +206,7 @@ class WebSocketRealtimeClient:
 
     async def disconnect(self) -> None:
         """Close the connection; takes 2 s at most where the server does not answer."""
-        connection, self._connection = self._connection, None
+        connection, self._connection = self._connection or self._lost, None
         if connection is not None:
             await connection.close()
 
@@ -268,7 +269,7 @@ class WebSocketRealtimeClient:
     def lost(self, connection: Connection, event: ConnectionLost) -> None:
         """``connection`` broke; it is closed."""
         if self._connection is connection:
-            self._connection = None
+            self._connection, self._lost = None, connection
             self.tell(event)
 
     def _require(self) -> Connection:

@@ -306,6 +306,16 @@ async def test_a_loss_in_an_update_raises_and_is_told(session: Session) -> None:
     await session.has(ConnectionLost)
 
 
+async def test_after_a_loss_disconnecting_waits_until_nothing_is_open(session: Session) -> None:
+    connection = session.client._connection
+    assert connection is not None
+    session.server.connection.drop()
+    await session.has(ConnectionLost)
+    await session.client.disconnect()
+    assert connection._session.closed
+    await session.client.disconnect()
+
+
 async def test_a_loss_right_behind_the_session(server: StandInRealtimeServer) -> None:
     session = Session(server)
 
