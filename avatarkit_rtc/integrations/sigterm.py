@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 _log = logging.getLogger("avatarkit_rtc.integrations")
@@ -69,21 +70,37 @@ class SigtermEnd:
         self.came = False
         """Whether SIGTERM came."""
 
-    def watch(self) -> None:
-        """Begin, for the task that runs now."""
-        self._owner = asyncio.current_task()
-        self._unwatch = watch_sigterm(self._on_sigterm)
+    @contextlib.contextmanager
+    def entering(self, *, watch: bool) -> Iterator[None]:
+        """Around what ``__aenter__`` does: with ``watch`` SIGTERM is waited for, by the task that runs now,
+        until :meth:`leave`, or until the block raises."""
+        if watch:
+            self._owner = asyncio.current_task()
+            self._unwatch = watch_sigterm(self._on_sigterm)
+        try:
+            yield
+        except BaseException as error:
+            self._unwatch()
+            if isinstance(error, asyncio.CancelledError):
+                self._exit_after(error)
+            raise
 
-    def unwatch(self) -> None:
-        """End that; more than once is fine."""
-        self._unwatch()
-
-    def exit_after(self, error: BaseException | None) -> None:
-        """The block has ended with ``error``, or None.
+    async def leave(self, end: Coroutine[Any, Any, None], error: BaseException | None) -> None:
+        """What ``__aexit__`` does: ``end`` what is held, after a block that raised ``error`` or None.
 
         Raises:
             SystemExit: SIGTERM came, and nothing else went wrong.
         """
+        try:
+            await end
+        except asyncio.CancelledError:
+            if not self.came:
+                raise
+        finally:
+            self._unwatch()
+        self._exit_after(error)
+
+    def _exit_after(self, error: BaseException | None) -> None:
         if self.came and (error is None or isinstance(error, asyncio.CancelledError)):
             raise SystemExit(_TERMINATED) from None
 

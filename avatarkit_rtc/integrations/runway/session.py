@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -139,28 +138,14 @@ class RunwaySession:
         if self._used:
             raise AlreadyConnectedError("this session has been used already; make another RunwaySession")
         self._used = True
-        if self._end_on_sigterm:
-            self._sigterm.watch()
-        try:
+        with self._sigterm.entering(watch=self._end_on_sigterm):
             self._id = await self._client.create_session(**self._create)
-        except BaseException as error:
-            self._sigterm.unwatch()
-            if isinstance(error, asyncio.CancelledError):
-                self._sigterm.exit_after(error)
-            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            await self.end()
-        except asyncio.CancelledError:
-            if not self._sigterm.came:
-                raise
-        finally:
-            self._sigterm.unwatch()
-        self._sigterm.exit_after(error)
+        await self._sigterm.leave(self.end(), error)
 
     def __repr__(self) -> str:
         return f"<RunwaySession {self._id or 'not created'}{' ended' if self.ended else ''}>"

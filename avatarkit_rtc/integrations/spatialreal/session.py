@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import time
 from types import TracebackType
@@ -225,28 +224,14 @@ class SpatialRealSession:
         await self._keeper.wait_ended()
 
     async def __aenter__(self) -> Self:
-        if self.state is SessionState.NEW and self._end_on_sigterm:
-            self._sigterm.watch()
-        try:
+        with self._sigterm.entering(watch=self.state is SessionState.NEW and self._end_on_sigterm):
             await self.start()
-        except BaseException as error:
-            self._sigterm.unwatch()
-            if isinstance(error, asyncio.CancelledError):
-                self._sigterm.exit_after(error)
-            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            await self.aclose()
-        except asyncio.CancelledError:
-            if not self._sigterm.came:
-                raise
-        finally:
-            self._sigterm.unwatch()
-        self._sigterm.exit_after(error)
+        await self._sigterm.leave(self.aclose(), error)
 
     def __repr__(self) -> str:
         return f"<SpatialRealSession {self.state.value}, room {self._room.name!r}>"
