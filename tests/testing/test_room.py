@@ -24,46 +24,11 @@ from avatarkit_rtc.testing.room import RoomTransport, avatar_token
 from avatarkit_rtc.testing.schedule import motion_schedule
 from avatarkit_rtc.testing.server import LocalServer
 from avatarkit_rtc.testing.stand_in import SentKind, StandInAvatar, StandInOptions
+from tests.support.guest import Guest
 from tests.support.livekit import LiveKitServer, mint_token, until
 
 UTTERANCE = perform(1, 1.0)
 PACKET = b"\x01\x00\x00\x00\x00"
-
-
-class Guest:
-    """Somebody in the room who receives what an avatar sends."""
-
-    def __init__(self) -> None:
-        self.room = rtc.Room()
-        self.packets: list[rtc.DataPacket] = []
-        self.tracks: dict[str, rtc.Track] = {}
-        self.participant: rtc.RemoteParticipant | None = None
-        self.loudest = 0
-        self._tasks: list[asyncio.Task[None]] = []
-        self.room.on("data_received", self.packets.append)
-        self.room.on("track_subscribed", self._subscribed)
-
-    def _subscribed(
-        self, track: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
-    ) -> None:
-        self.tracks[publication.name] = track
-        self.participant = participant
-        if track.kind == rtc.TrackKind.KIND_AUDIO:
-            self._tasks.append(asyncio.create_task(self._listen(track)))
-
-    async def _listen(self, track: rtc.Track) -> None:
-        stream = rtc.AudioStream(track, capacity=100)
-        try:
-            async for event in stream:
-                self.loudest = max(self.loudest, int(np.abs(np.frombuffer(event.frame.data, np.int16)).max()))
-        finally:
-            await stream.aclose()
-
-    async def aclose(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.room.disconnect()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from avatarkit_rtc.motion.packet import PacketKind, decode_packet
 from avatarkit_rtc.testing import perform
 from avatarkit_rtc.testing.room import avatar_token
 from avatarkit_rtc.testing.spatialreal_service import Behaviour, SocketFault, SpatialRealService
+from tests.support.guest import Guest
 from tests.support.livekit import LiveKitServer, mint_token, until
 from tests.support.spatialreal import VendorClient, same, spatialreal
 
@@ -21,34 +22,8 @@ CLIP = perform(1, 0.8)
 Code = spatialreal.AvatarSDKErrorCode
 
 
-class Guest:
+class Viewer(Guest):
     """Somebody in the room who hears and sees the avatar."""
-
-    def __init__(self) -> None:
-        self.room = rtc.Room()
-        self.packets: list[Any] = []
-        self.loudest = 0
-        self._listening: list[asyncio.Task[None]] = []
-        self.room.on("data_received", lambda packet: self.packets.append(decode_packet(packet.data)))
-        self.room.on("track_subscribed", self._subscribed)
-
-    def _subscribed(self, track: rtc.Track, *_: object) -> None:
-        if track.kind == rtc.TrackKind.KIND_AUDIO:
-            self._listening.append(asyncio.create_task(self._listen(track)))
-
-    async def _listen(self, track: rtc.Track) -> None:
-        stream = rtc.AudioStream(track, capacity=100)
-        try:
-            async for event in stream:
-                self.loudest = max(self.loudest, int(np.abs(np.frombuffer(event.frame.data, np.int16)).max()))
-        finally:
-            await stream.aclose()
-
-    async def aclose(self) -> None:
-        for task in self._listening:
-            task.cancel()
-        await asyncio.gather(*self._listening, return_exceptions=True)
-        await self.room.disconnect()
 
     @property
     def avatar(self) -> rtc.RemoteParticipant | None:
@@ -56,15 +31,18 @@ class Guest:
 
     def frames(self) -> list[Any]:
         """The frames that came."""
-        return [packet for packet in self.packets if packet.kind is PacketKind.FRAME]
+        return [packet for packet in self._decoded() if packet.kind is PacketKind.FRAME]
 
     def count(self, kind: PacketKind) -> int:
-        return sum(packet.kind is kind for packet in self.packets)
+        return sum(packet.kind is kind for packet in self._decoded())
+
+    def _decoded(self) -> list[Any]:
+        return [decode_packet(packet.data) for packet in self.packets]
 
 
 @pytest.fixture
-async def guest(livekit_server: LiveKitServer, room_name: str) -> AsyncIterator[Guest]:
-    guest = Guest()
+async def guest(livekit_server: LiveKitServer, room_name: str) -> AsyncIterator[Viewer]:
+    guest = Viewer()
     await guest.room.connect(livekit_server.url, mint_token(livekit_server, room_name, "guest"))
     yield guest
     await guest.aclose()
@@ -82,7 +60,7 @@ def egress(livekit_server: LiveKitServer, room_name: str) -> Callable[..., Any]:
     return make
 
 
-async def test_an_avatar_joins_and_says_what_is_sent(guest: Guest, egress: Callable[..., Any]) -> None:
+async def test_an_avatar_joins_and_says_what_is_sent(guest: Viewer, egress: Callable[..., Any]) -> None:
     behaviour = Behaviour(ends=2)
     async with (
         SpatialRealService(performer=CLIP, behaviour=behaviour) as service,
@@ -150,7 +128,7 @@ async def test_a_pause_that_lasts_too_long_cuts_off(egress: Callable[..., Any]) 
 
 
 async def test_key_and_secret_do_instead_of_a_token(
-    guest: Guest, egress: Callable[..., Any], livekit_server: LiveKitServer
+    guest: Viewer, egress: Callable[..., Any], livekit_server: LiveKitServer
 ) -> None:
     options = egress(
         api_token="",
@@ -196,7 +174,7 @@ async def test_an_egress_whose_server_is_not_there(egress: Callable[..., Any]) -
 
 
 async def test_a_room_that_is_deleted_ends_the_session(
-    guest: Guest, egress: Callable[..., Any], livekit_server: LiveKitServer, room_name: str
+    guest: Viewer, egress: Callable[..., Any], livekit_server: LiveKitServer, room_name: str
 ) -> None:
     async with SpatialRealService() as service, VendorClient(service, livekit_egress=egress()) as client:
         await until(lambda: guest.avatar, "the avatar")
@@ -208,7 +186,7 @@ async def test_a_room_that_is_deleted_ends_the_session(
 
 
 async def test_a_connection_lost_in_a_sentence_takes_the_avatar_away(
-    guest: Guest, egress: Callable[..., Any]
+    guest: Viewer, egress: Callable[..., Any]
 ) -> None:
     async with SpatialRealService(performer=CLIP) as service:
         service.fail("sentence", SocketFault(cut=True, after_s=0.2))
