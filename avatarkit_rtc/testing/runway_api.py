@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
 
 from avatarkit_rtc.errors import ServerError
+from avatarkit_rtc.testing.local_site import serve_locally
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -145,11 +146,7 @@ class StandInRunwayApi:
 
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self._port = self._runner.addresses[0][1]
+        self._runner, self._port = await serve_locally(app)
         return self
 
     async def __aexit__(

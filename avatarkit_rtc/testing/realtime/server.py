@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 
 from avatarkit_rtc.errors import ConfigurationError, ServerError
+from avatarkit_rtc.testing.local_site import serve_locally
 from avatarkit_rtc.testing.realtime.replies import Reply
 from avatarkit_rtc.testing.realtime.session import Event, ModelSession, Moment, Step
 
@@ -240,10 +241,7 @@ class StandInRealtimeServer:
 
         app = web.Application()
         app.router.add_get("/v1/realtime", self._serve)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
-        self._port = self._runner.addresses[0][1]
+        self._runner, self._port = await serve_locally(app, self._port)
         return self
 
     async def __aexit__(

@@ -7,6 +7,7 @@ from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from avatarkit_rtc.testing.local_site import serve_locally
 from avatarkit_rtc.testing.realtime.server import StandInRealtimeServer
 
 if TYPE_CHECKING:
@@ -38,10 +39,7 @@ class StandInSessionServer:
 
         app = web.Application()
         app.router.add_post("/api/realtime", self._answer)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self._port = self._runner.addresses[0][1]
+        self._runner, self._port = await serve_locally(app)
         return self
 
     async def __aexit__(

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
+from avatarkit_rtc.testing.local_site import serve_locally
 from avatarkit_rtc.testing.performer import Utterance
 from avatarkit_rtc.testing.spatialreal_service.behaviour import Behaviour
 from avatarkit_rtc.testing.spatialreal_service.connection import Connection
@@ -129,11 +130,7 @@ class SpatialRealService:
         app = web.Application()
         app.router.add_post(_TOKEN_PATH, self._give_token)
         app.router.add_get(f"{_INGRESS_PATH}/websocket", self._accept)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self._port = self._runner.addresses[0][1]
+        self._runner, self._port = await serve_locally(app)
         return self
 
     async def __aexit__(
