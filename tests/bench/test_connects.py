@@ -23,9 +23,9 @@ def short_form(where: Place) -> Report:
 def test_short_form_against_a_real_server(livekit_server: LiveKitServer) -> None:
     where = Place(livekit_server.url, livekit_server.api_key, livekit_server.api_secret)
     avatar = ["publish", "--room", where.room, "--pause", "0.5"]
-    with Program(*AVATARKIT, *avatar, environment=where.environment):
-        with own_process() as process:  # rooms of other tests may still be going away in this one
-            report = process.submit(short_form, where).result(100)
+    # Rooms of other tests may still be going away in this process.
+    with Program(*AVATARKIT, *avatar, environment=where.environment), own_process() as process:
+        report = process.submit(short_form, where).result(100)
     # How much of a room is gone after a second depends on the machine and the SDK; the tasks are ours.
     assert report.figure(f"tasks, after {FIRST + 2} connects").met
     for what in ("threads", "tasks", "files"):
