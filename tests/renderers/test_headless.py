@@ -59,7 +59,7 @@ def test_the_null_face_starts_no_thread(pose: MakePose) -> None:
     sink = HeadlessSink()
     for k in range(100):
         sink.show(pose(k))
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
     assert sink.shown == 100
 
 
@@ -219,7 +219,7 @@ def test_closing_ends_the_thread_and_what_comes_later_is_ignored(pose: MakePose,
     sink.close()
     sink.close()
     assert sink.closed
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
     sink.show(pose(1))
     assert sink.shown == 1
 
