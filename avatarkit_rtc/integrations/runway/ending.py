@@ -132,7 +132,7 @@ class SessionEnd:
         if not task.cancelled() and task.exception() is None:
             if task.result():
                 self._done.set_result(None)
-            else:  # the room was left in that very moment: did the message get out?
+            else:  # nobody was there, has just joined or has just left: is the session over?
                 self._cancel(session_id, unless_over=True)
             return
         problem = "cancelled" if task.cancelled() else repr(task.exception())
@@ -149,15 +149,16 @@ class SessionEnd:
 
 
 async def _tell(room: rtc.Room, to: list[str]) -> bool:
-    """Whether the room was there long enough for the message to get out."""
+    """Whether the message is known to have got there."""
     async with asyncio.timeout(_TELL_TIMEOUT_S):
         await room.local_participant.publish_data(END_CALL, reliable=True, destination_identities=to)
     # It is sent: a cancellation from here on must not send a second end after it.
     with contextlib.suppress(asyncio.CancelledError):
-        if len(to) == 1 and await arrived(room.local_participant, to[0], ARRIVAL_TIMEOUT_S):
+        asked = (arrived(room.local_participant, each, ARRIVAL_TIMEOUT_S) for each in to)
+        if any(await asyncio.gather(*asked)):
             return True
         await asyncio.sleep(LINGER_S)
-    return room.isconnected()
+    return False
 
 
 def workers_in(room: Any) -> list[str]:

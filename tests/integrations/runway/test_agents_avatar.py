@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 from livekit import api as livekit_api
 
+from avatarkit_rtc.integrations.arrival import arrived
 from avatarkit_rtc.testing.runway_api import Fault, Request, StandInRunwayApi, StandInSession
 from tests.support.agents import ROOT, require_agents
 from tests.support.command import Child, clean_environment
@@ -116,6 +117,9 @@ class Troublesome(StandInRunwayApi):
 
     async def _create(self, body: Any) -> StandInSession:
         session = await super()._create(body)
+        # What is sent to a worker that has just joined is lost now and then, the plugin's message for one.
+        assert session.room is not None
+        await arrived(session.room.local_participant, body["livekit"]["agentIdentity"], 20)
         if body.get("maxDuration") == self.SLOW:
             await asyncio.sleep(2.0)
         return session

@@ -159,6 +159,15 @@ class TestOrder:
             session.use_room(room)  # type: ignore[arg-type]
         assert bare_api.ends == ([] if arrived else ["DELETE"])
 
+    async def test_when_nobody_hears_it_is_seen_to(self, api: StandInRunwayApi) -> None:
+        room = rtc.Room()
+        async with RunwaySession(api_key=KEY, base_url=api.url, preset_id="influencer") as session:
+            way = await session.join(interval_s=0.05)
+            await room.connect(way.url, way.token)
+            session.use_room(room, "nobody")
+        assert api.ends == ["DELETE"]
+        await room.disconnect()
+
     async def test_failures_only_warn(
         self, bare_api: StandInRunwayApi, session: RunwaySession, caplog: pytest.LogCaptureFixture
     ) -> None:
