@@ -15,7 +15,7 @@ from renderers import Recorder
 from tests.renderers.test_recorder import wait_for_room
 from tests.support.video import Flash, block, bright, onsets, sound_of
 
-MINUTES = 4
+MINUTES = 2
 
 pytestmark = pytest.mark.usefixtures("all_pictures")
 
