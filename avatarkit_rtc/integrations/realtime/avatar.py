@@ -77,7 +77,7 @@ class RealtimeAvatar:
     * What the microphone records goes through the player's echo canceller to the model.
     * What the model says is performed by a :class:`~avatarkit_rtc.providers.speech.SpeechProvider`, or by a
       vendor's session: the player plays voice and face in lip sync, and any view shows it.
-    * While the canceller has not learnt the room yet, the first 1.5 s of the avatar's speech, the model hears
+    * While the canceller has not learnt the room yet, the first 3.5 s of the avatar's speech, the model hears
       silence as long as the avatar speaks (:mod:`~.echo_guard`).
     * When the user begins to speak, as the model's server hears it, both stop at once, and the server is told
       how much was heard.

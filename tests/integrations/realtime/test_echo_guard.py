@@ -24,7 +24,7 @@ def test_the_first_speech_is_not_heard_and_the_user_is_in_its_pauses() -> None:
     assert all(closed for _, closed in shut)
     assert guard.closed(11.0 + TAIL_S / 2)
     assert not guard.closed(11.1 + TAIL_S)
-    rest = speak(guard, 20.0, 2.0)
+    rest = speak(guard, 20.0, LEARNING_S)
     opened = next(at for at, closed in rest if not closed)
     assert opened == pytest.approx(LEARNING_S - 1.0 + TAIL_S, abs=0.05)
     assert guard.learnt
@@ -39,7 +39,7 @@ def test_a_gap_shuts_it_for_a_moment() -> None:
     shut = [at for at, closed in speak(guard, 10.0, 3.0) if closed]
     assert max(shut) == pytest.approx(RELEARNING_S + TAIL_S, abs=0.05)
     guard.begin()
-    shut = [at for at, closed in speak(guard, 20.0, 3.0) if closed]
+    shut = [at for at, closed in speak(guard, 20.0, 5.0) if closed]
     assert max(shut) == pytest.approx(LEARNING_S + TAIL_S, abs=0.05)
 
 
