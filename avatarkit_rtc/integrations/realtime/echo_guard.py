@@ -12,7 +12,7 @@ from typing import Final
 
 LEARNING_S: Final = 3.5
 """Speech of the avatar's that the canceller learns from before it is trusted. WebRTC's is in its initial
-state for the first 2.5 s; measured in a room that is all echo, the last of it came through after 2.2-2.9 s."""
+state for the first 2.5 s; in a room that is all echo, the last of it came through after 2.2-2.9 s."""
 RELEARNING_S: Final = 0.5
 """The same after a gap."""
 TAIL_S: Final = 0.25
