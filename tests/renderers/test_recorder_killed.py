@@ -7,6 +7,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.support.video import plays, probe
 
 MISSING_S = 2.0
@@ -27,13 +29,13 @@ async def main():
         avatar = asyncio.create_task(StandInAvatar(provider.avatar, [perform(1, 4.0)]).run())
         while True:
             await asyncio.sleep(0.02)
-            stats = recorder.stats()
-            print(stats.duration_s, stats.behind_s, flush=True)
+            print(recorder.stats().duration_s, flush=True)
 
 asyncio.run(main())
 """
 
 
+@pytest.mark.alone
 def test_at_most_two_seconds_are_missing(tmp_path: Path) -> None:
     paths = [tmp_path / "killed.mp4", tmp_path / "killed.webm"]
     with ExitStack() as close:
@@ -44,12 +46,12 @@ def test_at_most_two_seconds_are_missing(tmp_path: Path) -> None:
             close.callback(child.wait, 10)
             close.callback(child.kill)
             children.append(child)
-        recorded, held_up = [], []
+        recorded = []
         for child in children:
             assert child.stdout is not None
             before, steady = 0.0, 0
             for line in child.stdout:
-                now = float(line.split()[0])
+                now = float(line)
                 # Not in the middle of what a busy machine held up: it is recorded late, and so is missing.
                 steady = steady + 1 if now - before < 0.2 else 0
                 before = now
@@ -58,16 +60,12 @@ def test_at_most_two_seconds_are_missing(tmp_path: Path) -> None:
             child.kill()
             # What it said while it was being killed counts, too.
             rest = child.stdout.read().splitlines()
-            said = [[float(part) for part in each.split()] for each in [line, *rest[:-1]]]
-            recorded.append(max(duration for duration, _ in said))
-            # On a busy machine poses wait for their turn: what was not yet encoded cannot be in the file.
-            held_up.append(max(behind for _, behind in said))
-    for path, seconds, behind in zip(paths, recorded, held_up, strict=True):
+            recorded.append(max(float(each) for each in [line, *rest[:-1]]))
+    for path, seconds in zip(paths, recorded, strict=True):
         whole = path.suffix == ".mp4"
         complaints = plays(path)
         assert not (whole and complaints), complaints
         streams = probe(path, whole=whole)
-        missing = MISSING_S + min(2.0, 2 * behind)
-        assert seconds - streams["video"]["times"][-1] < missing
-        assert seconds - streams["audio"]["times"][-1] < missing
-        assert len(path.with_suffix(".jsonl").read_text().splitlines()) > 25 * (seconds - missing) * 0.8
+        assert seconds - streams["video"]["times"][-1] < MISSING_S
+        assert seconds - streams["audio"]["times"][-1] < MISSING_S
+        assert len(path.with_suffix(".jsonl").read_text().splitlines()) > 25 * (seconds - MISSING_S) * 0.8
