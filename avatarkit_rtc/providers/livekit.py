@@ -28,6 +28,7 @@ from avatarkit_rtc.providers.avatar_finder import MOTION_TOPIC
 from avatarkit_rtc.providers.base import AudioUplink, ConnectionConfig, ProviderListener, PublishedTrack
 from avatarkit_rtc.providers.connect_errors import checked_url, connect_error, is_refusal, shown_url
 from avatarkit_rtc.providers.join_token import keep_tokens_out_of_logs, read_join_token, redacted
+from avatarkit_rtc.providers.livekit_room import OwnRoom
 from avatarkit_rtc.providers.livekit_session import RoomSession
 from avatarkit_rtc.providers.livekit_uplink import UPLINK_QUEUE_MS, RoomTrack, SourceUplink, unpublish
 
@@ -302,7 +303,7 @@ class LiveKitProvider:
     async def _join_native(self, config: ConnectionConfig, token: str) -> RoomSession:
         said = read_join_token(token)
         said.check_room(config.room_name)
-        session = self._new_session(rtc.Room())
+        session = self._new_session(OwnRoom())
         native = asyncio.create_task(self._enter(session, config.url or "", token), name="Room.connect")
         try:
             # Cancelling Room.connect can bring the SDK, and with it the process, down.

@@ -20,6 +20,7 @@ from avatarkit_rtc.errors import (
     ConnectTimeoutError,
 )
 from avatarkit_rtc.providers.avatar_finder import MOTION_TOPIC
+from avatarkit_rtc.providers.livekit_room import OwnRoom
 from avatarkit_rtc.providers.minting import AVATAR_IDENTITY, avatar_token
 
 __all__ = [
@@ -296,7 +297,7 @@ class _Session:
     """One stay in a room: the room, both tracks and their sources."""
 
     def __init__(self, sample_rate: int, pseudo_video: bool) -> None:
-        self.room = rtc.Room()
+        self.room = OwnRoom()
         self.audio = rtc.AudioSource(sample_rate, 1, queue_size_ms=0)
         self._video = rtc.VideoSource(_VIDEO_SIZE, _VIDEO_SIZE) if pseudo_video else None
         self._video_task: asyncio.Task[None] | None = None

@@ -256,7 +256,9 @@ class StandInRunwayApi:
     async def _send_worker(self, session: StandInSession, url: str, token: str) -> None:
         from livekit import rtc
 
-        room = session.room = rtc.Room()
+        from avatarkit_rtc.providers.livekit_room import OwnRoom
+
+        room = session.room = OwnRoom()
 
         def on_data(packet: rtc.DataPacket) -> None:
             try:

@@ -7,12 +7,14 @@ import asyncio
 import numpy as np
 from livekit import rtc
 
+from avatarkit_rtc.providers.livekit_room import OwnRoom
+
 
 class Guest:
     """All data packets, tracks by name, and how loud the loudest sample was."""
 
     def __init__(self) -> None:
-        self.room = rtc.Room()
+        self.room = OwnRoom()
         self.packets: list[rtc.DataPacket] = []
         self.tracks: dict[str, rtc.Track] = {}
         self.participant: rtc.RemoteParticipant | None = None

@@ -14,6 +14,7 @@ from livekit import rtc
 from avatarkit_rtc.events import ConnectionState, DisconnectReason
 from avatarkit_rtc.providers.avatar_finder import MOTION_TOPIC
 from avatarkit_rtc.providers.base import AudioFeed, VideoFeed
+from avatarkit_rtc.providers.livekit_room import OwnRoom
 from tests.support.livekit import LiveKitServer, mint_token
 
 RATE = 48000
@@ -29,7 +30,7 @@ class Peer:
         identity: str = "spatialreal-avatar",
         attributes: Mapping[str, str] | None = None,
     ) -> None:
-        self.room = rtc.Room()
+        self.room = OwnRoom()
         self.identity = identity
         self._url = server.url
         self._token = mint_token(server, room_name, identity, attributes=attributes)
