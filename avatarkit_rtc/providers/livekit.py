@@ -337,8 +337,8 @@ class LiveKitProvider:
         await asyncio.wait([native])
         if not native.cancelled():
             native.exception()  # taken note of; nobody is left to tell
-        self._left_at = time.monotonic()
         await session.aclose()
+        self._left_at = time.monotonic()
 
     # ---- while connected --------------------------------------------------------------------------------
 
@@ -396,10 +396,15 @@ class LiveKitProvider:
 
     def _end(self, session: RoomSession, state: ConnectionState, reason: DisconnectReason | None) -> None:
         """The one way out of a room: report it now, take it down in the background."""
-        self._keep(session.aclose())
+        leaving = session.aclose()
+        leaving.add_done_callback(self._note_left)
+        self._keep(leaving)
         self._session = None
         self._left_at = time.monotonic()
         self._set_state(state, reason)
+
+    def _note_left(self, _: asyncio.Task[None]) -> None:
+        self._left_at = time.monotonic()
 
     def _set_state(self, state: ConnectionState, reason: DisconnectReason | None = None) -> None:
         if state is self._state:
