@@ -34,7 +34,8 @@ CLEAR_BUFFER: Final = "lk.clear_buffer"
 """RPC method of the worker: drop what is queued and be silent."""
 
 CLEAR_TIMEOUT_S: Final = 2.0
-"""So long after ``lk.clear_buffer`` the worker may take to report where it stopped, as in LiveKit Agents."""
+"""So long the worker may take to answer ``lk.clear_buffer`` and to report where it stopped; LiveKit Agents
+gives it as long for the report alone."""
 REPORT_TIMEOUT_S: Final = 10.0
 """So much longer than an utterance takes a worker may wait before it reports its end."""
 OWED_S: Final = 10.0
@@ -80,7 +81,7 @@ class AvatarSpeech:
             sample_rate: samples per second that are sent, a multiple of 100; Runway's takes 16000.
             wait_for_video: :meth:`start` waits until the worker has published its picture, too: one that is
                 still starting may not listen yet.
-            clear_timeout_s: how long the worker may take to report where it stopped, 0 to 60.
+            clear_timeout_s: how long the worker may take to stop and to report where, 0 to 60.
             report_timeout_s: how much longer than an utterance takes the worker may take to report its end,
                 0 to 60.
 
@@ -103,6 +104,7 @@ class AvatarSpeech:
         self._handlers: dict[Any, Callable[..., None]] = {}
         self._changed = asyncio.Event()
         self._saying = asyncio.Lock()
+        self._current: Playback | None = None  # pending from its first sample on
         self._pending: deque[Playback] = deque()
         self._writer: rtc.ByteStreamWriter | None = None
         self._interrupting: asyncio.Task[None] | None = None
@@ -206,28 +208,30 @@ class AvatarSpeech:
         reader = await asyncio.to_thread(
             open_source, source, sample_rate=sample_rate, channels=channels, output_rate=self._rate
         )
+        self._current = playback
         if interrupts != self._interrupts:
-            playback.interrupt()
-            playback.finish(PlaybackFinished(0.0, True, reported=False))
+            self._drop_current()
         try:
             await self._send(reader, playback)
         finally:
+            self._current = None
             await reader.aclose()
             playback.all_sent = True
-            if not playback.cut:
+            if self._interrupting is None:  # which does it once the worker is told
                 await self._end_stream()
-                if not playback.over:
-                    loop = asyncio.get_running_loop()
-                    loop.call_later(playback.sent_s + self._report_timeout_s, self._not_reported, playback)
+            if not (playback.cut or playback.over):
+                loop = asyncio.get_running_loop()
+                loop.call_later(playback.sent_s + self._report_timeout_s, self._not_reported, playback)
         return playback
 
     async def interrupt(self) -> None:
         """Make the worker be silent now: what was said and is not over ends, as does each :meth:`say` that
-        still sends or waits. Returns when the worker has reported where it stopped, or 2 s later. Nothing
-        happens where nothing is being said."""
+        still sends or waits, also for its source's first sound. Returns when the worker has reported where
+        it stopped, after 2 s at most. Nothing happens where nothing is being said."""
         self._interrupts += 1
+        self._drop_current()
         if self._interrupting is None:
-            if not self._pending:
+            if not self._pending and self._writer is None:
                 return
             self._interrupting = asyncio.create_task(self._interrupt(), name="interrupt the avatar")
             self._interrupting.add_done_callback(self._interrupted)
@@ -293,19 +297,19 @@ class AvatarSpeech:
         cut = list(self._pending)
         for playback in cut:
             playback.interrupt()
-        timeout_s = self._clear_timeout_s
         try:
-            await self._room.local_participant.perform_rpc(
-                destination_identity=self._identity, method=CLEAR_BUFFER, payload=""
-            )
+            # Both together: the SDK alone waits 8 s for the answer of a worker that hangs.
+            async with asyncio.timeout(self._clear_timeout_s):
+                await self._room.local_participant.perform_rpc(
+                    destination_identity=self._identity, method=CLEAR_BUFFER, payload=""
+                )
+                await self._end_stream()
+                for playback in cut:
+                    await playback.wait()
         except Exception as error:
-            _log.warning("the avatar %s could not be interrupted: %s", self._identity, error)
-            timeout_s = 0.0
+            what = "did not stop in time" if isinstance(error, TimeoutError) else f"was not told: {error}"
+            _log.warning("interrupting the avatar %s: it %s", self._identity, what)
         await self._end_stream()
-        waiting = [asyncio.ensure_future(playback.wait()) for playback in cut]
-        _, late = await asyncio.wait(waiting, timeout=timeout_s)
-        for each in late:
-            each.cancel()
         for playback in cut:
             if not playback.over:
                 self._owed += 1
@@ -354,10 +358,17 @@ class AvatarSpeech:
 
     def _give_up(self) -> None:
         """The worker is gone: nothing will be reported."""
+        self._drop_current()
         for playback in self._pending:
             playback.interrupt()
             playback.finish(PlaybackFinished(None, True, reported=False))
         self._forget_over()
+
+    def _drop_current(self) -> None:
+        """Cut off what has not begun to be sent, as its source has given nothing yet."""
+        if self._current is not None and self._current not in self._pending:
+            self._current.interrupt()
+            self._current.finish(PlaybackFinished(0.0, True, reported=False))
 
     def _forget_over(self) -> None:
         while self._pending and self._pending[0].over:

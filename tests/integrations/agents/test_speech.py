@@ -22,7 +22,7 @@ from avatarkit_rtc.errors import (
 )
 from avatarkit_rtc.integrations.agents import AvatarSpeech, PlaybackFinished
 from avatarkit_rtc.integrations.agents.playback import parse_finished
-from avatarkit_rtc.integrations.agents.speech import REPORT_TIMEOUT_S
+from avatarkit_rtc.integrations.agents.speech import CLEAR_TIMEOUT_S, REPORT_TIMEOUT_S
 from tests.support.livekit import LiveKitServer, until
 from tests.support.room_peer import Peer
 
@@ -153,11 +153,13 @@ async def test_strangers_are_rejected_and_rubbish_is_counted(
 async def test_a_worker_that_does_not_report_an_interruption_is_not_waited_for(
     speaker: rtc.Room, worker: PlainWorker
 ) -> None:
+    assert CLEAR_TIMEOUT_S == 2.0
     async with to_avatar(speaker, clear_timeout_s=0.3) as speech:
         playback = await speech.say(SECOND, sample_rate=RATE)
         await asyncio.gather(speech.interrupt(), speech.interrupt())
-        assert worker.cleared == 1
         assert await playback.wait() == PlaybackFinished(None, True, reported=False)
+        await until(lambda: worker.cleared, "the interruption")
+        assert worker.cleared == 1
         # What it says of it later is not taken for the end of what comes then.
         other = await speech.say(SECOND, sample_rate=RATE)
         await worker.finished(0.1, True)
@@ -170,10 +172,52 @@ async def test_a_worker_that_cannot_be_interrupted_is_not_waited_for(
     speaker: rtc.Room, worker: PlainWorker
 ) -> None:
     worker.room.local_participant.unregister_rpc_method("lk.clear_buffer")  # the call fails: 1400
-    async with to_avatar(speaker) as speech:
+    async with to_avatar(speaker, clear_timeout_s=60) as speech:
         playback = await speech.say(SECOND, sample_rate=RATE)
-        await asyncio.wait_for(speech.interrupt(), 1.5)
+        await asyncio.wait_for(speech.interrupt(), 30)
         assert await playback.wait() == PlaybackFinished(None, True, reported=False)
+
+
+async def test_a_worker_that_hangs_while_it_is_interrupted_is_not_waited_for(
+    speaker: rtc.Room, worker: PlainWorker
+) -> None:
+    """The SDK alone would wait 8 s for its answer."""
+    never = asyncio.Event()
+
+    async def hang(_: rtc.RpcInvocationData) -> str:
+        await never.wait()
+        return "ok"
+
+    worker.room.local_participant.register_rpc_method("lk.clear_buffer", hang)
+    async with to_avatar(speaker, clear_timeout_s=0.1) as speech:
+        playback = await speech.say(SECOND, sample_rate=RATE)
+        await asyncio.wait_for(speech.interrupt(), 5)
+        assert await playback.wait() == PlaybackFinished(None, True, reported=False)
+        never.set()
+
+
+async def test_what_has_not_begun_to_be_sent_can_be_interrupted(
+    speaker: rtc.Room, worker: PlainWorker
+) -> None:
+    """A text-to-speech service that still thinks, say: nothing of it is heard."""
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def thinking() -> AsyncIterator[np.ndarray[Any, Any]]:
+        asked.set()
+        await go_on.wait()
+        yield SECOND[:2400]
+
+    async with to_avatar(speaker) as speech:
+        saying = asyncio.create_task(speech.say(thinking(), sample_rate=RATE))
+        await asked.wait()
+        await speech.interrupt()
+        playback = await asyncio.wait_for(saying, 20)
+        assert await playback.wait() == PlaybackFinished(0.0, True, reported=False)
+        assert (worker.streams, worker.cleared) == ([], 0)
+        asked.clear()
+        saying = asyncio.create_task(speech.say(thinking(), sample_rate=RATE))
+        await asked.wait()
+    assert (await asyncio.wait_for(saying, 20)).finished == PlaybackFinished(0.0, True, reported=False)
 
 
 async def test_a_worker_that_does_not_report_the_end_is_not_waited_for(
