@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from avatarkit_rtc.integrations.realtime import (
     ToolRegistration,
     WebSocketRealtimeClient,
 )
+from avatarkit_rtc.integrations.realtime.performed_output import PerformedOutput, SpeakerQueue
 from avatarkit_rtc.integrations.realtime.types import ResponseStatus, SessionStatus
 from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX
 from avatarkit_rtc.testing.realtime import Call, Fault, Moment, Reply, StandInRealtimeServer
@@ -141,6 +143,23 @@ async def test_messages_that_wait_to_be_said_are_forgotten_too(whole: Whole) -> 
     (_, first_ms), (_, second_ms) = whole.server.connection.session.truncations
     assert first_ms < 4000
     assert second_ms == 0
+
+
+async def test_an_answer_that_is_complete_and_not_heard_yet_can_be_interrupted(whole: Whole) -> None:
+    whole.server.reply = LONG
+    whole.server.speed = math.inf
+    assert isinstance(whole.avatar.output, PerformedOutput)
+    whole.avatar.output._queue = lambda: SpeakerQueue(5.0, 5.0)  # a sound card that is very late
+    await whole.start()
+    await whole.avatar.say_to_model("hello")
+    await until(lambda: whole.count("realtime:assistant:done") == 1, "the whole answer")
+    assert whole.count("tts:audio:start") == 0
+    assert whole.avatar.stats().speech_queued_s > 0
+    await whole.server.speech_started()
+    await until(lambda: whole.avatar.stats().speech_queued_s == 0, "silence")
+    await until(lambda: whole.coefficient("jawOpen") < 0.03, "a shut mouth")
+    ((_, kept_ms),) = await _truncations(whole.server)
+    assert kept_ms < 4000
 
 
 async def test_the_program_may_interrupt_too(whole: Whole) -> None:

@@ -62,6 +62,9 @@ class Conversation:
         self.calls = ToolCalls(registry)
         self.audio_playing = False
         """Whether the model is heard."""
+        self.voice_pending = False
+        """Whether the output has sound that it has not told the end of: from before the model is heard, which
+        a sound card is late by, until it is no more."""
 
     def begin(self) -> None:
         """A session begins."""
@@ -71,7 +74,7 @@ class Conversation:
     def reset(self) -> None:
         """Nothing is said any more."""
         self.responses.reset()
-        self.audio_playing = False
+        self.audio_playing = self.voice_pending = False
 
     def lost(self) -> list[Effect]:
         """The connection is; the calls are dropped apart."""
@@ -95,7 +98,8 @@ class Conversation:
         if isinstance(event, OutputLevel):
             begun = self._playing() if event.rms > AUDIBLE_RMS else []
             return [*begun, Emit("tts:lipsync:update", LipSync(event.rms))]
-        return [*self._stopped(), self._state()] if self.audio_playing else []
+        effects = self._stopped()
+        return [*effects, self._state()] if effects else []
 
     # What the client tells.
 
@@ -105,6 +109,7 @@ class Conversation:
             case AudioDelta():
                 begun = self.responses.sound(event.response_id)
                 effects = [] if begun is None else [*begun, PlayAudio(event)]
+                self.voice_pending = self.voice_pending or begun is not None
             case AudioDone():
                 effects = [EndAudio()]
             case AssistantStarted():
@@ -132,7 +137,7 @@ class Conversation:
         told = Emit("realtime:user:speech:start", UserSpeech(event.item_id))
         detection = config.turn_detection
         wanted = detection is None or detection.interrupt_response is not False
-        if not wanted or not (self.audio_playing or self.responses.responding):
+        if not wanted or not (self.audio_playing or self.voice_pending or self.responses.responding):
             return [told]
         # Silence comes first: everything else can wait.
         return [*self.interrupt(), told, TellInterrupted()]
@@ -147,7 +152,7 @@ class Conversation:
         return [FlushAudio(), *self._stopped()]
 
     def _stopped(self) -> list[Effect]:
-        playing, self.audio_playing = self.audio_playing, False
+        playing, self.audio_playing, self.voice_pending = self.audio_playing, False, False
         return [Emit("tts:audio:end")] if playing else []
 
     def _state(self) -> Effect:

@@ -91,6 +91,24 @@ class TestConversation:
         its.heard(OutputLevel(0.5))
         assert isinstance(its.handle(SpeechStarted(), 0.0)[-1], TellInterrupted)
 
+    def test_also_when_its_sound_is_complete_and_not_heard_yet(self) -> None:
+        its = active()
+        for event in (AssistantStarted("r"), AudioDelta(b"\0\0", 24000, "r", "i"), AssistantDone("", "r")):
+            its.handle(event, 0.0)
+        assert not its.state.audio_playing
+        effects = its.handle(SpeechStarted(), 0.0)
+        assert isinstance(effects[0], FlushAudio)
+        assert isinstance(effects[-1], TellInterrupted)
+        assert told(its.handle(SpeechStarted(), 0.0)) == ["realtime:user:speech:start"]  # nothing is left
+
+    def test_but_not_once_all_of_it_was_heard(self) -> None:
+        its = active()
+        for event in (AudioDelta(b"\0\0", 24000, "r", "i"), AssistantDone("", "r")):
+            its.handle(event, 0.0)
+        its.heard(OutputStarted())
+        its.heard(OutputEnded())
+        assert told(its.handle(SpeechStarted(), 0.0)) == ["realtime:user:speech:start"]
+
     def test_but_not_where_the_config_says_no(self) -> None:
         its = machine(default=RealtimeSessionConfig(turn_detection=TurnDetection(interrupt_response=False)))
         active(its).handle(AssistantStarted("r"), 0.0)
