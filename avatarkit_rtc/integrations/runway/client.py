@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -11,6 +12,7 @@ from urllib.parse import quote
 
 from avatarkit_rtc.errors import ConfigurationError, RunwayReplyError, RunwaySessionError
 from avatarkit_rtc.integrations.http import checked_key
+from avatarkit_rtc.integrations.runway.creating import create_in_thread
 from avatarkit_rtc.integrations.runway.ending import delete_in_thread
 from avatarkit_rtc.integrations.runway.http import (
     RETRY_INTERVAL_S,
@@ -20,7 +22,6 @@ from avatarkit_rtc.integrations.runway.http import (
     RunwayHttp,
     api_key_or_environments,
 )
-from avatarkit_rtc.integrations.waiting import wait_out
 
 MODEL: Final = "gwm1_avatars"
 """The one model of real-time avatars."""
@@ -152,7 +153,8 @@ class RunwayClient:
         cannot be reached at all or says that it has not carried the request out (408, 429). Anything else
         (5xx, no answer in time, half an answer, no id in it) is raised at once, with ``session_may_exist``.
 
-        Cancelled meanwhile, it waits for the answer and cancels the session that has come about.
+        Cancelled meanwhile, it waits for the answer and cancels the session that has come about; so it does
+        where ``asyncio.run()`` ends, and cancels everything, before the answer has come.
 
         Args:
             avatar_id: an avatar of your own; either this or ``preset_id``.
@@ -172,19 +174,13 @@ class RunwayClient:
         """
         body = create_body(avatar_id, preset_id, max_duration_s, livekit, tools, personality, start_script)
         retry = Retry(self._retry.tries, self._retry.interval_s, repeat_uncertain)
-        abandoned = asyncio.Event()
-        creating = asyncio.create_task(
-            self._http.request(
-                "POST", SESSIONS, self._key, body=body, retry=retry, abandoned=abandoned.is_set
-            ),
-            name="create session",
-        )
-        try:
-            reply = await asyncio.shield(creating)
-        except asyncio.CancelledError:
-            abandoned.set()
-            await wait_out(asyncio.create_task(self._undo(creating)))
-            raise
+
+        def request(abandoned: asyncio.Event) -> Coroutine[Any, Any, Any]:
+            return self._http.request(
+                "POST", SESSIONS, self._key, body=body, retry=retry, abandoned=abandoned
+            )
+
+        reply = await create_in_thread(request, self._undo)
         return _text(reply, "id", "POST", may_exist=True)
 
     async def get_session(self, session_id: str) -> SessionInfo:
@@ -268,14 +264,12 @@ class RunwayClient:
         except ConfigurationError as error:
             raise RunwayReplyError(f"POST {path}: {error}; is {self.base_url} Runway's API?") from None
 
-    async def _undo(self, creating: asyncio.Task[Any]) -> None:
-        """Nobody waits for this session any more: see whether it comes about, and cancel it."""
-        await asyncio.wait([creating])  # the try that is under way, no further one
-        if not creating.cancelled() and creating.exception() is None:
-            reply = creating.result()
-            session_id = reply.get("id") if isinstance(reply, dict) else None
-            if isinstance(session_id, str) and session_id:
-                await wait_out(asyncio.wrap_future(delete_in_thread(self, session_id)))
+    def _undo(self, reply: Any) -> Future[None] | None:
+        """Nobody waits for this session any more: cancel it."""
+        session_id = reply.get("id") if isinstance(reply, dict) else None
+        if isinstance(session_id, str) and session_id:
+            return delete_in_thread(self, session_id)
+        return None
 
     def __repr__(self) -> str:
         return f"<RunwayClient {self._http!r}>"

@@ -35,6 +35,8 @@ ARRIVAL_TIMEOUT_S: Final = 1.0
 """So long it may take to say that it has come."""
 OVER_AFTER_S: Final = 1.0
 """Time for a worker to end its session after it was told."""
+LOOK_TIMEOUT_S: Final = 3.0
+"""So long it may take to look whether it has; the rest of the time is for cancelling it."""
 _GONE: Final = frozenset({404, 409, 410})
 
 
@@ -80,8 +82,9 @@ async def _is_over(client: RunwayClient, session_id: str) -> bool:
 
     await asyncio.sleep(OVER_AFTER_S)
     try:
-        return (await client.get_session(session_id)).status in FINAL_STATUSES
-    except AvatarKitError:
+        async with asyncio.timeout(LOOK_TIMEOUT_S):
+            return (await client.get_session(session_id)).status in FINAL_STATUSES
+    except (AvatarKitError, TimeoutError):
         return False
 
 
@@ -115,10 +118,15 @@ class SessionEnd:
         if self._begun:
             return
         self._begun = True
-        if room is None or not room.isconnected():
+        to: list[str] | None = None
+        try:
+            if room is not None and room.isconnected():
+                to = avatar(room) if avatar is not None else []
+        except Exception as error:
+            _log.warning("no room to tell the avatar of the end in", exc_info=error)
+        if room is None or to is None:
             self._cancel(session_id)
             return
-        to = avatar(room) if avatar is not None else []
         self._telling = asyncio.get_running_loop().create_task(_tell(room, to), name="END_CALL")
         # Not in the task: one that is cancelled before its first step does nothing at all.
         self._telling.add_done_callback(lambda task: self._told(task, session_id))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -101,7 +102,7 @@ class RunwayHttp:
         *,
         body: Mapping[str, Any] | None = None,
         retry: Retry,
-        abandoned: Callable[[], bool] = lambda: False,
+        abandoned: asyncio.Event | None = None,
     ) -> Any:
         """Make the request; returns the JSON of the answer, or None for an empty one.
 
@@ -109,7 +110,7 @@ class RunwayHttp:
             path: begins with ``/v1``.
             key: sent as bearer token.
             body: sent as JSON; None for no body.
-            abandoned: asked before each further try; True for none.
+            abandoned: when it is set, nothing is tried again, and a pause before that ends at once.
 
         Raises:
             RunwayStatusError: an answer other than 2xx.
@@ -133,8 +134,7 @@ class RunwayHttp:
             ):
                 raise error
             _log.warning("%s; trying again in %.3g s (%d of %d)", error, pause, attempt + 1, retry.tries)
-            await asyncio.sleep(pause)
-            if abandoned():
+            if await _set_within(abandoned, pause):
                 raise error
         raise AssertionError("tries is 1 or more")
 
@@ -246,6 +246,17 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         )
     except (TypeError, ValueError):
         return None
+
+
+async def _set_within(event: asyncio.Event | None, seconds: float) -> bool:
+    """Wait so long, or until ``event`` is set, and whether it is."""
+    if event is None:
+        await asyncio.sleep(seconds)
+        return False
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 class _TooLongError(Exception):

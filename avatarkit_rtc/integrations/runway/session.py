@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -21,6 +22,8 @@ from avatarkit_rtc.integrations.sigterm import SigtermEnd
 if TYPE_CHECKING:
     from livekit import rtc
 
+_log = logging.getLogger("avatarkit_rtc.runway")
+
 
 class RunwaySession:
     """One session: created on entering, ended on leaving, exactly once.
@@ -32,9 +35,9 @@ class RunwaySession:
 
     The end also comes when the block raises or is cancelled, and when the process gets SIGTERM while that is
     not handled otherwise: the session's task is cancelled, as Ctrl-C does it, and the process ends with exit
-    code 143 once the block has been left. (Python programs that handle no SIGTERM just vanish, and the
-    session goes on being billed.) A program with a handler of its own is left alone; it should leave the
-    block.
+    code 143 once the block has been left; likewise with SIGHUP, which the programs of a terminal get when it
+    is closed (129). (Python programs that handle neither just vanish, and the session goes on being billed.)
+    A program with a handler of its own is left alone; it should leave the block.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class RunwaySession:
         """
         Args:
             client: whom to ask; None for one made of ``api_key`` and ``base_url``.
-            end_on_sigterm: see above; False to leave SIGTERM alone.
+            end_on_sigterm: see above; False to leave SIGTERM and SIGHUP alone.
 
         The rest is :meth:`RunwayClient.create_session`'s.
 
@@ -121,7 +124,7 @@ class RunwaySession:
 
         Args:
             room: the room, or what returns the one in use at the end (``player.get_native_client``). If it is
-                not connected then, the session is cancelled through the API.
+                not connected then, or this raises, the session is cancelled through the API.
             avatar_identity: who is told; None for Runway's workers, whose identity begins with ``worker:``.
         """
         self._room = room if callable(room) else lambda: room
@@ -153,4 +156,11 @@ class RunwaySession:
     def _begin_end(self) -> None:
         if self._id is not None:
             to = [self._avatar] if self._avatar is not None else None
-            self._end.begin(self._id, self._room(), workers_in if to is None else lambda _: to)
+            self._end.begin(self._id, self._room_now(), workers_in if to is None else lambda _: to)
+
+    def _room_now(self) -> rtc.Room | None:
+        try:
+            return self._room()
+        except Exception as error:  # the program's own; the session has to end all the same
+            _log.warning("what use_room() was given raised, so the session is cancelled", exc_info=error)
+            return None

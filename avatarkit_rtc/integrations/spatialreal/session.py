@@ -111,7 +111,7 @@ class SpatialRealSession:
             lead_s: sound is sent at most this much ahead of real time.
             retry: how often and when a lost connection is made anew; None for never.
             connect_timeout_s: longest time for one connection.
-            end_on_sigterm: see above; False to leave SIGTERM alone.
+            end_on_sigterm: see above; False to leave SIGTERM and SIGHUP alone.
 
         Raises:
             ConfigurationError: something is missing, or cannot be right.

@@ -21,6 +21,8 @@ async def main(base_url: str, stage: str) -> None:
         # As avatarkit-rtc's commands and LiveKit's agents do it.
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    elif stage == "nohup":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     sys.stdout.write("starting\n")
     async with RunwaySession(base_url=base_url, preset_id="influencer") as session:
         room = rtc.Room()
@@ -29,6 +31,8 @@ async def main(base_url: str, stage: str) -> None:
                 way = await session.join(interval_s=0.05)
                 await room.connect(way.url, way.token)
                 session.use_room(room)
+            elif stage == "bad room":
+                session.use_room(lambda: 1 / 0)  # type: ignore[arg-type, return-value]
             sys.stdout.write(f"stage: {stage}\n")
             if stage == "own handler":
                 await stop.wait()

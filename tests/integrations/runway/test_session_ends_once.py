@@ -168,6 +168,43 @@ class TestOrder:
         assert api.ends == ["DELETE"]
         await room.disconnect()
 
+    async def test_looking_whether_it_is_over_takes_no_time_from_cancelling(
+        self, bare_api: StandInRunwayApi, session: RunwaySession, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert ending.LOOK_TIMEOUT_S == 3.0
+        monkeypatch.setattr(ending, "OVER_AFTER_S", 0.1)
+        monkeypatch.setattr(ending, "LOOK_TIMEOUT_S", 0.3)
+        bare_api.fail("GET", Fault(kind="hang"))
+
+        class Participant:
+            async def publish_data(self, *_: Any, **__: Any) -> None:
+                pass
+
+        class Room:
+            local_participant = Participant()
+            remote_participants: dict[str, Any] = {}  # noqa: RUF012
+
+            def isconnected(self) -> bool:
+                return True
+
+        async with session:
+            session.use_room(Room())  # type: ignore[arg-type]
+        assert bare_api.ends == ["DELETE"]
+        assert len(bare_api.seen("GET")) == 1
+
+    @pytest.mark.parametrize("room", [lambda: 1 / 0, lambda: "no room"])
+    async def test_a_room_that_cannot_be_had_is_none(
+        self,
+        room: Any,
+        bare_api: StandInRunwayApi,
+        session: RunwaySession,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        async with session:
+            session.use_room(room)
+        assert bare_api.ends == ["DELETE"]
+        assert "room" in caplog.text
+
     async def test_failures_only_warn(
         self, bare_api: StandInRunwayApi, session: RunwaySession, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -250,6 +287,60 @@ class TestOnce:
         slow_api.go.set()
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert slow_api.ends == ["DELETE"]
+
+    async def test_cancelled_in_the_pause_before_another_try_to_create_it(
+        self, bare_api: StandInRunwayApi
+    ) -> None:
+        """No session can have come about, so nothing is waited for."""
+        bare_api.fail("POST realtime_sessions", Fault(429, headers={"Retry-After": "30"}))
+        paused = asyncio.create_task(
+            RunwayClient(KEY, base_url=bare_api.url).create_session(preset_id="influencer")
+        )
+        await until(lambda: bare_api.requests, "the first try")
+        await asyncio.sleep(0.1)
+        paused.cancel()
+        await asyncio.wait([paused], timeout=15)
+        assert paused.cancelled()
+        assert len(bare_api.requests) == 1
+
+    async def test_asyncio_run_that_sweeps_its_creation_away(self, slow_api: SlowApi) -> None:
+        """The program's main coroutine returns while another task waits for the answer."""
+        began = threading.Event()
+
+        async def use() -> None:
+            async with RunwaySession(api_key=KEY, base_url=slow_api.url, preset_id="influencer"):
+                raise AssertionError("it was cancelled before")
+
+        async def main() -> None:
+            using = asyncio.create_task(use())
+            await asyncio.to_thread(began.wait)
+            del using
+
+        program = asyncio.create_task(asyncio.to_thread(asyncio.run, main()))
+        await slow_api.creating.wait()
+        began.set()
+        await asyncio.sleep(0.1)
+        slow_api.go.set()
+        await program
+        assert slow_api.ends == ["DELETE"]
+
+    async def test_event_loop_that_is_closed_while_it_is_being_created(self, slow_api: SlowApi) -> None:
+        """As by a second Ctrl-C: nobody is left to wait or to cancel."""
+
+        def main() -> None:
+            loop = asyncio.new_event_loop()
+            creating = loop.create_task(
+                RunwayClient(KEY, base_url=slow_api.url).create_session(preset_id="influencer")
+            )
+            loop.run_until_complete(asyncio.wait([creating], timeout=0.05))
+            loop.close()
+            creating._log_destroy_pending = False  # type: ignore[attr-defined]
+
+        await asyncio.to_thread(main)
+        await slow_api.creating.wait()
+        slow_api.go.set()
+        await until(lambda: slow_api.ends, "the end")
         assert slow_api.ends == ["DELETE"]
 
     async def test_asyncio_run_that_sweeps_everything_away(self, bare_api: StandInRunwayApi) -> None:
@@ -351,6 +442,35 @@ class TestKilled:
             done = await asyncio.to_thread(child.finish)
         assert done.code == 143, done.err
         assert [session.ends for session in bare_api.sessions.values()] == [["DELETE"]] * 3
+
+    async def test_by_sighup(self, bare_api: StandInRunwayApi) -> None:
+        """The terminal is closed, or the connection to it is lost."""
+        with program(bare_api, "created") as child:
+            await printed(child, "created")
+            child.signal(signal.SIGHUP)
+            done = await asyncio.to_thread(child.finish)
+        assert done.code == 129, done.err
+        assert "unwinding" in done.out
+        assert bare_api.ends == ["DELETE"]
+
+    async def test_by_sighup_under_nohup(self, bare_api: StandInRunwayApi) -> None:
+        with program(bare_api, "nohup") as child:
+            await printed(child, "nohup")
+            child.signal(signal.SIGHUP)
+            await asyncio.sleep(0.3)
+            assert bare_api.ends == []
+            child.signal(signal.SIGTERM)
+            done = await asyncio.to_thread(child.finish)
+        assert done.code == 143, done.err
+        assert bare_api.ends == ["DELETE"]
+
+    async def test_by_sigterm_with_a_room_that_cannot_be_had(self, bare_api: StandInRunwayApi) -> None:
+        with program(bare_api, "bad room") as child:
+            await printed(child, "bad room")
+            child.signal(signal.SIGTERM)
+            done = await asyncio.to_thread(child.finish)
+        assert done.code == 143, done.err
+        assert bare_api.ends == ["DELETE"]
 
     async def test_by_ctrl_c(self, bare_api: StandInRunwayApi) -> None:
         with program(bare_api, "created") as child:
