@@ -11,6 +11,7 @@ from typing import Any
 from avatarkit_rtc.errors import AvatarKitError, RealtimeTimeoutError, RealtimeTransportError
 from avatarkit_rtc.integrations.realtime.client import RealtimeClient
 from avatarkit_rtc.integrations.realtime.core.effects import Connect, Disconnect, Update
+from avatarkit_rtc.integrations.realtime.core.tools import text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ def as_realtime_error(error: Exception, what: str) -> AvatarKitError:
     """``error`` as one of this package: a client may raise anything."""
     if isinstance(error, AvatarKitError):
         return error
-    wrapped = RealtimeTransportError(f"the realtime client could not {what}: {type(error).__name__}: {error}")
+    wrapped = RealtimeTransportError(
+        f"the realtime client could not {what}: {type(error).__name__}: {text_of(error)}"
+    )
     wrapped.__cause__ = error
     return wrapped

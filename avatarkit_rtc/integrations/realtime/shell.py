@@ -31,7 +31,7 @@ from avatarkit_rtc.integrations.realtime.core.effects import (
     Update,
 )
 from avatarkit_rtc.integrations.realtime.core.machine import Machine
-from avatarkit_rtc.integrations.realtime.core.tools import ToolContext
+from avatarkit_rtc.integrations.realtime.core.tools import ToolContext, text_of
 from avatarkit_rtc.integrations.realtime.events import ClientEvent
 from avatarkit_rtc.integrations.realtime.log import RealtimeLogger
 from avatarkit_rtc.integrations.realtime.operations import Operations, Timeouts, as_realtime_error
@@ -160,7 +160,7 @@ class Shell:
             try:
                 self.bridge.emit(event, payload)
             except Exception as error:
-                said = {"event": event, "error": f"{type(error).__name__}: {error}"}
+                said = {"event": event, "error": f"{type(error).__name__}: {text_of(error)}"}
                 self.log("warning", "Realtime event bridge failed", said)
 
     async def aclose(self) -> None:
@@ -244,7 +244,7 @@ class Shell:
                 projector(outcome)
             except Exception as error:
                 said = {"name": outcome.name, "callId": outcome.call_id}
-                said["error"] = f"{type(error).__name__}: {error}"
+                said["error"] = f"{type(error).__name__}: {text_of(error)}"
                 self.log("warning", "Realtime result projector failed", said)
 
     def _tell_interrupted(self) -> None:

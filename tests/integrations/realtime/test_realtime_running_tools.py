@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import UserDict
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from avatarkit_rtc.errors import ToolTimeoutError
 from avatarkit_rtc.integrations.realtime import Character, ToolContext, ToolOutcome
+from avatarkit_rtc.integrations.realtime.core.tools import text_of
 from avatarkit_rtc.integrations.realtime.events import ToolCalled
 from avatarkit_rtc.integrations.realtime.payloads import LipSync
 from avatarkit_rtc.integrations.realtime.shell import MAX_CALLS_AT_ONCE, MAX_CALLS_WAITING
@@ -34,6 +36,24 @@ async def raises(args: Any) -> dict[str, Any]:
     raise ValueError("no such city")
 
 
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even that")
+
+
+class Trouble(UserDict[str, Any]):
+    def keys(self) -> Any:
+        raise RuntimeError("no keys")
+
+
+async def raises_speechless(args: Any) -> dict[str, Any]:
+    raise SpeechlessError
+
+
+async def returns_trouble(args: Any) -> Any:
+    return Trouble()
+
+
 async def returns_text(args: Any) -> Any:
     return "text"
 
@@ -44,7 +64,7 @@ async def is_cancelled(args: Any) -> Any:
 
 def failures(its: Session) -> list[tuple[str, str]]:
     """Name and text of each tool error."""
-    return [(each.name, str(each.error)) for each in its.trace.of("realtime:tool:error")]
+    return [(each.name, text_of(each.error)) for each in its.trace.of("realtime:tool:error")]
 
 
 def test_a_result_is_sent_then_told_then_projected(run: Run) -> None:
@@ -75,6 +95,8 @@ def test_a_result_is_sent_then_told_then_projected(run: Run) -> None:
         (raises, "no such city"),
         (returns_text, 'Realtime tool "t" must return an object'),
         (is_cancelled, 'Realtime tool "t" was cancelled'),
+        (raises_speechless, "SpeechlessError"),
+        (returns_trouble, 'Realtime tool "t" result could not be serialized to JSON: no keys'),
     ],
 )
 def test_a_tool_that_fails(run: Run, handler: Callable[..., Any], said: str) -> None:

@@ -175,6 +175,7 @@ class CallInput(StrEnum):
 CALLS: Final[Mapping[tuple[CallPhase, CallInput], CallPhase]] = {
     (CallPhase.CALLED, CallInput.ACCEPTED): CallPhase.RUNNING,
     (CallPhase.CALLED, CallInput.FAILED): CallPhase.REFUSING,
+    (CallPhase.CALLED, CallInput.DROPPED): CallPhase.OVER,
     (CallPhase.RUNNING, CallInput.RETURNED): CallPhase.ANSWERING,
     (CallPhase.RUNNING, CallInput.FAILED): CallPhase.REFUSING,
     (CallPhase.RUNNING, CallInput.DROPPED): CallPhase.OVER,

@@ -25,6 +25,7 @@ from avatarkit_rtc.integrations.realtime.core.tools import (
     checked_result,
     failure_output,
     read_arguments,
+    text_of,
 )
 from avatarkit_rtc.integrations.realtime.events import ToolCalled
 from avatarkit_rtc.integrations.realtime.payloads import ToolCall, ToolError, ToolResult
@@ -75,7 +76,7 @@ class ToolCalls:
             if tool is None:
                 raise ToolCallError(f'No realtime tool registered for "{name}"', tool=name)
             check_arguments(tool.definition, args)
-        except ToolCallError as error:
+        except Exception as error:  # whatever a schema makes of it, the call is answered
             return [*effects, *self.failed(serial, error)]
         self._move(serial, CallInput.ACCEPTED)
         context = {"name": name, "callId": call_id}
@@ -145,7 +146,7 @@ class ToolCalls:
 
 
 def _told(name: str, call_id: str | None, error: Exception) -> list[Effect]:
-    context = {"name": name, "callId": call_id, "error": str(error)}
+    context = {"name": name, "callId": call_id, "error": text_of(error)}
     return [
         Log("warning", "Realtime tool execution failed", context),
         Emit("realtime:tool:error", ToolError(name, error, call_id)),

@@ -17,7 +17,8 @@ DEFAULT_TOOL_TIMEOUT_S: Final = 10.0
 """Longest time for one call of a tool that does not say."""
 
 ToolHandler: TypeAlias = Callable[..., Any]
-"""``handler(args)`` or ``handler(args, context)``; returns a dict (or is a coroutine that does), as JSON."""
+"""``handler(args)`` or ``handler(args, context)``; returns a dict (or is a coroutine that does), as JSON.
+A second parameter that has a default is the handler's own, unless its name is ``context``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,16 @@ class ToolRegistration:
 
     @property
     def wants_context(self) -> bool:
-        """Whether the handler takes two arguments."""
+        """Whether the handler's second argument is a :class:`ToolContext`: see :data:`ToolHandler`."""
         try:
-            inspect.signature(self.handler).bind(None, None)
+            signature = inspect.signature(self.handler)
+            signature.bind(None, None)
         except TypeError:
             return False
         except ValueError:  # a builtin that does not say
             return False
-        return True
+        _, second, *_ = [*signature.parameters.values(), None]
+        return second is None or second.default is second.empty or second.name == "context"
 
 
 class ToolRegistry:
@@ -93,7 +96,8 @@ def checked_registration(tool: ToolRegistration) -> ToolRegistration:
         raise ConfigurationError(f"the parameters of tool {name!r} must be a schema of type object")
     if not isinstance(parameters.get("properties", {}), Mapping):
         raise ConfigurationError(f"the properties of tool {name!r} must be {{'name': schema}}")
-    if isinstance(parameters.get("required", ()), str):
+    required = parameters.get("required", ())
+    if not isinstance(required, list | tuple) or not all(isinstance(each, str) for each in required):
         raise ConfigurationError(f"required of tool {name!r} must be a list of names")
     try:
         json.dumps(dict(parameters), allow_nan=False)
@@ -151,15 +155,23 @@ def checked_result(name: str, result: Any) -> dict[str, Any]:
         raise ToolCallError(f'Realtime tool "{name}" must return an object', tool=name)
     try:
         copied = json.loads(json.dumps(dict(result), allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        said = f'Realtime tool "{name}" result could not be serialized to JSON: {error}'
+    except Exception as error:  # the mapping may be anybody's
+        said = f'Realtime tool "{name}" result could not be serialized to JSON: {text_of(error)}'
         raise ToolCallError(said, tool=name) from error
     return dict(copied)
 
 
 def failure_output(error: Exception) -> dict[str, Any]:
     """What the model is told of a call that failed."""
-    return {"success": False, "error": str(error) or type(error).__name__}
+    return {"success": False, "error": text_of(error) or type(error).__name__}
+
+
+def text_of(error: Exception) -> str:
+    """What ``error`` says. One of a tool's may not even be able to say it."""
+    try:
+        return str(error)
+    except Exception:
+        return type(error).__name__
 
 
 def _is_integer(value: Any) -> bool:

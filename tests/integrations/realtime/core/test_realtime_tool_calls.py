@@ -99,6 +99,16 @@ def test_arguments_that_do_not_fit(calls: ToolCalls) -> None:
     assert effects[0].payload.args == "{broken"
 
 
+def test_a_schema_that_changes_to_nonsense_after_it_was_registered() -> None:
+    registry = ToolRegistry()
+    registry.register(changed := tool("wave", print))
+    changed.definition.parameters["required"] = [["a"]]  # type: ignore[index]
+    calls = ToolCalls(registry)
+    effects = calls.called(call())
+    assert kinds(effects) == ["realtime:tool:call", "Log", "realtime:tool:error", "SendToolResult"]
+    assert calls.drop(lost=False) == [DropTools((1,))]
+
+
 @pytest.mark.parametrize("result", [None, 5, "text", ["list"], True])
 def test_a_result_that_is_no_object(calls: ToolCalls, result: Any) -> None:
     assert failing(calls.returned(running(calls), result)) == 'Realtime tool "wave" must return an object'

@@ -31,6 +31,11 @@ def said(schema: Any, value: Any) -> str | None:
     return None
 
 
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even that")
+
+
 class TestArguments:
     @pytest.mark.parametrize("args", [None, [], "text", 5, True])
     def test_they_must_be_an_object(self, args: Any) -> None:
@@ -125,6 +130,10 @@ class TestRegistry:
             ToolDefinition("t", "", []),  # type: ignore[arg-type]
             ToolDefinition("t", "", {"type": "object", "properties": []}),
             ToolDefinition("t", "", {"type": "object", "required": "name"}),
+            ToolDefinition("t", "", {"type": "object", "required": None}),
+            ToolDefinition("t", "", {"type": "object", "required": 5}),
+            ToolDefinition("t", "", {"type": "object", "required": True}),
+            ToolDefinition("t", "", {"type": "object", "required": [["name"]]}),
             ToolDefinition("t", "", {"type": "object", "properties": {"p": object()}}),
         ],
     )
@@ -152,9 +161,18 @@ class TestRegistry:
         ]
         assert tool("t", dict).wants_context is False  # does not say
 
+    def test_a_second_argument_of_its_own_is_not_the_context(self) -> None:
+        def own(args: Any, unit: str = "C") -> None: ...
+        def named(args: Any, context: Any = None) -> None: ...
+        def any_number(*args: Any) -> None: ...
+
+        wants = [tool("t", each).wants_context for each in (own, named, any_number)]
+        assert wants == [False, True, True]
+
     def test_a_failure_without_words_is_told_by_its_name(self) -> None:
         assert failure_output(KeyError()) == {"success": False, "error": "KeyError"}
         assert failure_output(ValueError("why")) == {"success": False, "error": "why"}
+        assert failure_output(SpeechlessError()) == {"success": False, "error": "SpeechlessError"}
 
     def test_registrations_cannot_change(self) -> None:
         with pytest.raises(dataclasses.FrozenInstanceError):
