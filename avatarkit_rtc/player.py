@@ -49,6 +49,8 @@ class AvatarPlayer:
     * ``reconnect`` fails: it raises; ``disconnected``, and the state is ``failed``.
     * ``disconnect`` when disconnected: nothing.
     * publishing before ``connect``: NotConnectedError.
+    * ``stop_publishing`` during ``start_publishing``, ``unpublish_audio`` during ``publish_audio``: these
+      raise PublishError; once the former has returned, nothing is sent.
     * the server ends the room: ``disconnected`` with the reason; idle face. The speaker and what is published
       wait for ``reconnect`` or ``disconnect``.
     * the avatar leaves: ``avatar-left``; an open round ends; idle face.
@@ -267,13 +269,14 @@ class AvatarPlayer:
             NotConnectedError: not connected.
             AudioDeviceError: the device is missing or busy; what was published before goes on.
             MissingDependencyError: the sound library is missing; the message says what to install.
-            PublishError: this one is published already, or the room refused the track.
+            PublishError: this one is published already, the room refused the track, or
+                :meth:`stop_publishing` was called meanwhile.
         """
         self._require_connection("start_publishing()")
         await self._sound.start_microphone(device, or_silence=or_silence)
 
     async def stop_publishing(self) -> None:
-        """Stop publishing the microphone and release it."""
+        """Stop publishing the microphone, or beginning to, and release it. Nothing is sent from now on."""
         await self._sound.stop_microphone()
 
     @property
@@ -301,13 +304,14 @@ class AvatarPlayer:
         Raises:
             NotConnectedError: not connected.
             ConfigurationError: the source is none of these, or needs a sample rate.
-            PublishError: something is published already, or the room refused the track.
+            PublishError: something is published already, the room refused the track, or
+                :meth:`unpublish_audio` was called meanwhile.
         """
         self._require_connection("publish_audio()")
         await self._sound.publish(source, sample_rate=sample_rate, channels=channels)
 
     async def unpublish_audio(self) -> None:
-        """Stop publishing own sound. The source is not closed."""
+        """Stop publishing own sound, or beginning to. The source is not closed."""
         await self._sound.unpublish()
 
     def flush(self) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -67,21 +67,42 @@ class _NativePublication:
         self._provider = provider
         self._track = track
         self._published: PublishedTrack | None = None
+        self._switching = asyncio.Lock()
+        self._closed = False
 
     async def start(self) -> None:
-        self._published = await self._provider.publish_track(self._track)
+        async with self._switching:
+            await self._publish()
 
     async def reopen(self) -> None:
-        await self._unpublish()
-        await self.start()
+        async with self._switching:
+            await self._unpublish()
+            await self._publish()
 
     async def aclose(self) -> None:
-        await self._unpublish()
+        self._closed = True
+        async with self._switching:
+            await self._unpublish()
+
+    async def _publish(self) -> None:
+        if not self._closed:
+            self._published = await self._provider.publish_track(self._track)
+        if self._closed:  # while the room was answering; aclose() waits
+            raise PublishError("the track was unpublished while it was published")
 
     async def _unpublish(self) -> None:
         published, self._published = self._published, None
         if published is not None:
             await published.aclose()
+
+
+@dataclass(slots=True)
+class _Start:
+    """A track that is being published."""
+
+    task: asyncio.Task[None]
+    taken_back: bool = False
+    """It is not wanted any more."""
 
 
 class PlayerSound:
@@ -130,7 +151,8 @@ class PlayerSound:
         )
         """The avatar's voice."""
         self._published: dict[str, Any] = {}
-        self._starting: set[str] = set()
+        self._starting: dict[str, _Start] = {}
+        self._switching = {track: asyncio.Lock() for track in (MICROPHONE_TRACK, CUSTOM_TRACK)}
 
     # -- the user's sound ------------------------------------------------------------------------------------
 
@@ -141,15 +163,16 @@ class PlayerSound:
             AudioDeviceError: the device is missing or busy; what was published before goes on.
             MissingDependencyError: the sound library is not installed.
             NotConnectedError: not connected.
-            PublishError: this one is published already, or the room refused the track.
+            PublishError: this one is published already, the room refused the track, or it was stopped
+                meanwhile.
         """
-        if await self._forget_finished(MICROPHONE_TRACK):
-            await self.stop_microphone()
         current = self.microphone.source
-        if current is not None and MICROPHONE_TRACK in self._published and current.spec != device:
+        if current is not None and self._is_published(MICROPHONE_TRACK) and current.spec != device:
             await current.swap(device)
             return
-        with self._claim(MICROPHONE_TRACK, "the microphone", "stop_publishing()"):
+
+        async def open_and_publish() -> None:
+            await self.microphone.aclose()  # of a publication that has ended by itself
             source = await self.microphone.open(device, or_silence=or_silence)
             try:
                 await self._publish(MICROPHONE_TRACK, source, process=self.microphone.process)
@@ -157,12 +180,16 @@ class PlayerSound:
                 await self.microphone.aclose()
                 raise
 
+        await self._start(MICROPHONE_TRACK, "the microphone", "stop_publishing()", open_and_publish)
+
     async def stop_microphone(self) -> None:
-        """Unpublish the microphone and release it. Nothing happens when it is not published."""
-        try:
-            await self._unpublish(MICROPHONE_TRACK)
-        finally:
-            if MICROPHONE_TRACK not in self._starting:  # else start_microphone() still owns it
+        """Unpublish the microphone and release it; a start that is under way ends with PublishError. Nothing
+        happens when it is not published."""
+        await self._break_off(MICROPHONE_TRACK)
+        async with self._switching[MICROPHONE_TRACK]:
+            try:
+                await self._unpublish(MICROPHONE_TRACK)
+            finally:
                 await self.microphone.aclose()
 
     async def publish(self, source: Any, *, sample_rate: int | None, channels: int | None) -> None:
@@ -172,33 +199,37 @@ class PlayerSound:
             ConfigurationError: the source is none.
             AudioDeviceError: the source is a device that does not open.
             NotConnectedError: not connected.
-            PublishError: something is published already, or the room refused the track.
+            PublishError: something is published already, the room refused the track, or it was taken back
+                meanwhile.
         """
         from avatarkit_rtc.audio.devices import AudioDevice
         from avatarkit_rtc.audio.live_microphone import LiveMicrophone
         from avatarkit_rtc.audio.sources import is_native_track
 
-        await self._forget_finished(CUSTOM_TRACK)
-        with self._claim(CUSTOM_TRACK, "audio", "unpublish_audio()"):
+        async def open_and_publish() -> None:
             if is_native_track(source):
                 publication = _NativePublication(self._provider, source)
                 await publication.start()
                 self._published[CUSTOM_TRACK] = publication
+            elif isinstance(source, AudioDevice):
+                live = LiveMicrophone(source.index, on_lost=self._input_lost)
+                await live.start()
+                await self._publish(CUSTOM_TRACK, live, owns_source=True)
             else:
-                form: dict[str, Any] = {"sample_rate": sample_rate, "channels": channels}
-                if isinstance(source, AudioDevice):
-                    live = LiveMicrophone(source.index, on_lost=self._input_lost)
-                    await live.start()
-                    source, form = live, {"owns_source": True}
-                await self._publish(CUSTOM_TRACK, source, **form)
-            self._emit("audio-published", CUSTOM_TRACK)
+                await self._publish(CUSTOM_TRACK, source, sample_rate=sample_rate, channels=channels)
+
+        await self._start(CUSTOM_TRACK, "audio", "unpublish_audio()", open_and_publish)
+        self._emit("audio-published", CUSTOM_TRACK)
 
     def _input_lost(self, reason: str) -> None:
         self._emit("error", AudioDeviceError(f"{reason}; silence is published until it is back"))
 
     async def unpublish(self) -> None:
-        """Take back what :meth:`publish` published; its source is not closed."""
-        await self._unpublish(CUSTOM_TRACK)
+        """Take back what :meth:`publish` published, or is about to, which then ends with PublishError; its
+        source is not closed."""
+        await self._break_off(CUSTOM_TRACK)
+        async with self._switching[CUSTOM_TRACK]:
+            await self._unpublish(CUSTOM_TRACK)
 
     async def republish(self) -> None:
         """Publish everything anew, after a reconnect. A track that fails is reported as ``error``."""
@@ -209,15 +240,45 @@ class PlayerSound:
                 if self._published.get(track) is publication:  # else it was unpublished meanwhile
                     self._emit("error", error)
 
-    @contextlib.contextmanager
-    def _claim(self, track: str, what: str, remedy: str) -> Any:
-        if track in self._published or track in self._starting:
+    async def _start(self, track: str, what: str, remedy: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do ``work``, which publishes ``track``, in a task of its own that can be broken off.
+
+        Raises:
+            PublishError: it is published already, or was taken back meanwhile.
+            Exception: as ``work`` does.
+        """
+        if track in self._starting or self._is_published(track):
             raise PublishError(f"{what} is published already; call {remedy} first")
-        self._starting.add(track)
+
+        async def alone() -> None:
+            async with self._switching[track]:  # not before the one before has ended
+                await self._unpublish(track)  # it has ended by itself
+                await work()
+
+        start = _Start(asyncio.create_task(alone(), name=f"start of {track}"))
+        self._starting[track] = start
+        start.task.add_done_callback(lambda _: self._starting.pop(track))
         try:
-            yield
-        finally:
-            self._starting.discard(track)
+            await asyncio.wait({start.task})
+        except asyncio.CancelledError:
+            await (self.stop_microphone() if track == MICROPHONE_TRACK else self.unpublish())
+            raise
+        if start.taken_back:
+            raise PublishError(f"{what} was taken back while it was being published")
+        start.task.result()
+
+    async def _break_off(self, track: str) -> None:
+        """End a start that is under way; it may have come to its end all the same."""
+        start = self._starting.get(track)
+        if start is not None:
+            start.taken_back = True
+            start.task.cancel()
+            await asyncio.gather(start.task, return_exceptions=True)
+
+    def _is_published(self, track: str) -> bool:
+        """Whether ``track`` is, and its source has not ended by itself."""
+        publication = self._published.get(track)
+        return publication is not None and not publication.finished
 
     async def _publish(self, track: str, source: Any, **form: Any) -> None:
         from avatarkit_rtc.audio.publisher import AudioPublisher
@@ -252,14 +313,6 @@ class PlayerSound:
             return block
 
         return processed
-
-    async def _forget_finished(self, track: str) -> bool:
-        """Make room where the source has ended by itself; returns whether it had."""
-        publication = self._published.get(track)
-        finished = publication is not None and publication.finished
-        if finished:
-            await self._unpublish(track)
-        return finished
 
     async def _unpublish(self, track: str) -> None:
         publication = self._published.pop(track, None)

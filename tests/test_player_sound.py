@@ -273,6 +273,36 @@ async def test_a_ready_track_is_published_anew_too(monkeypatch: pytest.MonkeyPat
     assert provider.tracks[1].closed
 
 
+async def test_a_ready_track_that_is_unpublished_during_a_reconnect_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from avatarkit_rtc.audio import sources
+
+    monkeypatch.setattr(sources, "is_native_track", lambda source: source == "track")
+    sounding = Sounding()
+    provider, sound = sounding.provider, sounding.sound
+    await provider.connect(ConnectionConfig())
+    await sound.publish("track", sample_rate=None, channels=None)
+    publish, answer = provider.publish_track, asyncio.Event()
+
+    async def publish_slowly(track: object) -> object:
+        published = await publish(track)
+        await answer.wait()
+        return published
+
+    provider.publish_track = publish_slowly  # type: ignore[assignment, method-assign]
+    coming_back = asyncio.create_task(sound.republish())
+    await until(lambda: len(provider.tracks) == 2, "the second publication")
+    unpublishing = asyncio.create_task(sound.unpublish())
+    await asyncio.sleep(0)
+    answer.set()
+    await unpublishing
+    assert [track.closed for track in provider.tracks] == [True, True]
+    await coming_back
+    assert sounding.names() == ["audio-published"]
+    await sound.aclose()
+
+
 async def test_a_source_that_cannot_be_closed_keeps_nothing_else_open() -> None:
     sounding = Sounding()
     await sounding.provider.connect(ConnectionConfig())
@@ -359,6 +389,91 @@ async def test_the_microphone_is_published_until_it_is_stopped(microphones: list
     await sound.start_microphone(None)
     await sound.aclose()
     assert microphones[1].closed
+    await until(lambda: len(asyncio.all_tasks()) == 1, "all tasks to end")
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.005, 0.012, 0.018, 0.025])
+async def test_a_start_that_is_stopped_at_any_moment_sends_nothing(
+    microphones: list[FakeMicrophone], after_s: float
+) -> None:
+    """A matter of privacy: once ``stop_publishing()`` has returned, nothing is sent."""
+    sounding = Sounding(**AS_IT_IS)
+    sound, provider = sounding.sound, sounding.provider
+    await provider.connect(ConnectionConfig())
+    open_uplink = provider.open_uplink
+
+    async def open_slowly(**form: Any) -> Any:
+        uplink = await open_uplink(**form)
+        try:
+            await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            await uplink.aclose()
+            raise
+        return uplink
+
+    provider.open_uplink = open_slowly  # type: ignore[method-assign]
+    starting = asyncio.create_task(sound.start_microphone(None))
+    await asyncio.sleep(after_s)
+    was_under_way = not starting.done()
+    await sound.stop_microphone()
+    assert (sound.stats().microphone, sound.stats().microphone_blocks_sent) == (None, None)
+    sent = [len(uplink.blocks) for uplink in provider.uplinks]
+    if was_under_way:
+        with pytest.raises(PublishError, match="taken back"):
+            await starting
+    await asyncio.sleep(0.05)
+    assert [len(uplink.blocks) for uplink in provider.uplinks] == sent
+    assert all(uplink.closed for uplink in provider.uplinks)
+    assert was_under_way or after_s > 0
+    await sound.start_microphone(None)
+    await until(lambda: bool(provider.uplinks[-1].blocks), "sound of a later start")
+    await sound.aclose()
+
+
+async def test_own_sound_that_is_taken_back_while_it_is_published_is_not_sent() -> None:
+    sounding = Sounding()
+    sound, provider = sounding.sound, sounding.provider
+    await provider.connect(ConnectionConfig())
+    source = PushSource(48000)
+    await source.push(np.ones(480, np.int16))
+    publishing = asyncio.create_task(sound.publish(source, sample_rate=None, channels=None))
+    await asyncio.sleep(0)
+    await sound.unpublish()
+    with pytest.raises(PublishError, match="taken back"):
+        await publishing
+    assert all(uplink.closed and not uplink.blocks for uplink in provider.uplinks)
+    assert sounding.names() == []
+    await sound.publish(source, sample_rate=None, channels=None)
+    await until(lambda: bool(provider.uplinks[-1].blocks), "sound of a later start")
+    await sound.aclose()
+
+
+async def test_a_start_waits_for_the_stop_before_it(microphones: list[FakeMicrophone]) -> None:
+    sounding = Sounding()
+    sound, provider = sounding.sound, sounding.provider
+    await provider.connect(ConnectionConfig())
+    await sound.start_microphone(None)
+    stopping = asyncio.create_task(sound.stop_microphone())
+    await asyncio.sleep(0)
+    await sound.start_microphone(None)
+    await stopping
+    assert [microphone.closed for microphone in microphones] == [True, False]
+    sent = len(provider.uplinks[1].blocks)
+    await until(lambda: len(provider.uplinks[1].blocks) > sent + 3, "sound")
+    await sound.aclose()
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(microphones: list[FakeMicrophone]) -> None:
+    sounding = Sounding()
+    await sounding.provider.connect(ConnectionConfig())
+    for _ in range(2):
+        starting = asyncio.create_task(sounding.sound.start_microphone(None))
+        await asyncio.sleep(0)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert sounding.sound.stats().microphone is None
+    assert all(uplink.closed for uplink in sounding.provider.uplinks)
     await until(lambda: len(asyncio.all_tasks()) == 1, "all tasks to end")
 
 
