@@ -25,6 +25,7 @@ from avatarkit_rtc.integrations.realtime.events import (
     SessionCreated,
     SessionUpdated,
 )
+from avatarkit_rtc.integrations.realtime.patches import DOUBT_S, Patches, answer
 from avatarkit_rtc.integrations.realtime.turns import Turns
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Connection:
         self.abandoned = False
         """Nobody wants to hear of it any more."""
         self._created: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._patches: deque[tuple[str, asyncio.Future[None]]] = deque()
+        self._patches = Patches(min(DOUBT_S, send_timeout_s / 4))
         self._numbers = 0
         self._harmless: deque[str] = deque(maxlen=32)  # events of ours whose failure matters to nobody
         self._asking: str | None = None
@@ -117,11 +118,13 @@ class Connection:
         """
         new_voice = config.voice != self._voice
         message = wire.session_update(config, self._dialect or self.decoder.dialect or "ga", voice=new_voice)
-        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # Answers come in order, so one that nobody waits for any more keeps its place.
-        self._patches.append((self._next_id(), answer))
-        await self.send(message, self._patches[-1][0])
-        await answer
+        event_id = self._next_id()
+        accepted = self._patches.sent(event_id)
+        try:
+            await self.send(message, event_id)
+            await accepted
+        finally:
+            self._patches.forget(event_id)
         self._voice = config.voice
 
     async def ask(self) -> None:
@@ -204,23 +207,20 @@ class Connection:
             return
         if isinstance(event, SessionCreated) and not self._created.done():
             self._created.set_result(None)
-        elif isinstance(event, SessionUpdated) and self._patches:
-            _answer(self._patches.popleft()[1])
+        elif isinstance(event, SessionUpdated):
+            self._patches.accepted()
         self._tell(event)
         if self.turns.happened(event):
             self._ask_soon()
 
     def _refused(self, error: RealtimeServerError) -> None:
         """The server reports an error: of an update, of something that matters to nobody, or a real one."""
-        for patch in self._patches:
-            if patch[0] == error.event_id:
-                self._patches.remove(patch)
-                _answer(patch[1], error)
-                return
         if error.event_id is not None and error.event_id in self._harmless:
             _log.debug("%s", error)
             return
         if error.server_code == _NOTHING_TO_CANCEL:
+            return
+        if error.server_code != _BUSY and self._patches.refused(error):
             return
         if error.event_id is not None and error.event_id == self._asking:
             busy = error.server_code == _BUSY
@@ -257,10 +257,8 @@ class Connection:
     def _over(self, lost: ConnectionLost) -> None:
         """Nothing more comes."""
         error = lost.error or RealtimeTransportError("the connection to the realtime server has gone")
-        waiting = [self._created, *(answer for _, answer in self._patches)]
-        self._patches.clear()
-        for answer in waiting:
-            _answer(answer, error)
+        answer(self._created, error)
+        self._patches.lost(error)
         if self._closing or self.abandoned:
             return
         self._loss = lost
@@ -289,13 +287,3 @@ class Connection:
             with contextlib.suppress(Exception):
                 await self._session.close()
             self._closed.set()
-
-
-def _answer(future: asyncio.Future[None], error: Exception | None = None) -> None:
-    if future.done():  # nobody waits any more
-        return
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
-        future.exception()  # it is no surprise to anybody if nobody asks

@@ -268,6 +268,38 @@ async def test_an_update_that_was_given_up_does_not_answer_for_the_next(session:
     assert session.server.connection.session.config["instructions"] == "3"
 
 
+def _swallow_updates(session: Session, *answers: list[dict[str, Any]]) -> None:
+    """The server answers the next updates with ``answers``, one each, and carries none of them out."""
+    model = session.server.connection.session
+    receive, left = model.receive, list(answers)
+
+    def received(event: dict[str, Any]) -> list[dict[str, Any]]:
+        return left.pop(0) if event["type"] == "session.update" and left else receive(event)
+
+    model.receive = received  # type: ignore[method-assign]
+
+
+async def test_an_error_that_does_not_say_of_what_is_of_the_update_that_waits(session: Session) -> None:
+    _swallow_updates(session, [session.server.connection.session.error("No.", code="no")])
+    with pytest.raises(RealtimeServerError, match=r"No\."):
+        await session.client.update(RealtimeSessionConfig(instructions="1"))
+    assert session.of(ErrorReported) == []
+    await session.client.update(RealtimeSessionConfig(instructions="2"))
+    assert session.server.connection.session.config["instructions"] == "2"
+
+
+async def test_updates_behind_one_that_is_never_answered(server: StandInRealtimeServer) -> None:
+    session = Session(server, answer_timeout_s=1.0)
+    await session.client.connect(CONFIG)
+    _swallow_updates(session, [])
+    with pytest.raises(RealtimeTimeoutError):
+        await session.client.update(RealtimeSessionConfig(instructions="1"))
+    for words in ("2", "3"):
+        await session.client.update(RealtimeSessionConfig(instructions=words))
+        assert server.connection.session.config["instructions"] == words
+    await session.client.disconnect()
+
+
 async def test_an_update_without_an_answer(server: StandInRealtimeServer) -> None:
     session = Session(server, answer_timeout_s=0.2)
     await session.client.connect(CONFIG)

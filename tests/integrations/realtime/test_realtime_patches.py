@@ -1,0 +1,106 @@
+"""Which update an answer is of."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from avatarkit_rtc.errors import RealtimeServerError, RealtimeTransportError
+from avatarkit_rtc.integrations.realtime.patches import MAX_GIVEN_UP, Patches
+from tests.support.realtime import virtual_time
+
+
+def refusal(event_id: str | None) -> RealtimeServerError:
+    return RealtimeServerError("no", event_id=event_id)
+
+
+def test_answers_come_in_order_errors_say_of_what_they_are() -> None:
+    async def main() -> None:
+        patches = Patches()
+        first, second, third = (patches.sent(name) for name in "abc")
+        patches.accepted()
+        assert (first.done(), second.done()) == (True, False)
+        assert patches.refused(refusal("c"))
+        with pytest.raises(RealtimeServerError):
+            await third
+        assert not patches.refused(refusal("other"))
+        assert patches.refused(refusal(None))
+        with pytest.raises(RealtimeServerError):
+            await second
+        assert not patches
+        assert not patches.refused(refusal(None))
+        patches.accepted()  # of nobody
+
+    with virtual_time() as run:
+        run(main())
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_behind_one_that_was_given_up(late: bool) -> None:
+    """Its answer is late, or never comes."""
+
+    async def main() -> None:
+        loop, patches = asyncio.get_running_loop(), Patches(1.0)
+        patches.sent("a")
+        patches.forget("a")
+        patches.forget("a")
+        began, accepted = loop.time(), patches.sent("b")
+        patches.accepted()
+        await asyncio.sleep(0.5)
+        assert not accepted.done()
+        if late:
+            patches.accepted()
+        await accepted
+        assert loop.time() - began == pytest.approx(0.5 if late else 1.0)
+        patches.forget("b")
+        third = patches.sent("c")
+        patches.accepted()
+        assert third.done()
+        await asyncio.sleep(1.0)
+
+    with virtual_time() as run:
+        run(main())
+
+
+def test_an_error_of_one_that_was_given_up_is_its_answer() -> None:
+    async def main() -> None:
+        patches = Patches()
+        patches.sent("a")
+        patches.forget("a")
+        accepted = patches.sent("b")
+        assert patches.refused(refusal("a"))
+        patches.accepted()
+        assert accepted.done()
+
+    with virtual_time() as run:
+        run(main())
+
+
+def test_not_all_late_answers_are_awaited() -> None:
+    async def main() -> None:
+        patches = Patches()
+        for number in range(MAX_GIVEN_UP + 5):
+            patches.sent(str(number))
+            patches.forget(str(number))
+        for _ in range(MAX_GIVEN_UP):
+            patches.accepted()
+        accepted = patches.sent("b")
+        patches.accepted()
+        assert accepted.done()
+
+    with virtual_time() as run:
+        run(main())
+
+
+def test_a_loss() -> None:
+    async def main() -> None:
+        patches = Patches()
+        answers = [patches.sent(name) for name in "ab"]
+        patches.lost(RealtimeTransportError("gone"))
+        for each in answers:
+            with pytest.raises(RealtimeTransportError):
+                await each
+
+    with virtual_time() as run:
+        run(main())
