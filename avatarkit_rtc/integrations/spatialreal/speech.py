@@ -86,6 +86,7 @@ class Speech:
         self._rate = sample_rate
         self._lead_s = lead_s
         self._saying = asyncio.Lock()
+        self._coming: _Utterance | None = None  # from before its first sound until all is sent
         self._now: _Utterance | None = None
         self._over_ids: deque[str] = deque(maxlen=_REMEMBERED)
         self._interrupts = 0
@@ -120,20 +121,20 @@ class Speech:
                 await self._now.playback.wait()
             while before := [*self._endings, *filter(None, [self._interrupting])]:
                 await asyncio.wait(before)
-            playback = Playback()
-            link = await self._connected()
             reader = await asyncio.to_thread(
                 open_source, source, sample_rate=sample_rate, channels=channels, output_rate=self._rate
             )
             try:
+                coming = self._coming = _Utterance(Playback(), await self._connected())
                 if interrupts != self._interrupts:
-                    playback.interrupt()
-                    playback.finish(PlaybackFinished(0.0, True, reported=False))
+                    coming.playback.interrupt()
+                    coming.playback.finish(PlaybackFinished(0.0, True, reported=False))
                 else:
-                    await self._say(_Utterance(playback, link), reader)
+                    await self._say(coming, reader)
             finally:
+                self._coming = None
                 await reader.aclose()
-            return playback
+            return coming.playback
 
     async def interrupt(self) -> None:
         """See :meth:`SpatialRealSession.interrupt`."""
@@ -141,6 +142,8 @@ class Speech:
         self._emit("interrupted")
         if self._interrupting is None:
             if self._now is None:
+                if self._coming is not None:  # nothing of it has come yet: the service knows nothing of it
+                    self._coming.playback.interrupt()
                 return
             self._interrupting = asyncio.create_task(self._interrupt(self._now), name="interrupt")
             self._interrupting.add_done_callback(self._interrupted)
@@ -176,8 +179,8 @@ class Speech:
 
     def lost(self, error: AvatarKitError | None, reason: str = "connection-lost") -> None:
         """The link is gone, and what is being said with it."""
-        now = self._now
-        if now is not None:
+        now = self._now or self._coming
+        if now is not None and not now.playback.over:
             now.error = error
             now.playback.interrupt()
             self._finish(now, None, interrupted=True, reason=reason, reported=False)
@@ -242,7 +245,8 @@ class Speech:
             if playback.cut:
                 pass  # whoever cut it off sees to it
             elif now.open and now.link.is_open:
-                self._sent(now)  # the source has failed, or the caller is gone: what was sent is still said
+                # The source has failed, or the caller is gone: what was sent is still said.
+                self._sent(now)
             elif self._now is now:
                 reason = "connection-lost" if isinstance(error, AvatarKitError) else "not-reported"
                 self._finish(now, None, interrupted=True, reason=reason, reported=False)
@@ -269,8 +273,8 @@ class Speech:
             await self._write(now, held)
         if now.request_id is not None and not playback.cut:
             self._sent(now)
-            now.open = False
             await now.link.send_audio(b"", end=True)
+            now.open = False  # not before: a caller that is cancelled meanwhile leaves it open
 
     async def _write(self, now: _Utterance, pieces: list[bytes]) -> None:
         if now.playback.cut:
@@ -285,6 +289,8 @@ class Speech:
         now.playback.sent_s += len(data) / 2 / self._rate
 
     def _sent(self, now: _Utterance) -> None:
+        if now.sent_at is not None:
+            return
         loop = asyncio.get_running_loop()
         now.sent_at = loop.time()
         if not now.playback.over:

@@ -164,7 +164,7 @@ async def test_what_is_lost_in_a_sentence_comes_back(
 ) -> None:
     service.fail("sentence", fault)
     # Time for the first avatar to leave: two with one identity are in each other's way.
-    policy = ReconnectPolicy(first_delay_s=0.3)
+    policy = ReconnectPolicy(first_delay_s=0.8)
     async with make(retry=policy) as session:
         notes = Notes(session)
         with pytest.raises(SpatialRealConnectionError if fault.cut else SpatialRealError) as raised:

@@ -245,6 +245,69 @@ async def test_an_interruption_does_not_wait_for_a_slow_source(
         assert (await saying).cut
 
 
+async def test_an_interruption_counts_before_the_first_sound_has_come(
+    service: SpatialRealService, make: SessionMaker
+) -> None:
+    """A voice that still thinks when the user breaks in."""
+    asked, thinking = asyncio.Event(), asyncio.Event()
+
+    async def thinks() -> AsyncIterator[Any]:
+        asked.set()
+        await thinking.wait()
+        yield tone(0.1)
+
+    async with make() as session:
+        saying = asyncio.create_task(session.say(thinks(), sample_rate=RATE))
+        await asked.wait()
+        await session.interrupt()
+        playback = await asyncio.wait_for(saying, 10)
+        assert playback.cut
+        assert (await playback.wait()).interrupted
+        thinking.set()
+        await (await session.say(tone(0.1), sample_rate=RATE)).wait()
+        assert len(service.connections[0].turns) == 1
+
+
+async def test_a_session_that_ends_does_not_wait_for_the_first_sound(make: SessionMaker) -> None:
+    asked = asyncio.Event()
+
+    async def never() -> AsyncIterator[Any]:
+        asked.set()
+        await asyncio.Event().wait()
+        yield tone(0.1)
+
+    async with make() as session:
+        saying = asyncio.create_task(session.say(never(), sample_rate=RATE))
+        await asked.wait()
+    assert (await asyncio.wait_for(saying, 10)).cut
+
+
+async def test_a_say_that_is_cancelled_at_its_end_still_tells_the_end(
+    service: SpatialRealService, make: SessionMaker
+) -> None:
+    """Else the service would take what is said next for its rest."""
+    async with make() as session:
+        link = session._keeper.link
+        assert link is not None
+        send, sending, go_on = link.send_audio, asyncio.Event(), asyncio.Event()
+
+        async def slow(pcm: bytes, *, end: bool = False) -> str:
+            if end:
+                sending.set()
+                await go_on.wait()
+            return await send(pcm, end=end)
+
+        link.send_audio = slow  # type: ignore[method-assign]
+        saying = asyncio.create_task(session.say(tone(0.2), sample_rate=RATE))
+        await sending.wait()
+        saying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await saying
+        go_on.set()
+        await (await session.say(tone(0.1), sample_rate=RATE)).wait()
+        assert [len(turn.sound) for turn in service.connections[0].turns] == [0.2 * RATE, 0.1 * RATE]
+
+
 async def test_pause_and_resume(service: SpatialRealService, make: SessionMaker) -> None:
     async with make() as session:
         notes = Notes(session)
