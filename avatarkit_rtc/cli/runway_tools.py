@@ -13,7 +13,8 @@ import typer
 
 from avatarkit_rtc.cli.options import Token, Url
 from avatarkit_rtc.cli.running import run, say, unless, wait_first
-from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.errors import ConfigurationError, ConnectError
+from avatarkit_rtc.events import ConnectionState
 
 
 def load_tools(where: str) -> Mapping[str, Any]:
@@ -61,7 +62,8 @@ def runway_tools(
     at_once: Annotated[int, typer.Option("--at-once", min=1, help="Tools that work at the same time.")] = 16,
     debug: Annotated[bool, typer.Option("--debug", help="A line for each call.")] = False,
 ) -> None:
-    """Answer the tool calls of a Runway avatar until the session is over, or Ctrl-C.
+    """Answer the tool calls of a Runway avatar until the session is over, or Ctrl-C. The exit code is 1 where
+    the room was lost for good.
 
     The way into the room is either --session with RUNWAYML_API_SECRET, or --url and --token.
     """
@@ -91,7 +93,12 @@ def runway_tools(
             handler.on("connection-state-changed", lambda state: say(f"the room is {state.value}"))
             say(f"answering {', '.join(found)}; Ctrl-C ends it")
             await wait_first([stop.wait(), handler.wait_closed()])
+            lost = handler.connection_state is ConnectionState.FAILED
         stats = handler.stats()
         say(f"{stats.calls} calls: {stats.answered} answered, {stats.refused} refused, {stats.failed} failed")
+        if lost:
+            raise ConnectError(
+                "the session's room was lost and could not be joined again; start this anew if it goes on"
+            )
 
     run(main)

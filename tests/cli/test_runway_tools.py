@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from avatarkit_rtc.integrations.runway import RunwayClient
-from avatarkit_rtc.testing.runway_api import StandInRunwayApi
+from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi
 from tests.support.command import assert_no_loose_ends, clean_environment, run_command, start_command
 from tests.support.livekit import LiveKitServer
 from tests.support.runway import KEY
@@ -62,6 +62,44 @@ async def test_answers_until_it_is_stopped(
     assert "ToolCallError: tool 'broken' raised ValueError: not today" in done.err
     assert "2 calls: 1 answered, 0 refused, 1 failed" in done.err
     assert KEY not in done.err
+
+
+LOSING = """
+import gc
+from livekit import rtc
+
+async def lose(args):
+    (room,) = (each for each in gc.get_objects() if isinstance(each, rtc.Room))
+    await room.simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_SERVER_LEAVE)
+
+TOOLS = {"lose": lose}
+"""
+
+
+async def test_a_room_that_is_lost_for_good_is_a_failure(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    (tmp_path / "losing_tools.py").write_text(LOSING)
+    async with StandInRunwayApi(livekit_server, key=KEY) as api:
+        session_id = await RunwayClient(KEY, base_url=api.url).create_session(preset_id="influencer")
+        session = api.sessions[session_id]
+        env = clean_environment(RUNWAYML_API_SECRET=KEY, RUNWAYML_BASE_URL=api.url)
+        arguments = ("runway-tools", "losing_tools:TOOLS", "--session", session_id)
+        with start_command(*arguments, env=env, cwd=tmp_path) as child:
+            await asyncio.to_thread(child.wait_for, "answering lose")
+            assert session.room is not None
+            api.fail("POST connect_backend", Fault(404, "no such session"))
+            losing = asyncio.create_task(
+                session.room.local_participant.perform_rpc(
+                    destination_identity=session.backends[0], method="lose", payload="{}"
+                )
+            )
+            done = await asyncio.to_thread(child.finish)
+            losing.cancel()  # its answer is lost with the room
+            await asyncio.gather(losing, return_exceptions=True)
+    assert done.code == 1, done.err
+    assert done.err_lines[-1].startswith("avatarkit-rtc: the session's room was lost"), done.err
+    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize(
