@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from avatarkit_rtc.errors import (
     RealtimeError,
@@ -19,6 +20,7 @@ from avatarkit_rtc.integrations.realtime import wire
 from avatarkit_rtc.integrations.realtime.config import RealtimeSessionConfig
 from avatarkit_rtc.integrations.realtime.decoder import Decoder, Refusal
 from avatarkit_rtc.integrations.realtime.events import (
+    AssistantStarted,
     ClientEvent,
     ConnectionLost,
     ErrorReported,
@@ -133,16 +135,19 @@ class Connection:
         await self.send(wire.create_response(), self._asking)
 
     async def interrupt(self, item_id: str | None, played_ms: int | None) -> None:
-        """Cancel what is under way; of the message ``item_id`` the first ``played_ms`` were heard,
-        and of those behind it nothing."""
+        """Cancel what is under way, or was asked for and has not begun yet; of the message ``item_id`` the
+        first ``played_ms`` were heard, and of those behind it nothing."""
         responding = self.turns.responding
         self.turns.cancelled()
         self.decoder.cancelled()
         if responding:
-            await self.send(wire.cancel_response(), self._harmless_id())
+            await self._cancel()
         if item_id is not None and played_ms is not None:
             for name, kept_ms in self.decoder.cut(item_id, played_ms):
                 await self.send(wire.truncate(name, kept_ms), self._harmless_id())
+
+    async def _cancel(self) -> None:
+        await self.send(wire.cancel_response(), self._harmless_id())
 
     async def send(self, message: wire.Message, event_id: str | None = None) -> None:
         """Send ``message``.
@@ -209,9 +214,14 @@ class Connection:
             self._created.set_result(None)
         elif isinstance(event, SessionUpdated):
             self._patches.accepted()
-        self._tell(event)
+        if isinstance(event, AssistantStarted) and self.turns.unwanted:
+            # Cancelled before it began: the server may not have known then what to cancel.
+            self.decoder.cancelled(event.response_id)
+            self._soon(self._cancel, "cancel a response")
+        else:
+            self._tell(event)
         if self.turns.happened(event):
-            self._ask_soon()
+            self._soon(self.ask, "ask for a response")
 
     def _refused(self, error: RealtimeServerError) -> None:
         """The server reports an error: of an update, of something that matters to nobody, or a real one."""
@@ -225,7 +235,7 @@ class Connection:
         if error.event_id is not None and error.event_id == self._asking:
             busy = error.server_code == _BUSY
             if self.turns.refused(busy=busy):
-                self._ask_soon()
+                self._soon(self.ask, "ask for a response")
             if busy:
                 return
         if not self._created.done():
@@ -233,14 +243,14 @@ class Connection:
             return
         self._tell(ErrorReported(error))
 
-    def _ask_soon(self) -> None:
-        task = asyncio.create_task(self._ask(), name="ask for a response")
+    def _soon(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        async def done() -> None:
+            with contextlib.suppress(RealtimeError):  # then the connection has gone, which is told elsewhere
+                await work()
+
+        task = asyncio.create_task(done(), name=name)
         self._asks.add(task)
         task.add_done_callback(self._asks.discard)
-
-    async def _ask(self) -> None:
-        with contextlib.suppress(RealtimeError):  # then the connection has gone, which is told elsewhere
-            await self.ask()
 
     def _tell(self, event: ClientEvent) -> None:
         if not self.abandoned and not self._closing:

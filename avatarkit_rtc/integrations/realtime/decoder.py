@@ -118,10 +118,11 @@ class Decoder:
         self._sound.update({name: float(kept_ms) for name, kept_ms in cuts})
         return cuts
 
-    def cancelled(self) -> None:
-        """What is under way was cancelled from here: nothing of it is wanted any more but its end."""
-        for response in self._open.values():
-            response.cancelled = True
+    def cancelled(self, response_id: str | None = None) -> None:
+        """What is under way, or that response alone, was cancelled from here: nothing of it is wanted any
+        more but its end."""
+        for name, response in self._open.items():
+            response.cancelled = response.cancelled or response_id in (None, name)
 
     def receive(self, data: str | bytes) -> list[Decoded]:
         """Take one message; returns what it says."""

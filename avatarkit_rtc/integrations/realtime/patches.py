@@ -66,7 +66,7 @@ class Patches:
     def refused(self, error: RealtimeServerError) -> bool:
         """The server reports ``error``; whether it is of an update. One that does not say what it is of is
         of the oldest that waits."""
-        if error.event_id in self._given_up:
+        if error.event_id is not None and error.event_id in self._given_up:
             self._given_up.remove(error.event_id)
             return True
         for patch in self._open:

@@ -34,6 +34,7 @@ class Turns:
         self._creates_responses = creates_responses
         self._under_way: set[str | None] = set()
         self._asked = False  # and the server has not begun yet
+        self._unwanted = False  # what was asked for was cancelled meanwhile
         self._wanted = False
         self._speaking = False
         self._unanswered: dict[str, str | None] = {}  # calls and their responses
@@ -43,10 +44,15 @@ class Turns:
         """A response is under way, or was asked for."""
         return bool(self._under_way) or self._asked
 
+    @property
+    def unwanted(self) -> bool:
+        """The response that begins next was cancelled before it did."""
+        return self._unwanted
+
     def happened(self, event: ClientEvent) -> bool:
         """Take an event of the server's."""
         if isinstance(event, AssistantStarted):
-            self._asked = False
+            self._asked = self._unwanted = False
             self._under_way.add(event.response_id)
         elif isinstance(event, AssistantDone):
             self._under_way.discard(event.response_id)
@@ -59,6 +65,7 @@ class Turns:
             self._speaking = True
         elif isinstance(event, SpeechStopped):
             self._speaking = False
+            self._unwanted = False  # what begins next may be the answer to that
             self._wanted = self._wanted and not self._creates_responses()
         return self._ask()
 
@@ -82,13 +89,15 @@ class Turns:
         Args:
             busy: because one is under way, which it began by itself meanwhile: it is asked again after that.
         """
-        self._asked = False
+        self._asked = self._unwanted = False
         self._wanted = self._wanted or (busy and bool(self._under_way))
         return self._ask()
 
     def cancelled(self) -> None:
-        """What is under way was cancelled from here: its calls need no answer to go on with."""
+        """What is under way was cancelled from here: its calls need no answer to go on with. What was asked
+        for and has not begun is to be cancelled when it does: :attr:`unwanted`."""
         self._wanted = False
+        self._unwanted = self._asked
         for response_id in self._under_way:
             self._forget_calls(response_id)
 

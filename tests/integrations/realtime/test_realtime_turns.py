@@ -112,6 +112,29 @@ def test_what_was_cancelled_from_here_is_not_gone_on_with() -> None:
     assert turns.asked()
 
 
+def test_what_was_asked_for_and_cancelled_before_it_began_is_unwanted() -> None:
+    turns = Turns()
+    turns.cancelled()
+    assert not turns.unwanted  # nothing was asked for
+    turns.asked()
+    assert not turns.unwanted
+    turns.cancelled()
+    assert not turns.asked()  # a further message: answered after that
+    assert turns.unwanted
+    assert not turns.happened(STARTED)
+    assert not turns.unwanted
+    assert turns.happened(CANCELLED)
+
+
+def test_nothing_is_unwanted_once_it_is_refused_or_the_user_has_spoken() -> None:
+    for ends in (lambda turns: turns.refused(busy=True), lambda turns: turns.happened(SpeechStopped())):
+        turns = Turns()
+        turns.asked()
+        turns.cancelled()
+        ends(turns)
+        assert not turns.unwanted
+
+
 def test_calls_are_bounded() -> None:
     turns = Turns()
     turns.happened(STARTED)

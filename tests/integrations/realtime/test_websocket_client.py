@@ -223,6 +223,22 @@ async def test_interrupt_cancels_and_forgets_what_was_not_heard(session: Session
     assert session.of(ErrorReported) == []
 
 
+async def test_a_response_that_was_asked_for_and_has_not_begun_can_be_cancelled(session: Session) -> None:
+    session.server.latency_s = 0.2
+    session.server.speed = 2.0
+    session.server.reply = Reply("A long story.", 3.0)
+    await session.client.send_text("a")
+    await session.server.wait_for("response.create")
+    await session.client.interrupt()
+    sent = session.server.connection.sent
+    await until(lambda: "response.done" in [kind for _, kind in sent], "the end of the response")
+    session.server.reply = SHORT
+    await session.says()
+    assert len(session.of(AssistantStarted)) == 1
+    assert b"".join(each.pcm for each in session.of(AudioDelta)) == SHORT.pcm()
+    assert session.of(ErrorReported) == []
+
+
 async def test_what_the_server_refuses_of_an_interruption_is_no_error(session: Session) -> None:
     session.server.speed = 2.0
     session.server.reply = Reply("A long story.", 1.0)
