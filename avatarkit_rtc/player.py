@@ -315,8 +315,9 @@ class AvatarPlayer:
         await self._sound.unpublish()
 
     def flush(self) -> None:
-        """Interruption: drop queued motion and sound, and mute the rest of this round."""
-        self._sound.voice.flush(on_its_way=self._motion.stream.open_round is not None)
+        """Interruption: drop queued motion and sound, sound that was sent and is not here yet included, and
+        mute the rest of this round. The next round plays: its sound is sent after its first frame."""
+        self._sound.voice.flush(on_its_way=True)
         self._motion.tell_view("flushed")
         self._motion.cut(RoundEndReason.FLUSHED)
 

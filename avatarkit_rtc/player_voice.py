@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.delay_estimate import AudioDelayEstimate
@@ -20,6 +21,9 @@ from avatarkit_rtc.playout.presentation import PresentationClock
 from avatarkit_rtc.providers.base import AudioFeed
 
 _log = logging.getLogger("avatarkit_rtc.audio")
+
+_KEPT_BLOCKS: Final = 20
+"""Sound that is kept while the speaker opens: of blocks of 10 ms as much as its ring takes."""
 
 
 class VoiceCounts(NamedTuple):
@@ -69,6 +73,8 @@ class PlayerVoice:
         self._played = played
         self._flushed = flushed
         self._speaker: AudioOutput | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._kept: deque[ReceivedAudio] = deque(maxlen=_KEPT_BLOCKS)
         self._reader: asyncio.Task[None] | None = None
         self._feed: AudioFeed | None = None
         self._reading: AudioFeed | None = None
@@ -126,9 +132,11 @@ class PlayerVoice:
         self.fruitless_stalls += 1
 
     def flush(self, *, on_its_way: bool = False) -> None:
-        """Drop the avatar's sound that is queued here, and ``on_its_way`` that sent before now, too."""
-        if on_its_way:
+        """Drop the avatar's sound that is queued here, and ``on_its_way`` that sent before now, too: sound
+        takes longer than motion, so the round it is of may be over already."""
+        if on_its_way and self._reader is not None:
             self._cut_off_until = asyncio.get_running_loop().time()
+        self._kept.clear()
         if self._speaker is not None:
             self._speaker.flush()
             self._flushed()
@@ -138,8 +146,9 @@ class PlayerVoice:
             since = await self._somebody_listens()  # until then the stream is not started and costs nothing
             if self._ending:  # one at a time at the speaker
                 await asyncio.wait(set(self._ending))
-            if self._options.play_audio and self._speaker is None:
-                self._speaker = await self._open_speaker()
+            if self._options.play_audio and self._speaker is None and self._opening is None:
+                # The view and whoever reads do not wait for it: a sound system may take long, or hang.
+                self._opening = asyncio.create_task(self._open_speaker(), name="speaker opens")
             if since > float("-inf"):
                 self._dropped_before -= feed.dropped  # while nobody wanted it, it was no loss
             self._reading = feed
@@ -161,8 +170,8 @@ class PlayerVoice:
         shared = SharedFeed(feed)
         asking = asyncio.create_task(follow_path_delay(shared, self._presentation.path_delay))
         follower: VoiceFollower | None = None
-        if speaker is not None and self._face is not None:
-            follower = VoiceFollower(shared, speaker, self._face, self._options)
+        if speaker is not None:
+            follower = self._follow(shared, speaker)
         self._presentation.sound_interrupted()
         self._mouth_and_voice.forget()
         dropped = feed.dropped
@@ -179,8 +188,13 @@ class PlayerVoice:
                 if self._is_cut_off(block.t, sent):
                     self._muted_blocks += 1
                     continue
+                if speaker is None and self._speaker is not None:  # since the block before
+                    speaker = self._speaker
+                    follower = self._follow(shared, speaker)
                 if speaker is not None:
                     self._play(received, speaker, follower)
+                elif self._opening is not None:
+                    self._kept.append(received)
                 if hear is not None:
                     hear(received)
                 self.readers.offer(received)
@@ -188,6 +202,9 @@ class PlayerVoice:
             asking.cancel()
             if follower is not None:
                 follower.stop()
+
+    def _follow(self, feed: AudioFeed, speaker: AudioOutput) -> VoiceFollower | None:
+        return None if self._face is None else VoiceFollower(feed, speaker, self._face, self._options)
 
     async def _somebody_listens(self) -> float:
         """Wait for it; the moment from which on sound is wanted."""
@@ -225,14 +242,23 @@ class PlayerVoice:
         if feed is not None:
             await feed.aclose()
 
-    async def _open_speaker(self) -> AudioOutput:
+    async def _open_speaker(self) -> None:
         from avatarkit_rtc.audio.speaker import open_speaker
 
-        speaker, problem = await open_speaker(self._options.audio_device, on_event=self._device_changed)
+        try:
+            speaker, problem = await open_speaker(self._options.audio_device, on_event=self._device_changed)
+        except Exception as error:
+            _log.exception("opening the speaker failed")
+            self._emit("error", error)
+            self._opening = None
+            self._kept.clear()
+            return
+        self._speaker = speaker
+        while self._kept:
+            self._play(self._kept.popleft(), speaker, None)
         if problem is not None:
             _log.warning("the avatar cannot be heard: %s", problem)
             self._emit("audio-unavailable", AudioNotice(problem))
-        return speaker
 
     def _device_changed(self, change: AudioDeviceChange, message: str) -> None:
         good = change in (AudioDeviceChange.BACK, AudioDeviceChange.MOVED, AudioDeviceChange.DEFAULT_CHANGED)
@@ -246,7 +272,11 @@ class PlayerVoice:
             await asyncio.wait(set(self._ending))
 
     async def close_speaker(self) -> None:
-        """Release the speaker, if there is one."""
+        """Release the speaker, if there is one or one opens."""
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.cancel()
+            await asyncio.wait([opening])
         speaker, self._speaker = self._speaker, None
         if speaker is not None:
             await speaker.aclose()

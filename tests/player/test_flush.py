@@ -75,6 +75,47 @@ async def test_sound_on_its_way_is_mute_though_the_service_ends_the_round_at_onc
         assert len(view.blocks) == heard + 1
 
 
+async def test_in_the_last_words_sound_on_its_way_is_mute_and_the_next_round_plays() -> None:
+    provider, view = MockProvider(), HearingView()
+    async with AvatarPlayer(provider, view, play_audio=False) as player:
+        record = Record(player)
+        await player.connect()
+        provider.feed_audio(np.ones(480, np.int16))
+        await speak(provider, 6, end=True)  # all of the motion is here, the sound is not
+        await until(lambda: view.blocks, "the voice")
+        player.flush()
+        heard = len(view.blocks)
+        for _ in range(3):
+            provider.feed_audio(np.ones(480, np.int16))
+        await until(lambda: player.stats().audio.blocks_muted == 3, "the sound on its way")
+        assert len(view.blocks) == heard
+        await until(lambda: record.count("round-ended") == 1, "the end of the round")
+        await speak(provider, 1)
+        await asyncio.sleep(0.05)  # a service sends its sound a frame later
+        provider.feed_audio(np.ones(480, np.int16))
+        await until(lambda: len(view.blocks) == heard + 1, "the next round's first sound")
+
+
+async def test_a_voice_without_motion_is_silent_for_as_long_as_sound_is_on_its_way() -> None:
+    provider, view = MockProvider(), HearingView()
+    async with AvatarPlayer(provider, view, play_audio=False) as player:
+        await player.connect()
+        provider.feed_audio(np.ones(480, np.int16))
+        await until(lambda: view.blocks, "the voice")
+        player.flush()
+        provider.feed_audio(np.ones(480, np.int16))
+        await until(lambda: player.stats().audio.blocks_muted == 1, "the sound on its way")
+        await asyncio.sleep(0.05)
+        provider.feed_audio(np.ones(480, np.int16))
+        await until(lambda: len(view.blocks) == 2, "what is said after that")
+
+
+def test_flush_before_everything_else_does_nothing() -> None:
+    player = AvatarPlayer(MockProvider(), play_audio=False)
+    player.flush()
+    assert player.stats().audio.blocks_muted == 0
+
+
 async def test_flush_without_a_round_changes_nothing() -> None:
     provider, view = MockProvider(), HearingView()
     async with AvatarPlayer(provider, view, play_audio=False) as player:
