@@ -18,7 +18,7 @@ from avatarkit_rtc.errors import (
 from avatarkit_rtc.integrations.http import load_aiohttp
 from avatarkit_rtc.integrations.realtime import wire
 from avatarkit_rtc.integrations.realtime.config import RealtimeSessionConfig
-from avatarkit_rtc.integrations.realtime.decoder import Decoder, Refusal
+from avatarkit_rtc.integrations.realtime.decoder import Committed, Decoded, Decoder, Refusal
 from avatarkit_rtc.integrations.realtime.events import (
     AssistantStarted,
     ClientEvent,
@@ -26,6 +26,7 @@ from avatarkit_rtc.integrations.realtime.events import (
     ErrorReported,
     SessionCreated,
     SessionUpdated,
+    SpeechStarted,
 )
 from avatarkit_rtc.integrations.realtime.patches import DOUBT_S, Patches, answer
 from avatarkit_rtc.integrations.realtime.turns import Turns
@@ -40,6 +41,9 @@ NEEDS: Final = ("a realtime model", "realtime")
 
 MAX_MESSAGE_BYTES: Final = 4 << 20
 """Longest message that is taken, 60 s of sound in one delta. A longer one ends the connection."""
+
+SILENT_S: Final = 5.0
+"""The user does not speak any more when no sound was sent for so long, whatever the server has said."""
 
 _BUSY: Final = "conversation_already_has_active_response"
 _NOTHING_TO_CANCEL: Final = "response_cancel_not_active"
@@ -94,6 +98,9 @@ class Connection:
         self._harmless: deque[str] = deque(maxlen=32)  # events of ours whose failure matters to nobody
         self._asking: str | None = None
         self._voice: str | None = None
+        self._detection: object = None
+        self._appended_at = float("-inf")
+        self._listening: asyncio.TimerHandle | None = None
         self._loss: ConnectionLost | None = None
         self._established = self._closing = False
         self._closed = asyncio.Event()
@@ -133,6 +140,17 @@ class Connection:
         """Ask for a response."""
         self._asking = self._next_id()
         await self.send(wire.create_response(), self._asking)
+
+    async def append(self, pcm: bytes) -> None:
+        """Send further sound of the user's."""
+        self._appended_at = asyncio.get_running_loop().time()
+        await self.send(wire.append(pcm))
+
+    async def commit(self) -> None:
+        """End the user's turn, and have it responded to."""
+        await self.send(wire.commit())
+        if self.turns.committed():
+            await self.ask()
 
     async def interrupt(self, item_id: str | None, played_ms: int | None) -> None:
         """Cancel what is under way, or was asked for and has not begun yet; of the message ``item_id`` the
@@ -206,14 +224,20 @@ class Connection:
         said = f", {type(error).__name__}" if error is not None else ""
         return ConnectionLost("failed", RealtimeTransportError(f"the connection broke off ({code}{said})"))
 
-    def _happened(self, event: ClientEvent | Refusal) -> None:
+    def _happened(self, event: Decoded) -> None:
         if isinstance(event, Refusal):
             self._refused(event.error)
+            return
+        if isinstance(event, Committed):
+            self._silent()
             return
         if isinstance(event, SessionCreated) and not self._created.done():
             self._created.set_result(None)
         elif isinstance(event, SessionUpdated):
             self._patches.accepted()
+            if self.decoder.turn_detection != self._detection:
+                self._silent()
+        self._detection = self.decoder.turn_detection
         if isinstance(event, AssistantStarted) and self.turns.unwanted:
             # Cancelled before it began: the server may not have known then what to cancel.
             self.decoder.cancelled(event.response_id)
@@ -222,6 +246,26 @@ class Connection:
             self._tell(event)
         if self.turns.happened(event):
             self._soon(self.ask, "ask for a response")
+        if isinstance(event, SpeechStarted):
+            self._appended_at = asyncio.get_running_loop().time()
+            if self._listening is None:
+                self._listen()
+
+    def _silent(self) -> None:
+        if self.turns.silent():
+            self._soon(self.ask, "ask for a response")
+
+    def _listen(self) -> None:
+        """Notice that the user cannot be speaking any more."""
+        loop = asyncio.get_running_loop()
+        self._listening = None
+        if not self.turns.speaking:
+            return
+        left_s = self._appended_at + SILENT_S - loop.time()
+        if left_s > 0:
+            self._listening = loop.call_later(left_s, self._listen)
+        else:
+            self._silent()
 
     def _refused(self, error: RealtimeServerError) -> None:
         """The server reports an error: of an update, of something that matters to nobody, or a real one."""
@@ -284,6 +328,8 @@ class Connection:
             await self._closed.wait()
             return
         self._closing = True
+        if self._listening is not None:
+            self._listening.cancel()
         this = asyncio.current_task()
         ours = {task for task in (self._reader, *self._asks) if task is not this}
         for task in ours:

@@ -52,7 +52,11 @@ class Refusal(NamedTuple):
     error: RealtimeServerError
 
 
-Decoded: TypeAlias = ClientEvent | Refusal
+class Committed(NamedTuple):
+    """What the user has said is a message now, by whomever it was ended."""
+
+
+Decoded: TypeAlias = ClientEvent | Refusal | Committed
 _Message: TypeAlias = Mapping[str, Any]
 
 
@@ -91,6 +95,8 @@ class Decoder:
         """What the server speaks, once it has told of its session."""
         self.creates_responses = True
         """The server responds by itself when the user has spoken."""
+        self.turn_detection: object = None
+        """How the server finds out that the user speaks, as it says it; None: it does not."""
         self.ignored = 0
         """Events of kinds that are of no use here."""
         self.malformed = 0
@@ -166,6 +172,7 @@ class Decoder:
         if isinstance(rate, int) and 8000 <= rate <= 48000:
             self._rate = rate
         detection = (heard if isinstance(heard, dict) else session).get("turn_detection")
+        self.turn_detection = detection
         asked = detection.get("create_response", True) if isinstance(detection, dict) else False
         self.creates_responses = asked is not False
         return session
@@ -190,6 +197,10 @@ class Decoder:
 
     def _speech_stopped(self, message: _Message) -> list[Decoded]:
         return [SpeechStopped(_text_or_none(message, "item_id"))]
+
+    def _committed(self, message: _Message) -> list[Decoded]:
+        del message
+        return [Committed()]
 
     def _transcribed(self, message: _Message) -> list[Decoded]:
         return [UserTranscript(_text(message, "transcript"), _text_or_none(message, "item_id"))]
@@ -343,6 +354,7 @@ _HANDLERS: Final[Mapping[str, _Handler]] = {
     "error": Decoder._error,
     "input_audio_buffer.speech_started": Decoder._speech_started,
     "input_audio_buffer.speech_stopped": Decoder._speech_stopped,
+    "input_audio_buffer.committed": Decoder._committed,
     "conversation.item.input_audio_transcription.completed": Decoder._transcribed,
     "response.created": Decoder._response_created,
     "response.done": Decoder._response_done,

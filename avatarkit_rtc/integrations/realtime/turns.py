@@ -6,7 +6,9 @@ user says aloud, but neither to a message in writing nor to the results of tools
 * once the one under way is over,
 * once all tool calls of a response are answered,
 * not while the user speaks: the server responds to that, and will know of message and results by then; where
-  it does not respond by itself, it is asked when the user has spoken.
+  it does not respond by itself, it is asked when the user has spoken. The user does not speak any more once
+  the turn is committed, by whomever, or the server's turn detection is another, or when no sound has been
+  sent for some seconds: a server hears the end of speech in the sound only.
 """
 
 from __future__ import annotations
@@ -49,6 +51,21 @@ class Turns:
         """The response that begins next was cancelled before it did."""
         return self._unwanted
 
+    @property
+    def speaking(self) -> bool:
+        """The user does, as far as the server has said."""
+        return self._speaking
+
+    def silent(self) -> bool:
+        """The user does not speak any more, whatever the server has said."""
+        self._speaking = False
+        return self._ask()
+
+    def committed(self) -> bool:
+        """Somebody here has ended the user's turn."""
+        self._speaking = False
+        return self.asked()
+
     def happened(self, event: ClientEvent) -> bool:
         """Take an event of the server's."""
         if isinstance(event, AssistantStarted):
@@ -70,7 +87,7 @@ class Turns:
         return self._ask()
 
     def asked(self) -> bool:
-        """Somebody here wants the model to respond: a message was written, or a turn committed."""
+        """Somebody here wants the model to respond: a message was written."""
         self._wanted = True
         return self._ask()
 

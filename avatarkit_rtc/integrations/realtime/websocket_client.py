@@ -220,14 +220,11 @@ class WebSocketRealtimeClient:
     async def send_audio(self, pcm: bytes) -> None:
         """Append the user's sound."""
         if pcm:
-            await self._require().send(wire.append(pcm))
+            await self._require().append(pcm)
 
     async def commit_audio(self) -> None:
         """End the user's turn, and have it responded to."""
-        connection = self._require()
-        await connection.send(wire.commit())
-        if connection.turns.asked():
-            await connection.ask()
+        await self._require().commit()
 
     async def interrupt(self, *, item_id: str | None = None, played_ms: int | None = None) -> None:
         """End the response under way, if there is one, and let the server forget what was not heard."""

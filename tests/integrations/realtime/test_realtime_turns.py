@@ -76,6 +76,19 @@ def test_nothing_is_asked_for_while_the_user_speaks() -> None:
     assert turns.asked()
 
 
+def test_the_user_who_does_not_speak_any_more_keeps_nobody_waiting() -> None:
+    turns = Turns()
+    turns.happened(SpeechStarted())
+    assert turns.speaking
+    assert not turns.asked()
+    assert turns.silent()
+    assert not turns.speaking
+    turns = Turns()
+    turns.happened(SpeechStarted())
+    assert turns.committed()
+    assert not turns.silent()
+
+
 def test_a_server_that_does_not_respond_by_itself_is_asked_when_the_user_has_spoken() -> None:
     turns = Turns(lambda: False)
     turns.happened(SpeechStarted())
@@ -182,6 +195,11 @@ class AnyTurns(RuleBasedStateMachine):
     def speech(self, starts: bool) -> None:
         self.speaking = starts
         self.check(self.turns.happened(SpeechStarted() if starts else SpeechStopped()))
+
+    @rule(here=st.booleans())
+    def end_of_speech(self, here: bool) -> None:
+        self.speaking = False
+        self.check(self.turns.committed() if here else self.turns.silent())
 
     @rule()
     def write(self) -> None:

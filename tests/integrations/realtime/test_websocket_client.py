@@ -21,6 +21,7 @@ from avatarkit_rtc.errors import (
     RealtimeTimeoutError,
     RealtimeTransportError,
 )
+from avatarkit_rtc.integrations.realtime import connection as realtime_connection
 from avatarkit_rtc.integrations.realtime.client import RealtimeClient
 from avatarkit_rtc.integrations.realtime.config import RealtimeSessionConfig, ToolDefinition, TurnDetection
 from avatarkit_rtc.integrations.realtime.connection import MAX_MESSAGE_BYTES
@@ -153,6 +154,42 @@ async def test_a_turn_that_the_caller_ends(session: Session) -> None:
     await session.client.commit_audio()
     await session.has(AssistantDone)
     assert session.of(SpeechStarted) == []
+
+
+@pytest.mark.parametrize("how", ["committed here", "committed there", "no detection", "no sound"])
+async def test_a_message_is_answered_although_the_server_never_says_that_the_user_has_spoken(
+    session: Session, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realtime_connection, "SILENT_S", 0.3 if how == "no sound" else 1e6)
+    await session.client.send_audio(b"\0\0" * 2400)
+    await session.server.speech_started()
+    await session.has(SpeechStarted)
+    await session.client.send_text("hello?")
+    if how == "committed here":
+        await session.client.commit_audio()
+    elif how == "committed there":
+        await session.server.send({"type": "input_audio_buffer.committed", "item_id": "i"})
+    elif how == "no detection":
+        await session.client.update(RealtimeSessionConfig(turn_detection=TurnDetection("none")))
+    await session.has(AssistantDone)
+
+
+async def test_the_user_speaks_as_long_as_sound_comes(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realtime_connection, "SILENT_S", 0.5)
+    await session.server.speech_started()
+    await session.has(SpeechStarted)
+    loop, sounds = asyncio.get_running_loop(), list[float]()
+    await session.client.send_text("hello?")
+    for _ in range(50):
+        sounds.append(loop.time())
+        await session.client.send_audio(b"\0\0" * 240)
+        await asyncio.sleep(0.02)
+    await session.has(AssistantStarted)
+    received = session.server.connection.received
+    (asked,) = [each.at for each in received if each.event["type"] == "response.create"]
+    assert asked - max(each for each in sounds if each < asked) > 0.45
 
 
 async def test_messages_during_a_response_get_one_response_afterwards(session: Session) -> None:
