@@ -16,7 +16,7 @@ from avatarkit_rtc.integrations.runway.http import RETRY_INTERVAL_S, TIMEOUT_S, 
 from avatarkit_rtc.providers.avatar_finder import ON_BEHALF_ATTRIBUTE
 
 try:
-    from livekit.agents import get_job_context, utils
+    from livekit.agents import NOT_GIVEN, get_job_context, utils
     from livekit.agents.voice.avatar import AvatarSession, DataStreamAudioOutput
 except ImportError as _error:
     raise MissingDependencyError(
@@ -24,7 +24,7 @@ except ImportError as _error:
     ) from _error
 
 if TYPE_CHECKING:
-    from livekit.agents import AgentSession
+    from livekit.agents import AgentSession, APIConnectOptions, NotGivenOr
 
 AVATAR_IDENTITY: Final = "runway-avatar-agent"
 """Identity and name of the avatar in the room, unless they are given."""
@@ -49,19 +49,21 @@ class RunwayAvatar(AvatarSession):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        avatar_id: str | None = None,
-        preset_id: str | None = None,
-        max_duration: int | None = None,
-        api_url: str | None = None,
-        api_key: str | None = None,
-        avatar_participant_identity: str | None = None,
-        avatar_participant_name: str | None = None,
+        avatar_id: NotGivenOr[str | None] = NOT_GIVEN,
+        preset_id: NotGivenOr[str | None] = NOT_GIVEN,
+        max_duration: NotGivenOr[int | None] = NOT_GIVEN,
+        api_url: NotGivenOr[str | None] = NOT_GIVEN,
+        api_key: NotGivenOr[str | None] = NOT_GIVEN,
+        avatar_participant_identity: NotGivenOr[str | None] = NOT_GIVEN,
+        avatar_participant_name: NotGivenOr[str | None] = NOT_GIVEN,
+        conn_options: APIConnectOptions | None = None,
         timeout_s: float = TIMEOUT_S,
         tries: int = TRIES,
         retry_interval_s: float = RETRY_INTERVAL_S,
         repeat_uncertain: bool = False,
     ) -> None:
-        """
+        """None is the same as ``NOT_GIVEN``.
+
         Args:
             avatar_id: an avatar of your own; either this or ``preset_id``.
             preset_id: one of Runway's avatars.
@@ -70,6 +72,8 @@ class RunwayAvatar(AvatarSession):  # type: ignore[misc]
             api_key: None for ``RUNWAYML_API_SECRET``.
             avatar_participant_identity: of the avatar in the room; None for ``runway-avatar-agent``.
             avatar_participant_name: the same.
+            conn_options: LiveKit Agents' form of the next three, in place of them: its ``timeout``,
+                ``max_retry`` (tries in all, as in the plugin; 0 is 1) and ``retry_interval``.
             timeout_s: longest time for one request and its answer.
             tries: how often a request is made that may be repeated.
             retry_interval_s: seconds between two tries.
@@ -80,13 +84,16 @@ class RunwayAvatar(AvatarSession):  # type: ignore[misc]
         """
         super().__init__()
         avatar_of(avatar_id, preset_id)
+        if conn_options is not None:
+            timeout_s, retry_interval_s = conn_options.timeout, conn_options.retry_interval
+            tries = max(1, conn_options.max_retry)
         self._client = RunwayClient(
             api_key, base_url=api_url, timeout_s=timeout_s, tries=tries, retry_interval_s=retry_interval_s
         )
         self._create: dict[str, Any] = {
             "avatar_id": avatar_id,
             "preset_id": preset_id,
-            "max_duration_s": max_duration,
+            "max_duration_s": None if max_duration is NOT_GIVEN else max_duration,
             "repeat_uncertain": repeat_uncertain,
         }
         self._identity = avatar_participant_identity or AVATAR_IDENTITY

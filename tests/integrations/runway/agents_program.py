@@ -3,7 +3,8 @@
 
 AGENT_NAME is ``plugin`` or ``ours``, and what jobs are dispatched by. A job's metadata is JSON: ``options``
 are the avatar's keyword arguments, ``start`` those of its ``start()``, and ``end`` is how the session ends:
-``close`` (by itself), ``worker`` (with the worker) or ``cancel`` (``start()`` is cancelled after 0.5 s). Its
+``close`` (by itself), ``worker`` (with the worker), ``left`` (the room is left before ``aclose()``) or
+``cancel`` (``start()`` is cancelled after 0.5 s). The string ``NOT_GIVEN`` is LiveKit Agents' object. Its
 lines begin with the name of the job's room.
 """
 
@@ -15,7 +16,16 @@ import os
 import sys
 from typing import Any
 
-from livekit.agents import Agent, AgentServer, AgentSession, JobContext, JobExecutorType, cli
+from livekit.agents import (
+    NOT_GIVEN,
+    Agent,
+    AgentServer,
+    AgentSession,
+    APIConnectOptions,
+    JobContext,
+    JobExecutorType,
+    cli,
+)
 from livekit.plugins.runway import AvatarSession
 
 from avatarkit_rtc.integrations.runway import RunwayAvatar
@@ -44,7 +54,7 @@ async def entry(ctx: JobContext) -> None:
     await ctx.connect()
     session: AgentSession = AgentSession()
     try:
-        avatar: Any = (AvatarSession if KIND == "plugin" else RunwayAvatar)(**job["options"])
+        avatar: Any = (AvatarSession if KIND == "plugin" else RunwayAvatar)(**as_objects(job["options"]))
         starting = asyncio.create_task(avatar.start(session, room=ctx.room, **job["start"]))
         if job["end"] == "cancel":
             await asyncio.sleep(0.5)
@@ -62,6 +72,18 @@ async def entry(ctx: JobContext) -> None:
         # The plugin's message would be lost in a room that is left at once.
         await asyncio.sleep(0.5)
         ctx.shutdown()
+    elif job["end"] == "left":
+        await ctx.room.disconnect()
+        await avatar.aclose()
+        ctx.shutdown()
+
+
+def as_objects(options: dict[str, Any]) -> dict[str, Any]:
+    """What has no form in JSON."""
+    found = {name: NOT_GIVEN if value == "NOT_GIVEN" else value for name, value in options.items()}
+    if "conn_options" in found:
+        found["conn_options"] = APIConnectOptions(**found["conn_options"])
+    return found
 
 
 def outputs(session: AgentSession) -> list[list[Any]]:

@@ -15,18 +15,22 @@ from typing import Any
 import pytest
 from aiohttp import web
 from livekit import api as livekit_api
+from livekit import rtc
 
 from avatarkit_rtc.integrations.arrival import arrived
 from avatarkit_rtc.testing.runway_api import Fault, Request, StandInRunwayApi, StandInSession
 from tests.support.agents import ROOT, require_agents
 from tests.support.command import Child, clean_environment
 from tests.support.livekit import LiveKitServer, until
+from tests.support.room_peer import Peer
 from tests.support.runway import KEY
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(180)]
 
 KINDS = ("plugin", "ours")
 CREATE = "POST realtime_sessions"
+COMPARED = ("authorization", "x-runway-version", "content-type")
+"""Headers; the length of the body and the name of the program are each one's own."""
 
 
 @dataclass
@@ -82,6 +86,20 @@ class Workers:
         """The requests for sessions in ``room``, without what differs by nature."""
         return [comparable(request.headers, request.body, room) for request in self.api.creations(room)]
 
+    def cancellations(self, room: str) -> list[tuple[str, str, Any, dict[str, str | None]]]:
+        """The requests that cancel the session in ``room``."""
+        session_id = self.session(room).id
+        return [
+            (
+                each.method,
+                each.path.replace(session_id, "ID"),
+                each.body,
+                {name: each.headers.get(name) for name in COMPARED},
+            )
+            for each in self.api.seen("DELETE")
+            if each.path.endswith(f"/{session_id}")
+        ]
+
     async def ended(self, room: str) -> list[str]:
         """The ends of the session in ``room``, once there is one and time for another."""
         await until(lambda: self.session(room).ends, "the end", 30)
@@ -97,14 +115,23 @@ def comparable(headers: Any, body: Any, room: str) -> dict[str, Any]:
     claims = {name: value for name, value in claims.items() if name not in ("nbf", "exp", "iat")}
     said = f"{text} {json.dumps(claims, sort_keys=True)}".replace(room, "ROOM").replace(agent, "AGENT")
     assert agent.startswith("agent-")
-    names = ("authorization", "x-runway-version", "content-type", "content-length")
-    return {"said": said, "headers": {name: headers.get(name) for name in names[:3]}}
+    return {"said": said, "headers": {name: headers.get(name) for name in COMPARED}}
 
 
 class Troublesome(StandInRunwayApi):
     """Does badly by the sessions of certain longest durations, whatever else comes at the same time."""
 
     SLOW, FAILS_ONCE, HALF_DONE = 77, 78, 79
+
+    def __init__(self, server: LiveKitServer, bystanders: AsyncExitStack) -> None:
+        super().__init__(server, key=KEY)
+        self.bystanders = bystanders
+        self.heard: dict[str, list[tuple[bytes, int, str]]] = {}
+        """Data, kind and topic of the messages, by whom they came to: the avatar, and somebody else."""
+
+    def _listen(self, room: rtc.Room, who: str) -> None:
+        heard = self.heard.setdefault(who, [])
+        room.on("data_received", lambda packet: heard.append((packet.data, packet.kind, packet.topic)))
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read() or b"{}")
@@ -120,6 +147,11 @@ class Troublesome(StandInRunwayApi):
         # What is sent to a worker that has just joined is lost now and then, the plugin's message for one.
         assert session.room is not None
         await arrived(session.room.local_participant, body["livekit"]["agentIdentity"], 20)
+        self._listen(session.room, f"{session.room_name}: avatar")
+        if "maxDuration" not in body and self._server is not None:
+            bystander = Peer(self._server, session.room_name, "bystander")  # type: ignore[arg-type]
+            await self.bystanders.enter_async_context(bystander)
+            self._listen(bystander.room, f"{session.room_name}: bystander")
         if body.get("maxDuration") == self.SLOW:
             await asyncio.sleep(2.0)
         return session
@@ -133,7 +165,8 @@ class Troublesome(StandInRunwayApi):
 async def workers(livekit_server: LiveKitServer) -> AsyncIterator[Workers]:
     require_agents()
     async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(Troublesome(livekit_server, key=KEY))
+        bystanders = await stack.enter_async_context(AsyncExitStack())
+        api = await stack.enter_async_context(Troublesome(livekit_server, bystanders))
         workers = Workers(livekit_server, api)
         for kind in KINDS:
             await workers.start(kind)
@@ -149,6 +182,23 @@ async def test_works_as_the_plugin_does(workers: Workers) -> None:
         room = await workers.job(kind, preset_id="influencer")
         facts = await workers.told(kind, room, "started")
         both[kind]["defaults"] = (facts, await workers.ended(room), workers.bodies(room))
+        # To the avatar alone: what is for everybody comes to the other one, too.
+        avatar = workers.session(room).room
+        assert avatar is not None
+        await avatar.local_participant.publish_data(b"for everybody")
+        heard = workers.api.heard[f"{room}: bystander"]
+        await until(lambda: heard, "what is for everybody")
+        assert [data for data, *_ in heard] == [b"for everybody"]
+        both[kind]["told"] = workers.api.heard[f"{room}: avatar"]
+
+    async def in_a_room_that_was_left(kind: str) -> None:
+        names = ("avatar_id", "max_duration", "api_url", "api_key", "avatar_participant_identity")
+        room = await workers.job(
+            kind, end="left", preset_id="influencer", **dict.fromkeys(names, "NOT_GIVEN")
+        )
+        await workers.told(kind, room, "started")
+        assert await workers.ended(room) == ["DELETE"]
+        both[kind]["left"] = (workers.cancellations(room), workers.bodies(room))
 
     async def by_every_option(kind: str) -> None:
         room = await workers.job(
@@ -176,10 +226,16 @@ async def test_works_as_the_plugin_does(workers: Workers) -> None:
     async def by_a_second_try(kind: str) -> None:
         # A 500 that may have started a session: the plugin asks for a second one; ours does on demand only.
         more = {"repeat_uncertain": True} if kind == "ours" else {}
-        room = await workers.job(kind, preset_id="influencer", max_duration=Troublesome.FAILS_ONCE, **more)
+        room = await workers.job(
+            kind,
+            preset_id="influencer",
+            max_duration=Troublesome.FAILS_ONCE,
+            conn_options={"max_retry": 2, "retry_interval": 2.5, "timeout": 30.0},
+            **more,
+        )
         await workers.told(kind, room, "started")
         first, second = (request.at for request in workers.api.creations(room))
-        assert 2.0 <= second - first < 12.0
+        assert 2.5 <= second - first < 12.0
         assert await workers.ended(room) == ["END_CALL"]
 
     async def by_half_a_try() -> None:
@@ -197,7 +253,7 @@ async def test_works_as_the_plugin_does(workers: Workers) -> None:
         assert facts["error"] == "CancelledError"
         assert await workers.ended(room) == ["DELETE"]
 
-    steps = (by_defaults, by_every_option, without_an_avatar, by_a_second_try)
+    steps = (by_defaults, by_every_option, in_a_room_that_was_left, without_an_avatar, by_a_second_try)
     async with asyncio.TaskGroup() as group:
         for step in steps:
             for kind in KINDS:
@@ -227,6 +283,15 @@ async def test_works_as_the_plugin_does(workers: Workers) -> None:
         '"room": "ROOM"',
     ):
         assert wanted in body["said"]
+    assert both["ours"]["told"] == [(b'{"type": "END_CALL"}', rtc.DataPacketKind.KIND_RELIABLE, "")]
+    (cancellation,), (body,) = both["ours"]["left"]
+    assert cancellation == (
+        "DELETE",
+        "/v1/realtime_sessions/ID",
+        None,
+        {"authorization": f"Bearer {KEY}", "x-runway-version": "2024-11-06", "content-type": None},
+    )
+    assert "maxDuration" not in body["said"]
     facts, ends, (body,) = both["ours"]["options"]
     assert ["DataStreamAudioOutput", 16000, "face"] in facts["outputs"]
     assert '"maxDuration": 60' in body["said"]
