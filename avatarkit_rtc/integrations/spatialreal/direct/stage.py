@@ -8,8 +8,10 @@ by construction. Packets are those of a service in a room.
 * The sound of an utterance starts when there is some motion and sound ahead, or when the motion was waited
   for long enough. From then on it never waits for motion: a keyframe that is late is left out, and the player
   glides over the gap.
-* Where the sound itself is late (a slow source), where this program was held up for long, and at a pause, the
-  round is closed, and another one opened when it goes on: the numbers of the frames go on as well.
+* Where the sound itself is late (a slow source), and at a pause, the round is closed, and another one opened
+  when it goes on: the numbers of the frames go on as well.
+* Where this program was held up for long everything is later by as much, in a round of its own, and goes on
+  at once: motion and sound are there, and the face has not gone to idle.
 
 Pure: moments are arguments, in monotonic seconds.
 """
@@ -233,8 +235,8 @@ class Stage:
             if late > MAX_CATCH_UP_S:
                 self._base += late
                 self.counters.held_up_s += late
-                if self._state is StageState.SPEAKING:
-                    self._hold()
+                if self._state is StageState.SPEAKING and self._frames_in_round:
+                    self._close_round()  # the next frame begins another one, of a later time
             self._one_step(self._base + self._step * BLOCK_S)
             self._step += 1
 

@@ -27,7 +27,7 @@ class StageInput(StrEnum):
     READY = "ready"
     """There is enough of it, or it was waited for long enough."""
     STARVED = "starved"
-    """The sound's source is late, or this program was held up."""
+    """The sound's source is late."""
     OVER = "over"
     """It is said."""
     PAUSE = "pause"

@@ -336,6 +336,27 @@ def test_a_short_hiccup_is_caught_up_and_a_long_one_moves_what_is_left() -> None
     assert theatre.kinds().count(PacketKind.TRANSITION_END) == 1
 
 
+def test_hiccups_cost_no_more_than_they_last_and_the_face_does_not_go_to_idle() -> None:
+    theatre = Theatre()
+    theatre.say(1, 400)
+    theatre.run(0.6)
+    for _ in range(10):
+        theatre.hang(0.15)
+        theatre.run(0.25)
+    theatre.run(3.0)
+    moments = [t for t, _ in theatre.heard()]
+    assert [number for _, number in theatre.heard()] == list(range(400))
+    held_up_s = theatre.stage.counters.held_up_s
+    assert held_up_s == pytest.approx(1.5, abs=0.2)
+    assert moments[-1] - moments[0] == pytest.approx(3.99 + held_up_s, abs=0.001)
+    assert [number for _, number in theatre.frames()] == list(range(100))
+    assert_in_step(theatre, but=10)  # those whose sound was held
+    # One way from idle, at the beginning; each hiccup closes a round and the next frame opens another one.
+    assert theatre.kinds()[0] is PacketKind.TRANSITION
+    assert PacketKind.TRANSITION not in theatre.kinds()[1:]
+    assert len([packet for _, packet in theatre.packets() if packet.start]) == 11
+
+
 def test_time_that_stood_still_between_two_connections_is_no_hiccup() -> None:
     theatre = Theatre()
     theatre.run(0.5)
