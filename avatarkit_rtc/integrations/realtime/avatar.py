@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Self
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Converter
-from avatarkit_rtc.errors import AvatarKitError, ConfigurationError, RealtimeError
+from avatarkit_rtc.errors import ConfigurationError, RealtimeError
 from avatarkit_rtc.face.layer import MOTIONS, FaceLayer
 from avatarkit_rtc.integrations.realtime.avatar_tools import avatar_projector, create_avatar_tools
 from avatarkit_rtc.integrations.realtime.client import RealtimeClient
@@ -29,16 +29,17 @@ from avatarkit_rtc.integrations.realtime.config import (
 from avatarkit_rtc.integrations.realtime.core.tools import ToolRegistration
 from avatarkit_rtc.integrations.realtime.echo_guard import EchoGuard
 from avatarkit_rtc.integrations.realtime.manager import RealtimeManager
+from avatarkit_rtc.integrations.realtime.operations import as_realtime_error
 from avatarkit_rtc.integrations.realtime.payloads import (
     Expression,
     Gaze,
     LipSync,
     Motion,
-    ReconnectExhausted,
     SessionChanged,
+    StateChanged,
 )
 from avatarkit_rtc.integrations.realtime.performed_output import PerformedOutput, SpeakerQueue
-from avatarkit_rtc.integrations.realtime.types import SessionStatus
+from avatarkit_rtc.integrations.realtime.types import RealtimeConnection, SessionStatus
 from avatarkit_rtc.integrations.realtime.vendor_output import Speaker, VendorOutput
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.player import AvatarPlayer
@@ -151,7 +152,7 @@ class RealtimeAvatar:
         self.manager.on("tts:audio:start", self._turn_began)
         self.manager.on("tts:lipsync:update", self._voice_heard)
         self.manager.on("realtime:session:end", self._session_ended)
-        self.manager.on("realtime:reconnect:exhausted", self._exhausted)
+        self.manager.on("realtime:state", self._state_changed)
         self._character = character
         self._over = asyncio.Event()
         self._error: Exception | None = None
@@ -231,7 +232,8 @@ class RealtimeAvatar:
         """Wait until the session has ended, here or there, or the user has closed the view.
 
         Raises:
-            RealtimeError: the connection was lost for good.
+            RealtimeError: the session has failed: the connection was lost for good or could not be closed in
+                good order, or the provider reported an error after which the session cannot go on.
         """
         waits = [asyncio.ensure_future(each) for each in (self._over.wait(), self.player.wait_closed())]
         try:
@@ -359,6 +361,9 @@ class RealtimeAvatar:
         del event
         self._over.set()
 
-    def _exhausted(self, event: ReconnectExhausted) -> None:
-        self._error = event.last_error if isinstance(event.last_error, AvatarKitError) else None
+    def _state_changed(self, event: StateChanged) -> None:
+        if event.state.connection is not RealtimeConnection.ERROR:
+            return
+        error = event.state.last_error
+        self._error = as_realtime_error(error, "go on") if error is not None else None
         self._over.set()

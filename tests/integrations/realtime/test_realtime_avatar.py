@@ -21,6 +21,8 @@ from avatarkit_rtc.integrations.realtime import (
     ToolRegistration,
     WebSocketRealtimeClient,
 )
+from avatarkit_rtc.integrations.realtime.core import recovery
+from avatarkit_rtc.integrations.realtime.events import ErrorReported, SessionEnded
 from avatarkit_rtc.integrations.realtime.performed_output import PerformedOutput, SpeakerQueue
 from avatarkit_rtc.integrations.realtime.types import ResponseStatus, SessionStatus
 from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX
@@ -29,6 +31,7 @@ from avatarkit_rtc.testing.voice import speak
 from renderers import HeadlessSink
 from renderers.headless import Shot
 from tests.support.livekit import until
+from tests.support.realtime import FakeClient, settle
 
 LONG = Reply("A long story.", 4.0)
 
@@ -264,15 +267,35 @@ async def test_it_ends_when_the_server_ends_the_session(whole: Whole) -> None:
     assert whole.avatar.manager.get_state().session.status is not SessionStatus.ACTIVE
 
 
-async def test_a_connection_that_is_lost_for_good_is_an_error(whole: Whole) -> None:
-    from avatarkit_rtc.integrations.realtime.payloads import ReconnectExhausted
+@pytest.mark.parametrize("how", ["fatal", "not closed"])
+async def test_a_session_that_fails_is_an_error(how: str) -> None:
+    gone, client = RealtimeServerError("gone"), FakeClient()
+    async with RealtimeAvatar(client, play_audio=False) as avatar:
+        await avatar.start(microphone=False)
+        waiting = asyncio.create_task(avatar.wait_closed())
+        await settle()
+        if how == "fatal":
+            client.tell(ErrorReported(gone, recoverable=False))
+        else:
+            client.plan("disconnect", error=gone)
+            client.tell(SessionEnded("expired"))
+        with pytest.raises(RealtimeServerError, match="gone"):
+            await asyncio.wait_for(waiting, 10)
+        await avatar.start(microphone=False)  # again, with nothing left of that
+        client.tell(SessionEnded("expired"))
+        await asyncio.wait_for(avatar.wait_closed(), 10)
 
-    await whole.start()
-    waiting = asyncio.create_task(whole.avatar.wait_closed())
-    lost = RealtimeServerError("gone")
-    whole.avatar._exhausted(ReconnectExhausted(5, 12500, "failed", lost))  # which would take 12.5 s
-    with pytest.raises(RealtimeServerError, match="gone"):
-        await asyncio.wait_for(waiting, 10)
+
+async def test_a_connection_that_is_lost_for_good_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "RECONNECT_DELAYS_MS", (1, 1))
+    client = FakeClient()
+    async with RealtimeAvatar(client, play_audio=False) as avatar:
+        await avatar.start(microphone=False)
+        for _ in range(2):
+            client.plan("connect", error=RealtimeServerError("gone"))
+        client.lose()
+        with pytest.raises(RealtimeServerError, match="gone"):
+            await asyncio.wait_for(avatar.wait_closed(), 10)
 
 
 async def test_it_can_be_stopped_and_started_again(whole: Whole) -> None:
