@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Self
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Converter
-from avatarkit_rtc.errors import ConfigurationError, RealtimeError
+from avatarkit_rtc.errors import ConfigurationError, RealtimeError, RealtimeStateError
 from avatarkit_rtc.face.layer import MOTIONS, FaceLayer
 from avatarkit_rtc.integrations.realtime.avatar_tools import avatar_projector, create_avatar_tools
 from avatarkit_rtc.integrations.realtime.client import RealtimeClient
@@ -24,8 +24,8 @@ from avatarkit_rtc.integrations.realtime.config import (
     DEFAULT_AUDIO_RATE,
     Character,
     RealtimeSessionConfig,
-    build_realtime_session_config,
 )
+from avatarkit_rtc.integrations.realtime.core.machine import ALREADY_ACTIVE
 from avatarkit_rtc.integrations.realtime.core.tools import ToolRegistration
 from avatarkit_rtc.integrations.realtime.echo_guard import EchoGuard
 from avatarkit_rtc.integrations.realtime.manager import RealtimeManager
@@ -52,6 +52,7 @@ _log = logging.getLogger("avatarkit_rtc.realtime")
 CHUNK_BLOCKS: Final = 2
 """Blocks of 10 ms of the microphone that are sent together."""
 
+_RUNNING: Final = (SessionStatus.STARTING, SessionStatus.ACTIVE)
 _LOOK_S: Final = 0.1
 _LEVEL_S: Final = 0.02
 
@@ -153,7 +154,7 @@ class RealtimeAvatar:
         self.manager.on("tts:lipsync:update", self._voice_heard)
         self.manager.on("realtime:session:end", self._session_ended)
         self.manager.on("realtime:state", self._state_changed)
-        self._character = character
+        self._starting = False
         self._over = asyncio.Event()
         self._error: Exception | None = None
         self._converter = Converter(DEFAULT_AUDIO_RATE, 1)
@@ -178,37 +179,47 @@ class RealtimeAvatar:
         """Start the avatar, the session and the microphone; the avatar is on show before the model answers.
 
         Args:
-            config: of the session; instructions for spoken output and the character are filled in where it
-                has none.
+            config: of the session; instructions for spoken output and the character, as it is now, are filled
+                in where it has none.
             microphone: device by index or name; None for the default, and silence until there is one; False
                 for none, where the caller has sound of its own (``player.publish_audio``) or writes.
 
         Raises:
-            RealtimeError: the session could not be started; nothing runs.
-            AvatarKitError: the microphone cannot be used.
+            RealtimeStateError: a conversation runs or is being started; it is left alone.
+            RealtimeError: the session could not be started; nothing runs that this call began.
+            AvatarKitError: the microphone cannot be used; the same.
         """
-        config = build_realtime_session_config(self._character, config)
-        self._rate = config.input_rate or DEFAULT_AUDIO_RATE
-        self._converter = Converter(self._rate, 1)
+        if self._starting or self.manager.get_state().session.status in _RUNNING:
+            raise RealtimeStateError(f"{ALREADY_ACTIVE}; call stop() first")
+        self._starting = True
         self._over.clear()
         self._error = None
-        if not self.player.is_connected:
-            await self.player.connect()
+        was_connected = self.player.is_connected
         try:
+            if not was_connected:
+                await self.player.connect()
             await self.manager.start_session(config)
             if microphone is not False:
+                await self.player.stop_publishing()  # of a session that has ended by itself
                 await self.player.start_publishing(microphone, or_silence=microphone is None)
         except BaseException:
-            await self.stop()
+            await self._stop_session()
+            if not was_connected:
+                await self.player.disconnect()
             raise
+        finally:
+            self._starting = False
 
     async def stop(self) -> None:
         """End session and microphone, and take the avatar off the view. Never raises."""
+        await self._stop_session()
+        await self.player.disconnect()
+
+    async def _stop_session(self) -> None:
         try:
             await self.manager.stop_session()
         except Exception as error:
             _log.warning("the realtime session did not end well: %s", error)
-        await self.player.disconnect()
 
     async def aclose(self) -> None:
         """End everything, for good. Never raises; more than once is fine."""
@@ -286,6 +297,11 @@ class RealtimeAvatar:
     async def _hear(self, block: AudioBlock) -> None:
         """What the player publishes, on its way to the model."""
         now = self._look()
+        session = self.manager.get_state().session
+        rate = (session.config.input_rate if session.config is not None else None) or self._rate
+        if rate != self._rate:
+            self._rate, self._converter = rate, Converter(rate, 1)
+            self._chunk.clear()
         guarded = self._recording and self.player.options.echo_cancellation and self._guard.closed(now)
         samples = self._converter.convert(block.samples * (not guarded), block.sample_rate)
         self._chunk += samples.astype("<i2").tobytes()
@@ -294,7 +310,7 @@ class RealtimeAvatar:
         pcm = bytes(self._chunk)
         self._chunk.clear()
         seconds = len(pcm) / 2 / self._rate
-        if self.manager.get_state().session.status is not SessionStatus.ACTIVE:
+        if session.status is not SessionStatus.ACTIVE:
             self._dropped_s += seconds
             return
         try:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avatarkit_rtc.errors import RealtimeServerError
+from avatarkit_rtc.errors import RealtimeServerError, RealtimeStateError
 from avatarkit_rtc.face import FaceLayer, LayeredDriver
 from avatarkit_rtc.integrations.realtime import (
     Character,
@@ -296,6 +296,60 @@ async def test_a_connection_that_is_lost_for_good_is_an_error(monkeypatch: pytes
         client.lose()
         with pytest.raises(RealtimeServerError, match="gone"):
             await asyncio.wait_for(avatar.wait_closed(), 10)
+
+
+async def test_a_second_start_leaves_the_running_conversation_alone() -> None:
+    client = FakeClient()
+    async with RealtimeAvatar(client, play_audio=False) as avatar:
+        client.plan("connect", 0.1)
+        first = asyncio.create_task(avatar.start(microphone=False))
+        await settle(1)
+        for _ in range(2):  # while it is being started, and when it has been
+            with pytest.raises(RealtimeStateError, match="already active"):
+                await avatar.start(microphone=False)
+            await first
+        assert avatar.manager.get_state().session.status is SessionStatus.ACTIVE
+        assert avatar.player.is_connected
+        assert client.methods == ["connect"]
+
+
+async def test_a_start_that_fails_ends_only_what_it_began() -> None:
+    client = FakeClient()
+    async with RealtimeAvatar(client, play_audio=False) as avatar:
+        await avatar.player.connect()
+        client.plan("connect", error=RealtimeServerError("no"))
+        with pytest.raises(RealtimeServerError):
+            await avatar.start(microphone=False)
+        assert avatar.player.is_connected
+        await avatar.start()
+        client.tell(SessionEnded("expired"))
+        await asyncio.wait_for(avatar.wait_closed(), 10)
+        await avatar.start()  # with the same microphone, or silence in its place
+        assert avatar.manager.get_state().session.status is SessionStatus.ACTIVE
+
+
+async def test_another_character_reaches_the_model_and_so_does_another_rate() -> None:
+    client = FakeClient()
+    ada, bo = Character("ada", "Ada", voice="marin"), Character("bo", "Bo", voice="cedar")
+    async with RealtimeAvatar(client, play_audio=False, character=ada) as avatar:
+        await avatar.start(RealtimeSessionConfig(input_rate=16000), microphone=False)
+        (config,) = client.named("connect")
+        assert (config.instructions[:12], config.voice) == ("You are Ada.", "marin")
+        await avatar.player.publish_audio(np.zeros(48000 * 30, np.int16), sample_rate=48000)
+
+        async def samples_a_second() -> float:
+            client.calls.clear()
+            before_s = avatar.stats().microphone_s
+            await until(lambda: len(client.named("send_audio")) > 5, "sound")
+            samples = sum(len(each) for each in client.named("send_audio")) / 2
+            return samples / (avatar.stats().microphone_s - before_s)
+
+        assert await samples_a_second() == pytest.approx(16000)
+        avatar.manager.set_character(bo)
+        await avatar.manager.update_session(RealtimeSessionConfig(input_rate=8000))
+        (config,) = client.named("update")
+        assert (config.instructions[:11], config.voice) == ("You are Bo.", "cedar")
+        assert await samples_a_second() == pytest.approx(8000)
 
 
 async def test_it_can_be_stopped_and_started_again(whole: Whole) -> None:
