@@ -121,6 +121,8 @@ class AvatarPlayerOptions:
     """Play the avatar's voice. False: nothing is heard, and no sound library is touched."""
     audio_device: int | str | None = None
     """Output device by index or name; None for the default."""
+    volume: float = 1.0
+    """0 … 1, a factor on the samples of the avatar's voice as it is played; ``player.volume`` changes it."""
     lip_sync: bool = True
     """While the voice is played, hold the face back until it is heard."""
     audio_delay_ms: float = 40.0
@@ -162,6 +164,8 @@ class AvatarPlayerOptions:
             for name in ("audio_delay_ms", "lip_sync_correction_ms"):
                 if not -2000 <= getattr(self, name) <= 2000:
                     raise ConfigurationError(f"{name} must lie between -2000 and 2000")
+            if not 0 <= self.volume <= 1:
+                raise ConfigurationError(f"volume must be between 0.0 and 1.0, not {self.volume}")
             if self.render_rate_hz not in ("auto", None):
                 RenderClock(float(self.render_rate_hz))
             self.playout()

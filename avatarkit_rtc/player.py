@@ -233,6 +233,30 @@ class AvatarPlayer:
 
     # -- the avatar's sound ----------------------------------------------------------------------------------
 
+    @property
+    def volume(self) -> float:
+        """Of the avatar's voice, 0.0 … 1.0, a factor on the samples; may be set at any time, and stays
+        through changes of the device and reconnects. :meth:`audio` and views get the sound as it came.
+
+        Raises:
+            ConfigurationError: set to anything else.
+        """
+        return self._sound.voice.volume
+
+    @volume.setter
+    def volume(self, volume: float) -> None:
+        self._sound.voice.volume = volume
+
+    @property
+    def muted(self) -> bool:
+        """The avatar's voice is not heard, from at once on, while face and sound go on; as :attr:`volume`
+        otherwise. With ``half_duplex`` the microphone stays open meanwhile."""
+        return self._sound.voice.muted
+
+    @muted.setter
+    def muted(self, muted: bool) -> None:
+        self._sound.voice.muted = muted
+
     def audio(self, *, max_blocks: int = DEFAULT_MAX_BLOCKS) -> ReceivedAudioStream:
         """The avatar's sound from now on, in blocks of 10 ms, whether it is played or not::
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Samples
 from avatarkit_rtc.audio.half_duplex import HalfDuplex
@@ -146,10 +148,11 @@ class PlayerMicrophone:
         self._speaker = speaker
         if self._source is None or isinstance(speaker, NullSpeaker):
             return
-        if self._turns is not None:
+        if self._turns is not None and not speaker.muted:
             stats = speaker.stats()
             delay_s = (stats.depth_ms + stats.device_latency_ms) / 1000.0
-            self._turns.played(block.samples, time.monotonic(), delay_s)
+            heard = (block.samples * speaker.volume).astype(np.int16)
+            self._turns.played(heard, time.monotonic(), delay_s)
 
     def _heard_with(self, block: AudioBlock) -> Samples | None:
         """What the speaker was given that is heard when ``block`` is recorded; None where there is none."""
@@ -163,8 +166,8 @@ class PlayerMicrophone:
             self._reference = EchoReference(tap)
         return self._reference.take(block.t)
 
-    def flushed(self) -> None:
-        """The speaker has dropped what it held."""
+    def avatar_silenced(self) -> None:
+        """What the speaker holds will not be heard."""
         if self._turns is not None:
             self._turns.flushed(time.monotonic())
 

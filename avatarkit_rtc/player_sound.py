@@ -147,7 +147,7 @@ class PlayerSound:
             presentation=presentation,
             mouth_and_voice=mouth_and_voice,
             played=self.microphone.played,
-            flushed=self.microphone.flushed,
+            silenced=self.microphone.avatar_silenced,
         )
         """The avatar's voice."""
         self._published: dict[str, Any] = {}

@@ -13,6 +13,7 @@ from avatarkit_rtc.audio.delay_estimate import AudioDelayEstimate
 from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats
 from avatarkit_rtc.audio.path_delay import SharedFeed, follow_path_delay
 from avatarkit_rtc.audio.received import AudioReaders, ReceivedAudio
+from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.events import AudioDeviceChange, AudioDeviceChanged, AudioNotice
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.player_sync import VoiceFollower
@@ -50,7 +51,7 @@ class PlayerVoice:
         presentation: PresentationClock | None = None,
         mouth_and_voice: AudioDelayEstimate | None = None,
         played: Callable[[AudioBlock, AudioOutput], None] = lambda block, speaker: None,
-        flushed: Callable[[], None] = lambda: None,
+        silenced: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
@@ -61,7 +62,7 @@ class PlayerVoice:
             presentation: the time that poses and sound share; None for one of the sound's own.
             mouth_and_voice: is told of the sound, as it is of the mouth.
             played: is told of each block that was given to the speaker.
-            flushed: is told when what is queued is dropped.
+            silenced: is told when what the speaker holds will not be heard.
         """
         self._options = options
         self._hear = hear
@@ -71,8 +72,9 @@ class PlayerVoice:
         self._presentation = presentation or PresentationClock(audio_delay_s=options.audio_delay_ms / 1000)
         self._mouth_and_voice = mouth_and_voice or AudioDelayEstimate()
         self._played = played
-        self._flushed = flushed
+        self._silenced = silenced
         self._speaker: AudioOutput | None = None
+        self._volume, self._muted = float(options.volume), False  # of this speaker and those to come
         self._opening: asyncio.Task[None] | None = None
         self._kept: deque[ReceivedAudio] = deque(maxlen=_KEPT_BLOCKS)
         self._reader: asyncio.Task[None] | None = None
@@ -94,6 +96,33 @@ class PlayerVoice:
         """So far."""
         dropped = self._dropped_before + (self._reading.dropped if self._reading is not None else 0)
         return VoiceCounts(self._received, dropped, self._muted_blocks)
+
+    @property
+    def volume(self) -> float:
+        """0.0 … 1.0, a factor on the samples that are played. Raises ConfigurationError when set to anything
+        else."""
+        return self._volume
+
+    @volume.setter
+    def volume(self, value: float) -> None:
+        if not 0.0 <= value <= 1.0:
+            raise ConfigurationError(f"volume must be between 0.0 and 1.0, not {value}")
+        self._volume = float(value)
+        if self._speaker is not None:
+            self._speaker.volume = self._volume
+
+    @property
+    def muted(self) -> bool:
+        """The speaker is silent, at once, while everything else goes on."""
+        return self._muted
+
+    @muted.setter
+    def muted(self, value: bool) -> None:
+        self._muted = bool(value)
+        if self._speaker is not None:
+            self._speaker.muted = self._muted
+            if self._muted:
+                self._silenced()
 
     def speaker_stats(self) -> SpeakerStats | None:
         """A snapshot of the speaker; None while there is none."""
@@ -139,7 +168,7 @@ class PlayerVoice:
         self._kept.clear()
         if self._speaker is not None:
             self._speaker.flush()
-            self._flushed()
+            self._silenced()
 
     async def _read(self, feed: AudioFeed) -> None:
         try:
@@ -253,6 +282,7 @@ class PlayerVoice:
             self._opening = None
             self._kept.clear()
             return
+        speaker.volume, speaker.muted = self._volume, self._muted
         self._speaker = speaker
         while self._kept:
             self._play(self._kept.popleft(), speaker, None)

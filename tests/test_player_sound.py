@@ -609,6 +609,8 @@ async def test_half_duplex_silences_the_microphone_while_the_avatar_is_heard(
     class Real:
         """A speaker that is no NullSpeaker."""
 
+        volume, muted = 1.0, False
+
         def stats(self) -> Any:
             return NullSpeaker().stats()
 
