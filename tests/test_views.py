@@ -14,6 +14,7 @@ from avatarkit_rtc.testing.mock_provider import MockProvider
 from avatarkit_rtc.views import View
 from tests.support.livekit import until
 from tests.support.playing import NotingView, Record, speak
+from tests.support.virtual_loop import on_virtual_time
 
 
 class EverythingView(NotingView):
@@ -44,6 +45,7 @@ def test_one_method_makes_a_view() -> None:
         AvatarPlayer(MockProvider(), object())  # type: ignore[arg-type]
 
 
+@on_virtual_time
 async def test_a_view_is_told_what_it_has_methods_for() -> None:
     view, provider = EverythingView(), MockProvider()
     async with AvatarPlayer(provider, view, play_audio=False) as player:
@@ -58,6 +60,7 @@ async def test_a_view_is_told_what_it_has_methods_for() -> None:
     assert player.stats().view_errors == 0
 
 
+@on_virtual_time
 async def test_a_view_that_raises_is_counted_and_playing_goes_on() -> None:
     class Failing(EverythingView):
         def show(self, pose: Pose) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -191,7 +190,7 @@ class MockProvider:
             if self._listener is not None:
                 self._listener.on_audio(self._feed)
         shaped = samples.reshape(-1, 1) if samples.ndim == 1 else samples
-        self._feed.feed(shaped, sample_rate, time.monotonic())
+        self._feed.feed(shaped, sample_rate, asyncio.get_running_loop().time())
 
     def end_audio(self) -> None:
         """The avatar's sound track is gone; does nothing when there was none."""

@@ -12,6 +12,7 @@ from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.testing.mock_provider import MockProvider
 from tests.support.livekit import until
 from tests.support.playing import NotingView, Record, end_packet, frame_packet, speak
+from tests.support.virtual_loop import on_virtual_time
 
 
 class HearingView(NotingView):
@@ -23,6 +24,7 @@ class HearingView(NotingView):
         self.blocks.append(block)
 
 
+@on_virtual_time
 async def test_the_rest_of_the_round_is_mute_and_the_next_round_plays() -> None:
     provider, view = MockProvider(), HearingView()
     player = AvatarPlayer(provider, view, play_audio=False, disconnect_transition_frames=2)
@@ -55,6 +57,7 @@ async def test_the_rest_of_the_round_is_mute_and_the_next_round_plays() -> None:
         assert record.count("stalled") == 0
 
 
+@on_virtual_time
 async def test_sound_on_its_way_is_mute_though_the_service_ends_the_round_at_once() -> None:
     provider, view = MockProvider(), HearingView()
     async with AvatarPlayer(provider, view, play_audio=False) as player:
@@ -75,6 +78,7 @@ async def test_sound_on_its_way_is_mute_though_the_service_ends_the_round_at_onc
         assert len(view.blocks) == heard + 1
 
 
+@on_virtual_time
 async def test_in_the_last_words_sound_on_its_way_is_mute_and_the_next_round_plays() -> None:
     provider, view = MockProvider(), HearingView()
     async with AvatarPlayer(provider, view, play_audio=False) as player:
@@ -96,6 +100,7 @@ async def test_in_the_last_words_sound_on_its_way_is_mute_and_the_next_round_pla
         await until(lambda: len(view.blocks) == heard + 1, "the next round's first sound")
 
 
+@on_virtual_time
 async def test_a_voice_without_motion_is_silent_for_as_long_as_sound_is_on_its_way() -> None:
     provider, view = MockProvider(), HearingView()
     async with AvatarPlayer(provider, view, play_audio=False) as player:
@@ -116,6 +121,7 @@ def test_flush_before_everything_else_does_nothing() -> None:
     assert player.stats().audio.blocks_muted == 0
 
 
+@on_virtual_time
 async def test_flush_without_a_round_changes_nothing() -> None:
     provider, view = MockProvider(), HearingView()
     async with AvatarPlayer(provider, view, play_audio=False) as player:
@@ -128,6 +134,7 @@ async def test_flush_without_a_round_changes_nothing() -> None:
         assert len(view.spoken) == 5
 
 
+@on_virtual_time
 async def test_a_handler_may_flush_as_the_round_starts() -> None:
     provider, view = MockProvider(), HearingView()
     async with AvatarPlayer(provider, view, play_audio=False) as player:

@@ -44,13 +44,30 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
 
 
-async def test_a_session_with_its_sidecar_beside_another_view(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "talk.mp4", face=Flash(), sidecar=True)
+async def record_a_round(folder: Path) -> tuple[Recorder, HeadlessSink, list[dict[str, Any]]]:
+    recorder = Recorder(folder / "talk.mp4", face=Flash(), sidecar=True)
     sink = HeadlessSink()
     async with playing(Tee(sink, recorder)) as (_, record):
         await until(lambda: record.count("round-ended") == 1, "a round")
     await recorder.aclose()
-    lines = read(tmp_path / "talk.jsonl")
+    return recorder, sink, read(folder / "talk.jsonl")
+
+
+def held_up(lines: list[dict[str, Any]]) -> bool:
+    """Whether the round met a pause of the machine: frames that came far too late are hurried, skipped or
+    dropped by design."""
+    counters = next(line for line in lines if line["type"] == "round-ended")["stats"]["counters"]
+    return any(counters[name] for name in ("skipped", "hurried", "late"))
+
+
+@pytest.mark.alone
+@pytest.mark.usefixtures("all_pictures")
+async def test_a_session_with_its_sidecar_beside_another_view(tmp_path: Path) -> None:
+    for attempt in ("1", "2", "3"):  # a fault of ours would show each time
+        (tmp_path / attempt).mkdir()
+        recorder, sink, lines = await record_a_round(tmp_path / attempt)
+        if not held_up(lines):
+            break
     kinds = Counter(line["type"] for line in lines)
     assert lines[0]["type"] == "recording"
     assert lines[-1]["type"] == "end"
