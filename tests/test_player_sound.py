@@ -174,12 +174,49 @@ async def test_one_speaker_serves_all_feeds_until_the_end(monkeypatch: pytest.Mo
         sounding.sound.voice.attach(feed)
         before = len(sounding.heard)
         await until(lambda before=before: len(sounding.heard) == before + 2, "sound")
+    await until(lambda: opened and opened[0].blocks == 4, "what came while it opened")
     sounding.sound.voice.flush()
     await sounding.sound.aclose()
     await sounding.sound.aclose()
     assert [(s.blocks, s.flushes, s.closes) for s in opened] == [(4, 1, 1)]
     assert sounding.names() == ["audio-unavailable"]
     assert "plug one in" in sounding.events[0][1].message
+
+
+async def test_the_view_hears_while_the_speaker_opens_and_leaving_does_not_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cancelled = asyncio.Event()
+
+    async def open_speaker(device: object, on_event: object) -> tuple[AudioOutput, str | None]:
+        try:
+            await asyncio.Event().wait()  # the sound system hangs
+        finally:
+            cancelled.set()
+        raise AssertionError
+
+    monkeypatch.setattr(speaker_module, "open_speaker", open_speaker)
+    sounding = Sounding(play_audio=True)
+    sounding.sound.voice.attach(feed_with(50))
+    await until(lambda: len(sounding.heard) == 50, "sound")
+    assert len(sounding.sound.voice._kept) == 20
+    await asyncio.wait_for(sounding.sound.aclose(), 5.0)
+    assert cancelled.is_set()
+    assert sounding.events == []
+
+
+async def test_a_speaker_that_cannot_be_made_is_reported_and_the_view_hears(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def open_speaker(device: object, on_event: object) -> tuple[AudioOutput, str | None]:
+        raise RuntimeError("a driver")
+
+    monkeypatch.setattr(speaker_module, "open_speaker", open_speaker)
+    sounding = Sounding(play_audio=True)
+    sounding.sound.voice.attach(feed_with(5))
+    await until(lambda: len(sounding.heard) == 5 and sounding.events, "sound and the error")
+    assert sounding.names() == ["error"]
+    await sounding.sound.aclose()
 
 
 async def test_custom_sound_is_sent_and_sent_anew_after_a_reconnect() -> None:
@@ -414,17 +451,14 @@ async def test_a_start_that_is_stopped_at_any_moment_sends_nothing(
     provider.open_uplink = open_slowly  # type: ignore[method-assign]
     starting = asyncio.create_task(sound.start_microphone(None))
     await asyncio.sleep(after_s)
-    was_under_way = not starting.done()
     await sound.stop_microphone()
     assert (sound.stats().microphone, sound.stats().microphone_blocks_sent) == (None, None)
     sent = [len(uplink.blocks) for uplink in provider.uplinks]
-    if was_under_way:
-        with pytest.raises(PublishError, match="taken back"):
-            await starting
+    (outcome,) = await asyncio.gather(starting, return_exceptions=True)
+    assert isinstance(outcome, PublishError) or (outcome is None and after_s > 0), "it may have been sooner"
     await asyncio.sleep(0.05)
     assert [len(uplink.blocks) for uplink in provider.uplinks] == sent
     assert all(uplink.closed for uplink in provider.uplinks)
-    assert was_under_way or after_s > 0
     await sound.start_microphone(None)
     await until(lambda: bool(provider.uplinks[-1].blocks), "sound of a later start")
     await sound.aclose()
