@@ -12,7 +12,9 @@ from avatarkit_rtc.integrations.realtime.output import Heard, OutputListener
 class TimedOutput:
     """What the manager uses where it is given no output."""
 
-    def __init__(self) -> None:
+    def __init__(self, latency_s: float = 0.0) -> None:
+        """``latency_s``: from getting sound to its being heard, in seconds."""
+        self._latency_s = latency_s
         self._clock = SpeechClock()
         self._listener: OutputListener | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -23,7 +25,7 @@ class TimedOutput:
 
     def play(self, audio: AudioDelta) -> None:
         """Further speech."""
-        self._clock.play(audio, asyncio.get_running_loop().time())
+        self._clock.play(audio, asyncio.get_running_loop().time() + self._latency_s)
         self._arm()
 
     def end(self) -> None:

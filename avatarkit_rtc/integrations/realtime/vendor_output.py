@@ -37,8 +37,8 @@ class Speaker(Protocol):
 class VendorOutput:
     """An :class:`~.output.AudioOutput` that has a vendor's avatar say everything.
 
-    What it tells of being heard goes by the clock, as if the avatar began :attr:`latency_s` after it was
-    given the first sound: vendors do not tell it in time.
+    What it tells of being heard goes by the clock, as if the avatar said everything :attr:`latency_s` after
+    it was given it: vendors do not tell it in time.
     """
 
     def __init__(
@@ -63,9 +63,10 @@ class VendorOutput:
         self._speaker = speaker
         self._flush = flush
         self._on_error = on_error
-        self._timed = TimedOutput()
+        self._timed = TimedOutput(latency_s)
         self._source: PushSource | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._saying: set[asyncio.Task[None]] = set()
         self._interrupting: asyncio.Task[None] | None = None
 
     def set_listener(self, listener: OutputListener | None) -> None:
@@ -80,7 +81,9 @@ class VendorOutput:
             source = None
         if source is None:
             source = self._source = PushSource(audio.sample_rate, max_seconds=MAX_QUEUED_S)
-            self._run(self._say(source, self._interrupting), "say to the avatar")
+            saying = self._run(self._say(source, self._interrupting), "say to the avatar")
+            self._saying.add(saying)
+            saying.add_done_callback(self._saying.discard)
         if source.push_nowait(audio.pcm):
             self._timed.play(audio)
         else:
@@ -101,10 +104,10 @@ class VendorOutput:
         if source is not None:
             source.clear()
             source.end()
-        if heard is None:
-            return None
-        self._interrupting = self._run(self._interrupt(), "interrupt the avatar")
-        return Heard(heard.item_id, max(0, heard.played_ms - round(1000 * self.latency_s)))
+        # A vendor may be later than the clock says: as long as it has not taken everything, it speaks.
+        if heard is not None or self._saying:
+            self._interrupting = self._run(self._interrupt(self._interrupting), "interrupt the avatar")
+        return heard
 
     async def aclose(self) -> None:
         """Say no more; what was given to the vendor is its own. Never raises."""
@@ -132,7 +135,9 @@ class VendorOutput:
         finally:
             source.clear()
 
-    async def _interrupt(self) -> None:
+    async def _interrupt(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None and not before.done():
+            await asyncio.wait({before})
         try:
             await self._speaker.interrupt()
         except AvatarKitError as error:

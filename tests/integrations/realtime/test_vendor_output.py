@@ -68,7 +68,7 @@ async def test_each_response_is_one_utterance() -> None:
     output.play(delta(VOICE[:640], 16000))  # another rate is another utterance
     output.end()
     await until(lambda: len(speaker.said) == 3, "three utterances")
-    await until(lambda: isinstance(told[-1], OutputEnded), "the end, by the clock")
+    await until(lambda: told and isinstance(told[-1], OutputEnded), "the end, by the clock")
     assert speaker.said == [VOICE, VOICE[:960], VOICE[:640]]
     assert isinstance(told[0], OutputStarted)
     await output.aclose()
@@ -91,6 +91,48 @@ async def test_an_interruption_is_at_once_here_and_before_what_is_said_next() ->
     output.end()
     await until(lambda: speaker.said[-1:] == [VOICE[:960]], "what is said next")
     assert speaker.interrupted == 1
+    await output.aclose()
+
+
+async def test_what_is_said_is_heard_after_the_latency_and_can_be_interrupted_until_its_end() -> None:
+    loop, speaker, told = asyncio.get_running_loop(), Speaker(), list[tuple[float, Any]]()
+    output = VendorOutput(speaker, latency_s=0.4)
+    output.set_listener(lambda event: told.append((loop.time(), event)))
+    began = loop.time()
+    output.play(delta(VOICE[:24000]))  # 0.5 s
+    output.end()
+    await until(lambda: told and isinstance(told[-1][1], OutputEnded), "the end")
+    assert told[0][1] == OutputStarted()
+    assert told[0][0] - began >= 0.4 - 0.001
+    assert told[-1][0] - began >= 0.9 - 0.001
+    assert speaker.interrupted == 0
+    output.play(delta())  # 1 s
+    output.end()
+    began = loop.time()
+    await until(lambda: speaker.said == [VOICE[:24000], VOICE], "all of it to be with the vendor")
+    heard = output.flush()
+    assert heard is not None
+    assert heard.item_id == "i"
+    assert heard.played_ms <= 1000 * max(0.0, loop.time() - began - 0.4) + 25
+    await until(lambda: speaker.interrupted == 1, "silence at the vendor")
+    await output.aclose()
+
+
+async def test_a_vendor_that_is_later_than_the_clock_is_interrupted_too() -> None:
+    class Slow(Speaker):
+        async def say(self, source: PushSource, *, sample_rate: int | None = None) -> None:
+            await super().say(source)
+            await until(lambda: self.interrupted, "the interruption")
+
+    speaker, told = Slow(), list[Any]()
+    output = VendorOutput(speaker, latency_s=0.0)
+    output.set_listener(told.append)
+    output.play(delta(VOICE[:960]))
+    output.end()
+    await until(lambda: told and isinstance(told[-1], OutputEnded), "the end, by the clock")
+    assert output.flush() is None
+    assert output.flush() is None
+    await until(lambda: speaker.interrupted >= 1, "silence at the vendor")
     await output.aclose()
 
 
@@ -139,6 +181,7 @@ async def test_a_conversation_with_a_vendors_avatar() -> None:
             await server.wait_for("input_audio_buffer.append", 20)  # the model hears, not the vendor
             await avatar.say_to_model("hello")
             await until(lambda: len(frames) > 10 and max(frames[-5:]) > 0.01, "a moving mouth")
+            await until(lambda: avatar.stats().turns == 1, "the voice, by the clock")
             await server.speech_started()
             await until(lambda: vendor.pending == (), "silence at the vendor")
             await until(lambda: max(frames[-5:]) < 0.01, "a still mouth")
