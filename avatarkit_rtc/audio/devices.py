@@ -1,34 +1,23 @@
 """Sound devices: what there is, and finding one by index or name.
 
 Everything here talks to PortAudio, which may take seconds to start up and is not safe to call from two
-threads at
-once: call from a worker thread (``asyncio.to_thread``); one lock covers all calls of this package.
+threads at once: call from a worker thread (:mod:`~avatarkit_rtc.audio.threads`); one lock covers all calls of
+this package.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import ModuleType
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from avatarkit_rtc.errors import AudioDeviceError, MissingDependencyError
+from avatarkit_rtc.audio.portaudio import load_sounddevice, portaudio_lock
+from avatarkit_rtc.errors import AudioDeviceError
 
 Kind = Literal["input", "output"]
-
-PORTAUDIO_LOCK: Final = threading.RLock()
-"""Held during every call into PortAudio that opens, closes or lists."""
-
-_INSTALL_PORTAUDIO: Final = {
-    "linux": "install it with `sudo apt install libportaudio2` (Debian, Ubuntu), "
-    "`sudo dnf install portaudio` (Fedora) or `sudo pacman -S portaudio` (Arch)",
-    "darwin": "reinstall it with `pip install --force-reinstall sounddevice`, or `brew install portaudio`",
-    "win32": "reinstall it with `pip install --force-reinstall sounddevice`",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,32 +55,6 @@ class AudioDevice:
         return self.is_default_input if kind == "input" else self.is_default_output
 
 
-def load_sounddevice() -> ModuleType:
-    """The ``sounddevice`` module, imported and with PortAudio started.
-
-    Raises:
-        MissingDependencyError: sounddevice or the PortAudio library is not installed.
-        AudioDeviceError: PortAudio is there and cannot start.
-    """
-    with PORTAUDIO_LOCK:
-        try:
-            import sounddevice
-        except OSError as error:
-            hint = _INSTALL_PORTAUDIO.get(sys.platform, _INSTALL_PORTAUDIO["linux"])
-            raise MissingDependencyError(f"no sound: the PortAudio library is missing; {hint}") from error
-        except ImportError as error:
-            raise MissingDependencyError(
-                "no sound: the Python package sounddevice is missing; "
-                "install it with `pip install sounddevice`"
-            ) from error
-        except Exception as error:  # sounddevice.PortAudioError cannot be named before the import has worked
-            raise AudioDeviceError(
-                f"no sound: PortAudio cannot start ({error}); check the sound system"
-            ) from error
-        module: ModuleType = sounddevice
-        return module
-
-
 def list_devices() -> list[AudioDevice]:
     """All devices, in PortAudio's order. Blocks while PortAudio starts: call it from a worker thread.
 
@@ -99,7 +62,7 @@ def list_devices() -> list[AudioDevice]:
         MissingDependencyError: sounddevice or the PortAudio library is not installed.
         AudioDeviceError: the devices cannot be listed.
     """
-    with PORTAUDIO_LOCK:
+    with portaudio_lock():
         sd = load_sounddevice()
         try:
             apis = [api["name"] for api in sd.query_hostapis()]

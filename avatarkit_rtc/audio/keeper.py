@@ -15,9 +15,10 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from avatarkit_rtc.audio.devices import AudioDevice, Kind, list_devices
-from avatarkit_rtc.audio.lookout import Found, Lookout, ServerMoved
+from avatarkit_rtc.audio.lookout import Answer, Found, Lookout, ServerMoved
+from avatarkit_rtc.audio.release import ABANDON_S, Release, release_stream
 from avatarkit_rtc.audio.restart import PATIENCE_S, RESTART
-from avatarkit_rtc.audio.streams import OpenedStream, close_stream, keep, refresh_devices
+from avatarkit_rtc.audio.streams import OpenedStream, keep, refresh_devices
 from avatarkit_rtc.audio.watchdog import Action, Beat, State, Watchdog
 from avatarkit_rtc.errors import AudioDeviceError, AvatarKitError
 from avatarkit_rtc.events import AudioDeviceChange
@@ -33,6 +34,8 @@ _REFRESH_S: Final = 0.4
 _REFRESH_NEVER_THERE_S: Final = 2.0
 """How often the list of devices is made anew at most: for a device that was there, and for one that never
 was, as on servers without a sound card."""
+_EXIT_S: Final = 0.5
+"""Longest that the interpreter's end waits for the thread."""
 _REST_S: Final = 30.0
 """A better device that could not be taken is not looked for again for so long."""
 
@@ -77,6 +80,8 @@ class DeviceKeeper:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._opened: OpenedStream | None = None
+        self._releasing: Release | None = None  # of the stream before
+        self._answer: Answer | None = None  # waited for, since a stream had to be abandoned
         self._closed = False
         self._watchdog = Watchdog(0.0)
         self._lookout = Lookout(kind)
@@ -116,6 +121,9 @@ class DeviceKeeper:
                     self._run()
                 raise
             self._take(opened, in_place=False)
+            if self._closed:  # while it opened
+                self._release()
+                raise AudioDeviceError(f"this sound {self._kind} was closed while it opened")
             self._watchdog = Watchdog(time.monotonic())
             self._name = opened.device.full_name
             self._run()
@@ -125,43 +133,67 @@ class DeviceKeeper:
         self._wake.set()
 
     def close(self) -> None:
-        """Close the stream and end the thread. Never raises; more than once is fine. Blocks."""
+        """Close the stream and end the thread. Never raises; more than once is fine. Blocks, where the sound
+        system hangs for :data:`ABANDON_S`; what it keeps is given back when it answers."""
+        self._close(ABANDON_S)
+        atexit.unregister(self._close_at_exit)
+
+    def _close_at_exit(self) -> None:
+        self._close(_EXIT_S)
+
+    def _close(self, longest_s: float) -> None:
+        until = time.monotonic() + longest_s
         self._closed = True
         RESTART.leave(self._user.quiet)
-        with self._lock:
-            self._release()
-            self._lookout.close()
-            thread = self._thread
         self._wake.set()
+        if self._lock.acquire(timeout=longest_s):
+            try:
+                self._release()
+                self._end_looks()
+                releasing = self._releasing
+            finally:
+                self._lock.release()
+            if releasing is not None:
+                releasing.wait(max(0.0, until - time.monotonic()))
+        # Else the thread is opening a device, and gives it back itself.
+        thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(10.0)
-        atexit.unregister(self.close)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
         if self._kind == "output":
             RESTART.join(self._user.quiet)
         # PortAudio ends when the interpreter does, and must not find this thread inside it then.
-        atexit.register(self.close)
+        atexit.register(self._close_at_exit)
         self._thread = threading.Thread(target=self._keep, name=f"sound {self._kind}", daemon=True)
         self._thread.start()
 
     def _keep(self) -> None:
-        while not self._closed:
+        while True:
             self._wake.wait(_LOOK_S)
             self._wake.clear()
             with self._lock:
-                if self._closed:
-                    return
                 try:
-                    events = self._look()
+                    events = [] if self._closed else self._look()
                 except Exception:  # whatever sound cards come up with: the next look is another chance
                     _log.exception("watching the sound %s failed", self._kind)
                     events = []
+                if self._closed:  # perhaps while it opened a device
+                    self._release()
+                    self._end_looks()
+                    return
             for change, message in events:  # without the lock: a handler may call close()
                 self._tell(change, message)
 
     def _look(self) -> list[Event]:
         now = time.monotonic()
+        if self._releasing is not None:
+            # Most devices can be opened by one stream at a time.
+            if not self._releasing.over(now):
+                return []
+            if not self._releasing.finished:
+                self._answer = Answer()
+            self._releasing = None
         if RESTART.due(now):
             self._give_way()
             RESTART.attempt(now)
@@ -178,13 +210,14 @@ class DeviceKeeper:
         action = self._watchdog.look(now, beat)
         if action is Action.RELEASE:
             self._release()
-            self._wake.set()  # the first attempt is due at once
             if not was_away:
                 self._said = False
                 self._lookout.rest(now, 0.0)
                 return [(AudioDeviceChange.LOST, f"the sound {self._kind} device {self._name} is gone")]
         elif action is Action.OPEN:
-            return self._open_again(now)
+            if self._answer is None or self._answer.is_there(now):
+                self._answer = None
+                return self._open_again(now)
         elif action is Action.WELCOME and opened is not None:
             self.reopened += was_away
             return self._welcome(opened, was_away=was_away)
@@ -247,7 +280,6 @@ class DeviceKeeper:
         if self._opened is not None:
             self._release()
             self._yielded = True
-            self._wake.set()
 
     def _return(self, now: float) -> list[Event]:
         """Open the device that was asked for, or else the one that was open, after giving way."""
@@ -294,7 +326,12 @@ class DeviceKeeper:
         opened, self._opened, self._leaving = self._opened, None, None
         if opened is not None:
             self._user.device_lost()
-            close_stream(opened.stream)
+            self._releasing = release_stream(opened.stream, self._wake.set)
+
+    def _end_looks(self) -> None:
+        self._lookout.close()
+        if self._answer is not None:
+            self._answer.close()
 
     def _tell(self, change: AudioDeviceChange, message: str) -> None:
         if self._on_event is None:

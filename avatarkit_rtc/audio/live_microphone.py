@@ -18,6 +18,7 @@ from avatarkit_rtc.audio.lookout import Found, Lookout, ServerMoved
 from avatarkit_rtc.audio.microphone import Microphone
 from avatarkit_rtc.audio.restart import RESTART
 from avatarkit_rtc.audio.streams import refresh_devices
+from avatarkit_rtc.audio.threads import in_thread
 from avatarkit_rtc.errors import AudioDeviceError, AvatarKitError, MissingDependencyError
 
 _log = logging.getLogger("avatarkit_rtc.audio")
@@ -288,7 +289,7 @@ class LiveMicrophone:
         news = self._lookout.look(now, recording, self._wanted())
         if isinstance(news, ServerMoved):
             self._call(self._on_back, news.name)
-        elif isinstance(news, Found) and not await asyncio.to_thread(RESTART.ask, now):
+        elif isinstance(news, Found) and not await in_thread(RESTART.ask, now):
             # Without a restart it can be had if PortAudio knows it already.
             self._lookout.rest(now, _REST_S)
             if recording is not None:
@@ -328,7 +329,7 @@ class LiveMicrophone:
                 # A device that was not there when PortAudio started is in no list before this. It takes
                 # seconds where a sound server does not answer.
                 with contextlib.suppress(AvatarKitError):
-                    is_fresh = await asyncio.to_thread(refresh_devices, _REFRESH_EVERY_S / 2)
+                    is_fresh = await in_thread(refresh_devices, _REFRESH_EVERY_S / 2)
                 long = loop.time() - away_since > _LONG_AWAY_S
                 refresh_at = loop.time() + (_REFRESH_LATER_S if long else _REFRESH_EVERY_S)
             for spec in self._candidates(loop.time() - away_since):
@@ -383,7 +384,7 @@ class LiveMicrophone:
 async def _all_close() -> None:
     """Wait until every stream of the process is closed and PortAudio has started anew."""
     while RESTART.due(now := time.monotonic()):
-        await asyncio.to_thread(RESTART.attempt, now)
+        await in_thread(RESTART.attempt, now)
         await asyncio.sleep(_RESTART_LOOK_S)
 
 

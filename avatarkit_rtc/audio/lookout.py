@@ -6,6 +6,7 @@ it is listed and works: sound servers list names whose device is not there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,8 @@ DEFAULT_EVERY_S: Final = 15.0
 SERVED: Final = ("default", "pulse", "pipewire")
 """ALSA's names for whatever the sound server's default device is."""
 _RATE: Final = 48000
+_ANSWERS_WITHIN_S: Final = 5.0
+"""A sound system that takes longer to list its devices hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,40 @@ class ServerMoved:
 
     name: str
     before: str
+
+
+class Answer:
+    """Whether a sound system that hung answers again, asked by a child process: that can be ended, whereas a
+    thread that opens a device would be kept, and everybody who opens or lists one with it."""
+
+    def __init__(self) -> None:
+        self._child: ScanChild | None = None
+        self._until = 0.0
+        self._can = can_scan()
+
+    def is_there(self, now: float) -> bool:
+        """To be asked until it is, with ``now`` in monotonic seconds. True where there can be no child. Does
+        not block but for the start of a child (milliseconds)."""
+        if not self._can:
+            return True
+        if self._child is None:
+            with contextlib.suppress(OSError):  # no processes or files left: another look will do
+                self._child = ScanChild(now, "list")
+                self._until = now + _ANSWERS_WITHIN_S
+            return False
+        if now > self._until:
+            self.close()
+            return False
+        if self._child.result(now) is None:
+            return False
+        self._child = None
+        return True
+
+    def close(self) -> None:
+        """End the child. Never raises; more than once is fine."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.close()
 
 
 class Lookout:

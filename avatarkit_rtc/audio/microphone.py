@@ -14,8 +14,10 @@ import numpy as np
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Samples
 from avatarkit_rtc.audio.devices import AudioDevice
+from avatarkit_rtc.audio.release import ABANDON_S, close_stream
 from avatarkit_rtc.audio.ring import SampleRing
-from avatarkit_rtc.audio.streams import OpenedStream, close_stream, keep, open_stream, start_stream
+from avatarkit_rtc.audio.streams import OpenedStream, keep, open_stream, start_stream
+from avatarkit_rtc.audio.threads import in_thread, start_thread
 from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError
 
 _FIRST_CALLBACK_S: Final = 2.0
@@ -171,6 +173,9 @@ class Microphone:
             start_stream(opened, "input")
             self._name = opened.device.name
             self._opened = opened
+            if self._closed:  # while it opened
+                self._release()
+                raise AudioDeviceError("this microphone was closed while it opened")
 
     def fail(self, reason: str) -> None:
         """Take the device for gone, because it ``reason``: who reads gets an error."""
@@ -183,17 +188,24 @@ class Microphone:
         self._ring.skip_to_newest(0)
 
     def close(self) -> None:
-        """Stop and release the device; iteration ends. Never raises; more than once is fine. May block."""
-        with self._lock:
-            self._closed = True
-            opened, self._opened = self._opened, None
-            if opened is not None:
-                close_stream(opened.stream)
+        """Stop and release the device; iteration ends. Never raises; more than once is fine. Blocks for up to
+        4 s, where the sound system hangs."""
+        self._closed = True
         self._notify()
+        if self._lock.acquire(timeout=ABANDON_S):  # else it is opening, and will see that it is closed
+            try:
+                self._release()
+            finally:
+                self._lock.release()
+
+    def _release(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            close_stream(opened.stream)
 
     async def aclose(self) -> None:
         """:meth:`close` in a worker thread."""
-        await asyncio.to_thread(self.close)
+        await in_thread(self.close)
 
     def __aiter__(self) -> AsyncIterator[AudioBlock]:
         return self
@@ -229,6 +241,8 @@ class Microphone:
 
     def _callback(self, data: Samples, _frames: int, _time: Any, status: Any) -> None:
         """PortAudio's thread: copy, wake the reader, return."""
+        if self._closed:  # and the sound system is slow to end the stream
+            return
         if status and status.input_overflow:
             self._overflows += 1
         self._ring.write(data)
@@ -259,9 +273,8 @@ async def open_microphone(
     """
     microphone = Microphone(device, sample_rate=sample_rate, channels=channels)
     try:
-        await asyncio.to_thread(microphone.start)
+        await in_thread(microphone.start)
     except asyncio.CancelledError:
-        with contextlib.suppress(RuntimeError):  # the executor is shut down already: the process ends
-            asyncio.get_running_loop().run_in_executor(None, microphone.close)
+        start_thread(microphone.close)
         raise
     return microphone

@@ -66,6 +66,8 @@ class Playback:
         """The ring ran empty; taken back by the writer."""
         self.flushing = False
         """Set by the writer, taken back by the callback."""
+        self.over = False
+        """The stream is to be closed and another may play already: silence, however long that takes."""
         self.finished = False
         self.last_callback = 0.0
         self.callbacks = 0
@@ -78,6 +80,9 @@ class Playback:
 
     def callback(self, out: Samples, frames: int, when: Any, _status: Any) -> None:
         """PortAudio's thread: copy, count, return."""
+        if self.over:
+            out.fill(0)
+            return
         now = time.monotonic()
         stalled = now - self.last_callback > STALL_S
         self.last_callback = now

@@ -20,7 +20,9 @@ from avatarkit_rtc.audio.intake import Intake, Totals
 from avatarkit_rtc.audio.keeper import DeviceKeeper, OnEvent
 from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats, WithVolume
 from avatarkit_rtc.audio.playback import Playback
-from avatarkit_rtc.audio.streams import OpenedStream, close_stream, open_stream, start_stream
+from avatarkit_rtc.audio.release import close_stream
+from avatarkit_rtc.audio.streams import OpenedStream, open_stream, start_stream
+from avatarkit_rtc.audio.threads import in_thread, start_thread
 from avatarkit_rtc.audio.watchdog import Beat
 from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError, MissingDependencyError
 from avatarkit_rtc.events import AudioDeviceChange
@@ -167,12 +169,13 @@ class Speaker(WithVolume):
             intake.flush()
 
     def close(self) -> None:
-        """Stop and release the device. Never raises; more than once is fine. Blocks: see :meth:`aclose`."""
+        """Stop and release the device. Never raises; more than once is fine. Blocks, where the sound system
+        hangs for 2 s: see :meth:`aclose`."""
         self._keeper.close()
 
     async def aclose(self) -> None:
         """:meth:`close` in a worker thread."""
-        await asyncio.to_thread(self.close)
+        await in_thread(self.close)
 
     def stats(self) -> SpeakerStats:
         """A snapshot of the counters."""
@@ -272,6 +275,7 @@ class Speaker(WithVolume):
         with self._lock:
             intake, self._intake = self._intake, None
             if intake is not None:
+                intake.playback.over = True
                 self._past += intake.totals() + Totals(dropped=intake.playback.ring.depth / self._rate)
                 self._end = intake.playback.ring.write_position + intake.playback.ring.capacity
 
@@ -305,15 +309,14 @@ async def open_speaker(
         on_event=_on_loop(on_event),
     )
     try:
-        await asyncio.to_thread(speaker.start, keep_trying=keep_trying)
+        await in_thread(speaker.start, keep_trying=keep_trying)
     except MissingDependencyError as error:
         return NullSpeaker(), str(error)
     except AudioDeviceError as error:
         return speaker if keep_trying else NullSpeaker(), str(error)
     except asyncio.CancelledError:
         # The thread is still opening; close waits for it, so it has to wait in a thread as well.
-        with contextlib.suppress(RuntimeError):  # the executor is shut down already: the process ends
-            asyncio.get_running_loop().run_in_executor(None, speaker.close)
+        start_thread(speaker.close)
         raise
     return speaker, None
 

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, Final
 
-from avatarkit_rtc.audio.devices import (
-    PORTAUDIO_LOCK,
-    AudioDevice,
-    Kind,
-    _reason,
-    find_device,
-    load_sounddevice,
-)
+from avatarkit_rtc.audio.devices import AudioDevice, Kind, _reason, find_device
+from avatarkit_rtc.audio.portaudio import load_sounddevice, open_streams, portaudio_lock
+from avatarkit_rtc.audio.release import close_stream
 from avatarkit_rtc.errors import AudioDeviceError
 
 _INVALID_SAMPLE_RATE = -9997
@@ -53,10 +46,11 @@ def open_stream(
     """Open an int16 stream in blocks of 10 ms. May block for seconds: call it from a worker thread.
 
     Raises:
-        AudioDeviceError: the device does not exist, is busy, or cannot do 16-bit sound.
+        AudioDeviceError: the device does not exist, is busy, or cannot do 16-bit sound, or the sound system
+            does not answer.
         MissingDependencyError: sounddevice or the PortAudio library is not installed.
     """
-    with PORTAUDIO_LOCK:
+    with portaudio_lock():
         sd = load_sounddevice()
         device = find_device(spec, kind)
         make = sd.InputStream if kind == "input" else sd.OutputStream
@@ -92,20 +86,12 @@ def start_stream(opened: OpenedStream, kind: Kind) -> None:
     Raises:
         AudioDeviceError: the device refuses; the stream is closed then.
     """
-    with PORTAUDIO_LOCK:
-        sd = load_sounddevice()
-        try:
-            opened.stream.start()
-        except sd.PortAudioError as error:
-            opened.stream.close(ignore_errors=True)
-            raise _cannot_open(opened.device, kind, error) from error
-
-
-def close_stream(stream: Any) -> None:
-    """Stop at once and release the device. Never raises. May block: call it from a worker thread."""
-    with PORTAUDIO_LOCK:
-        stream.abort(ignore_errors=True)
-        stream.close(ignore_errors=True)
+    sd = load_sounddevice()
+    try:
+        opened.stream.start()  # touches nothing but the stream, so it needs no lock
+    except sd.PortAudioError as error:
+        close_stream(opened.stream)
+        raise _cannot_open(opened.device, kind, error) from error
 
 
 def refresh_devices(at_most_every_s: float = 0.0) -> bool:
@@ -122,15 +108,15 @@ def refresh_devices(at_most_every_s: float = 0.0) -> bool:
         Whether it looked, or somebody has.
 
     Raises:
-        AudioDeviceError: PortAudio cannot start any more.
+        AudioDeviceError: PortAudio cannot start any more, or does not answer.
         MissingDependencyError: sounddevice or the PortAudio library is not installed.
     """
-    with PORTAUDIO_LOCK:
+    with portaudio_lock():
         sd = load_sounddevice()
         global _refreshed_at  # noqa: PLW0603 - PortAudio has one list for the process
         if time.monotonic() - _refreshed_at < at_most_every_s:
             return True
-        if _any_stream_open(sd):
+        if open_streams():
             return False
         with suppress(sd.PortAudioError):  # it did not start last time either
             sd._terminate()
@@ -149,20 +135,8 @@ def keep(stream: Any) -> None:
 
 def foreign_stream_open() -> bool:
     """Whether a stream is open that nobody gives way with: a caller's own."""
-    with PORTAUDIO_LOCK:
-        return any(stream not in _KEPT for stream in _open_streams(load_sounddevice()))
-
-
-def _any_stream_open(sd: ModuleType) -> bool:
-    if any(not stream.closed for stream in list(_KEPT)):
-        return True
-    return any(True for _ in _open_streams(sd))
-
-
-def _open_streams(sd: ModuleType) -> Iterator[Any]:
-    # PortAudio does not tell, and a caller's own streams must live as well. A few ms for each 100,000
-    # objects. By type(), because isinstance() runs code of proxies.
-    return (each for each in gc.get_objects() if issubclass(type(each), sd._StreamBase) and not each.closed)
+    load_sounddevice()
+    return any(stream not in _KEPT for stream in open_streams())
 
 
 def _code(error: Exception) -> int | None:

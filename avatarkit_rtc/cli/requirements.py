@@ -18,7 +18,7 @@ def opencv_problem() -> str | None:
 
 def sound_problem() -> str | None:
     """Why PortAudio does not load; None when it does. Takes as long as PortAudio needs to start."""
-    from avatarkit_rtc.audio.devices import load_sounddevice
+    from avatarkit_rtc.audio.portaudio import load_sounddevice
 
     try:
         load_sounddevice()

@@ -283,15 +283,14 @@ import avatarkit_rtc.audio.keeper as keeper
 import avatarkit_rtc.audio.speaker as module
 closed = threading.Event()
 opening = threading.Event()
-real_open, real_close = module.open_stream, keeper.close_stream
+real_open, real_release = module.open_stream, keeper.release_stream
 def slow_open(*args, **options):
     opening.set()
     time.sleep(0.3)
     return real_open(*args, **options)
-def noted_close(stream):
-    real_close(stream)
-    closed.set()
-module.open_stream, keeper.close_stream = slow_open, noted_close
+def noted_release(stream, then):
+    return real_release(stream, closed.set)
+module.open_stream, keeper.release_stream = slow_open, noted_release
 async def main():
     task = asyncio.create_task(module.open_speaker("pulse"))
     await asyncio.to_thread(opening.wait)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +12,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from avatarkit_rtc.audio import AudioBlock, NullSpeaker, Speaker, open_speaker
+from avatarkit_rtc.audio import AudioBlock, NullSpeaker, Speaker, list_devices, open_speaker
 from avatarkit_rtc.audio import keeper as keeper_module
 from avatarkit_rtc.audio import lookout as lookout_module
+from avatarkit_rtc.audio import release as release_module
+from avatarkit_rtc.audio.portaudio import PORTAUDIO_LOCK
 from avatarkit_rtc.audio.streams import refresh_devices
 from avatarkit_rtc.errors import AudioDeviceError
 from avatarkit_rtc.events import AudioDeviceChange
@@ -50,6 +53,14 @@ def wait(condition: Callable[[], object], what: str, timeout: float = 8.0) -> No
     while not condition():
         assert time.monotonic() < deadline, f"timed out: {what}"
         time.sleep(0.01)
+
+
+def is_in_portaudio() -> bool:
+    """Another thread is."""
+    free = PORTAUDIO_LOCK.acquire(blocking=False)
+    if free:
+        PORTAUDIO_LOCK.release()
+    return not free
 
 
 def quiet(*_: object) -> None:
@@ -397,3 +408,60 @@ def test_nothing_is_known_of_a_null_speaker() -> None:
     assert speaker.audible_at(0) is None
     assert speaker.write_position is None
     assert speaker.queue_s == 0.0
+
+
+def test_a_sound_system_that_hangs_keeps_nobody_and_plays_once_when_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(release_module, "ABANDON_S", 0.3)
+    card = Card("USB")
+    sound = FakeSound([card, Card("HDMI")]).install(monkeypatch)
+    with playing() as played:
+        write(played.speaker, 0.3)
+        card.answers.clear()
+        try:
+            wait(lambda: played.changes() == [LOST], "the loss")
+            wait(lambda: len(sound.looks) > 0, "the question whether it answers")
+            assert len(list_devices()) == 2  # others are not kept
+            hung, before = sound.streams[0], len(sound.streams[0].played)
+            assert not hung.closed
+            with playing("HDMI") as other:
+                assert other.speaker.stats().active
+        finally:
+            card.answers.set()
+        wait(lambda: played.changes() == [LOST, BACK], "the return")
+        write(played.speaker, 0.3)
+        assert played.speaker.stats().playing
+        assert hung.closed
+        assert [stream.card for stream in sound.open_streams()] == [card]
+        # What it held when it hung is not heard beside the new stream's sound.
+        assert not any(block.any() for block in hung.played[before + 1 :])
+
+
+def test_a_speaker_on_a_sound_system_that_hangs_is_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release_module, "ABANDON_S", 0.3)
+    monkeypatch.setattr(keeper_module, "ABANDON_S", 0.3)
+    card = Card("USB")
+    sound = FakeSound([card]).install(monkeypatch)
+    opened, opening = Speaker(), Speaker()
+    opened.start()
+    card.answers.clear()
+
+    def start() -> None:
+        with contextlib.suppress(AudioDeviceError):
+            opening.start()
+
+    starting = threading.Thread(target=start)
+    try:
+        starting.start()
+        wait(is_in_portaudio, "the call that hangs")
+        begin = time.monotonic()
+        opened.close()
+        opening.close()
+        assert time.monotonic() - begin < 5.0
+        assert not sound.streams[0].closed
+    finally:
+        card.answers.set()
+        starting.join()
+    wait(lambda: all(stream.closed for stream in sound.streams), "both streams closed")
+    assert len(sound.streams) == 2

@@ -36,6 +36,11 @@ class Card:
     plugged: bool = True
     works: bool = True
     inputs: int = 0
+    answers: threading.Event = field(default_factory=threading.Event)
+    """Set unless a test takes it back: then calls about this card come back once it is set again."""
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def described(self, index: int) -> dict[str, Any]:
         """As PortAudio does."""
@@ -56,6 +61,7 @@ class ScanChild:
         sound = FakeSound.now
         there = [card for card in sound.cards if card.plugged]
         sound.looks.append(arguments)
+        self._sound = sound
         if arguments[0] == "list":
             self._result: dict[str, Any] = {
                 "apis": ["Fake"],
@@ -67,8 +73,8 @@ class ScanChild:
             card = there[int(arguments[2])]
             self._result = {"works": card.works and not card.busy, "name": card.name}
 
-    def result(self, _now: float) -> dict[str, Any]:
-        return self._result
+    def result(self, _now: float) -> dict[str, Any] | None:
+        return self._result if all(card.answers.is_set() for card in self._sound.cards) else None
 
     def close(self) -> None:
         """Nothing runs."""
@@ -93,6 +99,7 @@ class Stream:
     ) -> None:
         sound = FakeSound.now
         self.card = sound.listed[device]
+        self.card.answers.wait()
         if self.card.busy or not self.card.plugged:
             raise PortAudioError(f"Error opening {self.kind}Stream: Device unavailable", -9985)
         if samplerate not in self.card.rates:
@@ -119,6 +126,7 @@ class Stream:
         due = time.monotonic()
         while not self._stop.wait(max(0.0, due - time.monotonic())) and self.card.plugged:
             due += PERIOD_S
+            self.card.answers.wait()
             when.currentTime = time.monotonic()
             when.outputBufferDacTime = when.currentTime + self.latency
             when.inputBufferAdcTime = when.currentTime - PERIOD_S

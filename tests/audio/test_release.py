@@ -1,0 +1,98 @@
+"""Streams that do not let themselves be closed keep nobody but their own threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from avatarkit_rtc.audio import release as module
+from avatarkit_rtc.audio.portaudio import PORTAUDIO_LOCK
+from avatarkit_rtc.audio.release import close_stream, release_stream, unfinished
+
+
+class Stream:
+    """A stream whose calls come back when they are let."""
+
+    def __init__(self, go_on: threading.Event, *, hangs_in: str = "") -> None:
+        self.go_on, self.hangs_in = go_on, hangs_in
+        self.calls: list[str] = []
+
+    def _call(self, name: str) -> None:
+        self.calls.append(name)
+        if name == self.hangs_in:
+            self.go_on.wait()
+
+    def abort(self, ignore_errors: bool) -> None:
+        self._call("abort")
+
+    def close(self, ignore_errors: bool) -> None:
+        self._call("close")
+        if self.hangs_in == "broken":
+            raise RuntimeError("a driver")
+
+
+@pytest.fixture
+def go_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    monkeypatch.setattr(module, "ABANDON_S", 0.3)
+    event = threading.Event()
+    yield event
+    event.set()
+    wait(lambda: not unfinished(), "all streams closed")
+
+
+def wait(condition: Callable[[], object], what: str, timeout: float = 10.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"timed out: {what}"
+        time.sleep(0.005)
+
+
+def lock_is_free() -> bool:
+    taken = PORTAUDIO_LOCK.acquire(timeout=0.5)
+    if taken:
+        PORTAUDIO_LOCK.release()
+    return taken
+
+
+def test_a_stream_is_aborted_and_closed_before_it_returns(go_on: threading.Event) -> None:
+    stream = Stream(go_on)
+    close_stream(stream)
+    assert stream.calls == ["abort", "close"]
+
+
+@pytest.mark.parametrize("hangs_in", ["abort", "close"])
+def test_one_that_hangs_is_left_alone_and_keeps_no_lock(go_on: threading.Event, hangs_in: str) -> None:
+    stream, told = Stream(go_on, hangs_in=hangs_in), threading.Event()
+    release = release_stream(stream, told.set)
+    assert not release.wait()
+    assert release.over(time.monotonic())
+    assert lock_is_free()
+    assert release in unfinished()
+    begin = time.monotonic()
+    assert not release.wait()  # whoever comes later does not wait once more
+    assert time.monotonic() - begin < 0.25
+    go_on.set()
+    assert told.wait(10.0)
+    assert release.finished
+    assert stream.calls == ["abort", "close"]
+
+
+def test_many_that_hang_keep_few_threads_and_are_all_closed_in_the_end(go_on: threading.Event) -> None:
+    before = threading.active_count()
+    streams = [Stream(go_on, hangs_in="abort") for _ in range(30)]
+    for stream in streams:
+        release_stream(stream)
+    wait(lambda: sum(bool(stream.calls) for stream in streams) == module._THREADS, "all threads at work")
+    assert threading.active_count() <= before + module._THREADS
+    go_on.set()
+    wait(lambda: all(stream.calls == ["abort", "close"] for stream in streams), "all closed")
+
+
+def test_a_driver_that_raises_harms_nobody(go_on: threading.Event) -> None:
+    close_stream(Stream(go_on, hangs_in="broken"))
+    stream = Stream(go_on)
+    close_stream(stream)
+    assert stream.calls == ["abort", "close"]
