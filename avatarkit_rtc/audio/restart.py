@@ -30,7 +30,8 @@ Quiet = Callable[[float], bool]
 
 
 class Restart:
-    """Methods may be called from any thread. ``now`` is in monotonic seconds."""
+    """Methods may be called from any thread, and do not block but where they say so. ``now`` is in monotonic
+    seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -52,7 +53,7 @@ class Restart:
                 self._speakers.remove(quiet)
 
     def ask(self, now: float) -> bool:
-        """Ask for a restart, unless there was one a short while ago.
+        """Ask for a restart, unless there was one a short while ago. Blocks as long as PortAudio does.
 
         Returns:
             Whether there will be one; False also where the program has streams of its own open, which nobody
@@ -61,10 +62,19 @@ class Restart:
         with self._lock:
             if self._asked is not None:
                 return True
-            if now < self._next or foreign_stream_open():
+            if now < self._next:
                 return False
-            self._asked = now
-            return True
+        try:
+            # Without the lock: it waits for PortAudio, and due() is asked on event loops.
+            if foreign_stream_open():
+                return False
+        except AvatarKitError as error:
+            _log.debug("PortAudio cannot be restarted: %s", error)
+            return False
+        with self._lock:
+            if self._asked is None and now >= self._next:
+                self._asked = now
+            return self._asked is not None
 
     def due(self, now: float) -> bool:
         """Whether every stream of this package has to be closed now, and none opened."""
@@ -82,7 +92,7 @@ class Restart:
             return True
 
     def attempt(self, now: float) -> None:
-        """My streams are closed: restart PortAudio if everybody's are. Blocks."""
+        """My streams are closed: restart PortAudio if everybody's are. Blocks as long as PortAudio does."""
         with self._attempting:
             if self._begun is None:
                 return  # somebody else has done it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from avatarkit_rtc.audio import restart as module
@@ -94,3 +96,39 @@ def test_a_speaker_that_is_gone_is_not_waited_for(world: World) -> None:
     world.restart.leave(world.quiet)
     world.restart.ask(0.0)
     assert world.restart.due(0.1)
+
+
+def test_who_looks_whether_it_is_due_does_not_wait_for_portaudio(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def foreign_stream_open() -> bool:
+        asked.set()
+        return not answer.wait(10.0)
+
+    monkeypatch.setattr(module, "foreign_stream_open", foreign_stream_open)
+    asking = threading.Thread(target=world.restart.ask, args=(0.0,))
+    asking.start()
+    looking = threading.Thread(target=world.restart.due, args=(0.0,))
+    try:
+        assert asked.wait(10.0)
+        looking.start()
+        looking.join(5.0)
+        assert not looking.is_alive()
+    finally:
+        answer.set()
+        asking.join()
+        looking.join()
+    assert world.restart.due(0.1)
+
+
+def test_a_portaudio_that_does_not_answer_is_not_restarted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def foreign_stream_open() -> bool:
+        raise AudioDeviceError("the sound system has not answered")
+
+    monkeypatch.setattr(module, "foreign_stream_open", foreign_stream_open)
+    assert not world.restart.ask(0.0)
+    assert not world.restart.due(0.1)
