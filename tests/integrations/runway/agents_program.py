@@ -28,6 +28,7 @@ from livekit.agents import (
 )
 from livekit.plugins.runway import AvatarSession
 
+from avatarkit_rtc.integrations.arrival import arrived
 from avatarkit_rtc.integrations.runway import RunwayAvatar
 
 KIND = os.environ["AGENT_NAME"]
@@ -69,8 +70,9 @@ async def entry(ctx: JobContext) -> None:
     say("started", identity=avatar.avatar_identity, provider=avatar.provider, outputs=outputs(session))
     if job["end"] == "close":
         await session.aclose()
-        # The plugin's message would be lost in a room that is left at once.
+        # The plugin's message would be lost in a room that is left at once; this is answered after it.
         await asyncio.sleep(0.5)
+        await arrived(ctx.room.local_participant, avatar.avatar_identity, 20)
         ctx.shutdown()
     elif job["end"] == "left":
         await ctx.room.disconnect()
