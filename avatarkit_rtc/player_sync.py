@@ -37,6 +37,9 @@ class VoiceFollower:
             audio_delay_s=options.audio_delay_ms / 1000,
             correction_s=options.lip_sync_correction_ms / 1000,
         )
+        self.delay_s: float | None = None
+        """Seconds from the sending of a frame to the hearing of its sound, beyond what the network takes on
+        average; None while that is not known. The face's own delay is less by what drawing takes."""
         self._path_delay: float | None = None
         self._unheard_s = 0.0
         self._polling = asyncio.create_task(follow_path_delay(feed, self._told), name="voice delay")
@@ -51,17 +54,22 @@ class VoiceFollower:
             self._sync.forget()  # what is heard next may come another way
             self._unheard_s += block.duration
             if self._unheard_s >= KEPT_S:
-                self._face.delay_s = None
+                self._set(None)
             return
         self._unheard_s = 0.0
         self._sync.heard(block.t, path_delay, audible)
         if self._sync.delay_s is not None:
-            self._face.delay_s = max(0.0, self._sync.delay_s - self._face.render_s)
+            self._set(self._sync.delay_s)
 
     def stop(self) -> None:
         """Follow no longer; the face goes back to the delay of its own."""
         self._polling.cancel()
-        self._face.delay_s = None
+        self._set(None)
+
+    def _set(self, delay_s: float | None) -> None:
+        self.delay_s = delay_s
+        # Less than 0 where drawing takes longer than the sound: the face is late then, and figures say so.
+        self._face.delay_s = None if delay_s is None else delay_s - self._face.render_s
 
     def _told(self, path_delay_s: float) -> None:
         self._path_delay = path_delay_s

@@ -80,6 +80,7 @@ class PlayerVoice:
         self._reader: asyncio.Task[None] | None = None
         self._feed: AudioFeed | None = None
         self._reading: AudioFeed | None = None
+        self._follower: VoiceFollower | None = None
         self.readers = AudioReaders()
         """Who reads the avatar's sound by ``audio()``."""
         self.stalls = 0
@@ -135,7 +136,7 @@ class PlayerVoice:
         ``lip_sync`` off."""
         if not self._options.lip_sync or self._reading is None:
             return None
-        delay_s = self._face.delay_s if self._face is not None else None
+        delay_s = self._follower.delay_s if self._follower is not None else None
         if delay_s is None:
             return self._presentation.sound_path_delay_s
         return delay_s - self._options.audio_delay_ms / 1000
@@ -198,9 +199,8 @@ class PlayerVoice:
         speaker, hear = self._speaker, self._hear
         shared = SharedFeed(feed)
         asking = asyncio.create_task(follow_path_delay(shared, self._presentation.path_delay))
-        follower: VoiceFollower | None = None
         if speaker is not None:
-            follower = self._follow(shared, speaker)
+            self._follow(shared, speaker)
         self._presentation.sound_interrupted()
         self._mouth_and_voice.forget()
         dropped = feed.dropped
@@ -219,9 +219,9 @@ class PlayerVoice:
                     continue
                 if speaker is None and self._speaker is not None:  # since the block before
                     speaker = self._speaker
-                    follower = self._follow(shared, speaker)
+                    self._follow(shared, speaker)
                 if speaker is not None:
-                    self._play(received, speaker, follower)
+                    self._play(received, speaker)
                 elif self._opening is not None:
                     self._kept.append(received)
                 if hear is not None:
@@ -229,11 +229,13 @@ class PlayerVoice:
                 self.readers.offer(received)
         finally:
             asking.cancel()
+            follower, self._follower = self._follower, None
             if follower is not None:
                 follower.stop()
 
-    def _follow(self, feed: AudioFeed, speaker: AudioOutput) -> VoiceFollower | None:
-        return None if self._face is None else VoiceFollower(feed, speaker, self._face, self._options)
+    def _follow(self, feed: AudioFeed, speaker: AudioOutput) -> None:
+        if self._face is not None:
+            self._follower = VoiceFollower(feed, speaker, self._face, self._options)
 
     async def _somebody_listens(self) -> float:
         """Wait for it; the moment from which on sound is wanted."""
@@ -257,10 +259,10 @@ class PlayerVoice:
         place = self._presentation.sound(block.t, block.duration, lost * block.duration)
         return ReceivedAudio(samples, block.sample_rate, block.t, *place)
 
-    def _play(self, block: AudioBlock, speaker: AudioOutput, follower: VoiceFollower | None) -> None:
+    def _play(self, block: AudioBlock, speaker: AudioOutput) -> None:
         position = speaker.write(block)
-        if follower is not None:
-            follower.played(block, position)
+        if self._follower is not None:
+            self._follower.played(block, position)
         self._played(block, speaker)
 
     @staticmethod
@@ -285,7 +287,7 @@ class PlayerVoice:
         speaker.volume, speaker.muted = self._volume, self._muted
         self._speaker = speaker
         while self._kept:
-            self._play(self._kept.popleft(), speaker, None)
+            self._play(self._kept.popleft(), speaker)
         if problem is not None:
             _log.warning("the avatar cannot be heard: %s", problem)
             self._emit("audio-unavailable", AudioNotice(problem))

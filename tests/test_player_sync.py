@@ -85,10 +85,12 @@ async def test_a_face_that_is_drawn_between_frames_waits_one_frame_less() -> Non
     for number in range(100):
         follower.played(block(number), number)
     assert face.delay_s == pytest.approx(0.15)
+    assert follower.delay_s == pytest.approx(0.19), "the voice takes as long as it takes"
     face.render_s = 1.0
     follower.played(block(100), 100)
-    assert face.delay_s == 0.0
+    assert face.delay_s == pytest.approx(-0.81), "so late the face is, and figures should say so"
     follower.stop()
+    assert follower.delay_s is None
 
 
 async def test_what_is_heard_no_more_is_forgotten_after_a_while() -> None:
