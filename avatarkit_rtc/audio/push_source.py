@@ -37,6 +37,7 @@ class PushSource:
         self._waiting = 0
         self._ended = False
         self._rest = b""
+        self._cleared = 0  # so that what was pushed before and waits is known
         self._order = asyncio.Lock()  # several pushers do not mix their samples
         self._room = asyncio.Event()
         self._filled = asyncio.Event()
@@ -52,7 +53,8 @@ class PushSource:
         return self._ended
 
     async def push(self, samples: npt.NDArray[Any] | bytes | bytearray | memoryview) -> None:
-        """Add ``samples``; waits while too much is queued.
+        """Add ``samples``; waits while too much is queued. What still waits when ``clear()`` is called is
+        dropped.
 
         Args:
             samples: shape (n,) or (n, channels), int16 or float in -1 … 1; or interleaved little-endian
@@ -61,9 +63,12 @@ class PushSource:
         Raises:
             ConfigurationError: shape, type or channel count is wrong, or the source has ended.
         """
+        cleared = self._cleared
         async with self._order:
+            if cleared != self._cleared:
+                return
             array = self._take(samples)
-            while len(array):
+            while len(array) and cleared == self._cleared:
                 room = self._capacity - self._waiting
                 if room > 0:
                     self._append(array[:room])
@@ -71,7 +76,8 @@ class PushSource:
                     continue
                 self._room.clear()
                 await self._room.wait()
-                self._check_open()
+                if cleared == self._cleared:
+                    self._check_open()
 
     def push_nowait(self, samples: npt.NDArray[Any] | bytes | bytearray | memoryview) -> bool:
         """Add ``samples`` if there is room for all of them; False (and nothing taken) if not.
@@ -101,8 +107,10 @@ class PushSource:
         self._filled.set()
 
     def clear(self) -> None:
-        """Drop what is queued."""
+        """Drop what is queued, what waits in ``push()``, and half a sample that bytes ended with."""
+        self._cleared += 1
         self._chunks.clear()
+        self._rest = b""
         self._waiting = 0
         self._room.set()
 

@@ -128,3 +128,32 @@ def test_bytes_may_be_cut_anywhere(data: bytes, cuts: list[int]) -> None:
         return await collect(source)
 
     assert asyncio.run(main()).tobytes() == data[: len(data) // 4 * 4]
+
+
+async def test_clearing_drops_half_a_sample_too() -> None:
+    source = PushSource(1000)
+    await source.push(b"\x07\x07\x07")
+    source.clear()
+    await source.push(b"\x01\x02\x03\x04")
+    source.end()
+    assert (await collect(source))[:, 0].tolist() == [0x0201, 0x0403]
+
+
+async def test_clearing_ends_pushes_that_wait() -> None:
+    source = PushSource(1000, max_seconds=0.01)
+    old = [
+        asyncio.create_task(source.push(np.full(25, 7, np.int16))),
+        asyncio.create_task(source.push(b"\x07\x07\x07")),
+    ]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert source.queued_seconds == 0.01
+    source.clear()
+    new = asyncio.create_task(source.push(np.full(15, 1, np.int16)))
+    heard = await anext(source)
+    source.clear()  # also right after somebody has begun to wait
+    await asyncio.gather(*old, new)
+    await source.push(np.full(3, 2, np.int16))
+    source.end()
+    assert set(heard.samples[:, 0].tolist()) == {1}
+    assert (await collect(source))[:, 0].tolist() == [2, 2, 2]
