@@ -84,8 +84,9 @@ class Recorder:
         rotate_s: float | None = None,
         rotate_bytes: int | None = None,
         level: int = 0,
+        from_connection: bool = False,
     ) -> None:
-        """Begin a recording in the file ``path``, which is overwritten.
+        """Make a recording in the file ``path``, which is overwritten once there is a first picture.
 
         Args:
             path: The file, named ``….mp4``, ``….mkv`` or ``….webm``.
@@ -98,15 +99,19 @@ class Recorder:
                 and VP8 in the others.
             own_voice: Record what the player publishes (microphone and own sound) into a second sound track.
             sidecar: Write poses, rounds, events and figures as JSON lines into ``….jsonl`` beside the file.
+                What is there under that name is overwritten only if it is the sidecar of a file of this name.
             rotate_s: Begin a new file after so many seconds, 2 or more: ``talk.mp4`` stands for
                 ``talk-0001.mp4``, ``talk-0002.mp4``, … after those that are there.
             rotate_bytes: Begin a new file once one is so large, 100 000 or more.
             level: How little the encoder works from the beginning, where many record at once: 0, 1 or 2, the
                 presets ``veryfast``, ``superfast`` and ``ultrafast`` of H.264.
+            from_connection: Record nothing before the player is connected, so that a connection that fails
+                leaves what there is under that name as it was.
 
         Raises:
             MissingDependencyError: PyAV is missing, or what the face needs.
-            ConfigurationError: the file cannot be written, or an argument cannot be right.
+            ConfigurationError: the file cannot be written, the sidecar would overwrite another file, or an
+                argument cannot be right.
         """
         self.path: Final = Path(path)
         form = format_of(self.path, codec)
@@ -125,6 +130,7 @@ class Recorder:
         self._log = ThinnedLog(logging.getLogger("avatarkit_rtc"))
         self._lock = threading.Lock()
         self._closed = False
+        self._waiting = from_connection
         self._player: AvatarPlayer | None = None
         self._next_stats = 0.0
         # Queued and refused by the event loop, done and lost by the thread: each figure has one writer.
@@ -168,8 +174,9 @@ class Recorder:
 
     @property
     def file(self) -> Path:
-        """The file that is being written, or was last: :attr:`path`, or with rotation a numbered one."""
-        return self._session.parts.current.file.path
+        """The file that is being written, was last, or is to be: :attr:`path`, or with rotation a numbered
+        one."""
+        return self._session.parts.path
 
     @property
     def pictures(self) -> int:
@@ -191,7 +198,7 @@ class Recorder:
         session, work = self._session, self._session.work
         return RecorderStats(
             file=self.file,
-            files=session.parts.current.number,
+            files=current.number if (current := session.parts.current) else 0,
             duration_s=session.duration_s,
             pictures=self.pictures,
             thinned=work.thinned,
@@ -213,9 +220,13 @@ class Recorder:
     def attached(self, player: AvatarPlayer) -> None:
         """The player whose events and figures go into the sidecar, and which reports ours."""
         self._player = player
+        player.on("connected", self._connected)
         for name in EVENTS:
             if name not in _UNRECORDED:
                 player.on(name, lambda payload=None, name=name: self._event(name, payload))
+
+    def _connected(self) -> None:
+        self._waiting = False
 
     def show(self, pose: Pose) -> None:
         """Record ``pose``; never blocks. Ignored once closed."""
@@ -226,7 +237,7 @@ class Recorder:
         self._put_pose(picture, self._session.picture, QUEUED_PICTURES)
 
     def _put_pose(self, pose: Pose | Picture, write: Callable[[Any, float], None], most: int) -> None:
-        if self._closed:
+        if self._closed or self._waiting:
             return
         if self.error is not None or self._poses - self._poses_done >= most:
             self._refused_poses += 1
@@ -239,7 +250,7 @@ class Recorder:
 
     def sound(self, block: AudioBlock) -> None:
         """Record the avatar's sound; never blocks. Ignored once closed."""
-        if self._closed:
+        if self._closed or self._waiting:
             return
         if self._hear is not None:
             self._hear(block)
@@ -247,7 +258,7 @@ class Recorder:
 
     def _user_sound(self, block: AudioBlock) -> None:
         """Record the user's own sound; never blocks. Ignored once closed."""
-        if not self._closed:
+        if not (self._closed or self._waiting):
             self._put_block(block, self._session.user_sound)
 
     def round_started(self, event: RoundStarted) -> None:

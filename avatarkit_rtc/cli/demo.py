@@ -187,7 +187,7 @@ def report(recorder: Recorder) -> None:
     if recorder.error is not None:
         raise AvatarKitError(f"the recording {recorder.path} broke off: {recorder.error}")
     if not recorder.pictures:
-        raise AvatarKitError(f"nothing was shown, so {recorder.path} is empty; let it run for longer")
+        raise AvatarKitError(f"nothing was shown, so there is no {recorder.path}; let it run for longer")
     say(f"wrote {recorder.path}: {recorder.pictures} pictures, {recorder.path.stat().st_size / 1000:.0f} kB")
 
 

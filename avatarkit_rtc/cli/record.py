@@ -78,7 +78,7 @@ def record(
     secret: Secret = None,
     room: Room = None,
     out: Annotated[
-        Path, typer.Option("--out", help="The video file: .mp4, .mkv or .webm; overwritten.")
+        Path, typer.Option("--out", help="The video file: .mp4, .mkv or .webm; overwritten once joined.")
     ] = Path("recording.mp4"),
     identity: Annotated[str | None, typer.Option("--identity", help="Own name, with --key.")] = None,
     avatar: Annotated[str | None, typer.Option("--avatar", help="Identity of the avatar to record.")] = None,
@@ -124,6 +124,7 @@ def record(
         sidecar=sidecar,
         rotate_s=rotate_seconds,
         rotate_bytes=None if rotate_megabytes is None else round(rotate_megabytes * 1e6),
+        from_connection=True,
     )
     options: dict[str, Any] = {
         "play_audio": False,
@@ -153,8 +154,6 @@ def record(
         run(main)
     finally:
         recorder.close()
-        if not joined or not recorder.pictures:
-            _remove(recorder)
     if not joined:
         say("stopped before the room was joined")
         return
@@ -236,9 +235,3 @@ def _said_file(event: RecorderFile) -> None:
 def _said_load(event: RecorderLoad) -> None:
     why = "the recording cannot keep up" if event.less else "there is room again"
     say(f"{why}: encoder level {event.level}, {event.picture_rate:g} pictures a second")
-
-
-def _remove(recorder: Recorder) -> None:
-    """Nothing but an idle face is in it."""
-    recorder.file.unlink(missing_ok=True)
-    recorder.file.with_suffix(".jsonl").unlink(missing_ok=True)

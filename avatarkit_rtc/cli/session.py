@@ -176,7 +176,7 @@ def _check_arguments(files: list[Path], *, mic: bool, check: bool) -> None:
 def _record(watching: Watching, path: Path, face: str, size: str) -> Recorder:
     from renderers import Recorder
 
-    recorder = Recorder(path, face=face, size=parse_size(size))
+    recorder = Recorder(path, face=face, size=parse_size(size), from_connection=True)
     watching.close.callback(recorder.close)
     watching.views.append(recorder)
     return recorder

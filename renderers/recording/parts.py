@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from renderers.face import Image
+from renderers.recording.formats import SUFFIXES
 from renderers.recording.media_file import MediaFile
+from renderers.recording.sidecar import SUFFIX
 from renderers.recording.sound import SAMPLE_RATE
 
 SIZE_CHECK_S: Final = 1.0
@@ -21,6 +25,10 @@ SIZE_CHECK_S: Final = 1.0
 STRAGGLERS_S: Final = 5.0
 """So long a file that another has followed waits for what is missing: pictures come after their sound, more
 so where a loudspeaker holds the face back."""
+
+EARLY_BLOCKS: Final = 2000
+"""Blocks of sound that wait for the first picture, 10 s of two voices in blocks of 10 ms; one more, and the
+file begins without a picture."""
 
 MakeFile: TypeAlias = Callable[[Path, int], MediaFile]
 """``make(path, level)``: begins a file, its encoder at that level."""
@@ -44,7 +52,7 @@ class Part:
 
 class Parts:
     """Writes pictures and sound, with times since the beginning of the recording, into one file after the
-    other. Not thread-safe."""
+    other. The first begins with the first picture: until then nothing on disk is touched. Not thread-safe."""
 
     def __init__(
         self,
@@ -66,7 +74,7 @@ class Parts:
             on_part: called when a file begins.
 
         Raises:
-            OSError: the first file cannot be written.
+            OSError: the first file could not be written.
         """
         self._path = path
         self._make = make
@@ -74,14 +82,20 @@ class Parts:
         self._on_part = on_part
         self._rotates = rotate_s is not None or rotate_bytes is not None
         self._offset = _highest(path) if self._rotates else 0
+        self._early: list[tuple[int, npt.NDArray[np.int16], int, float]] = []
         self._ending: Part | None = None
         self._pictures_before = 0
         self._silence_before_s = 0.0
         self._level = level
         self._picture_t = 0.0
-        self.current = self._begin(1, 0.0)
-        """The newest file."""
-        on_part(self.current)
+        self.current: Part | None = None
+        """The newest file; None before the first picture."""
+        _check_writable(self.path)
+
+    @property
+    def path(self) -> Path:
+        """The newest file; before the first picture the one that is to be."""
+        return self._name(1) if self.current is None else self.current.file.path
 
     @property
     def pictures(self) -> int:
@@ -93,25 +107,28 @@ class Parts:
         """Seconds of silence put into the avatar's track where no sound was, in all files."""
         return self._silence_before_s + sum(part.file.tracks[0].silence_s for part in self._open())
 
-    def part_at(self, t: float) -> Part:
-        """The open file that holds the time ``t``."""
-        ending = self._ending
-        return (
-            ending if ending is not None and ending.end_s is not None and t < ending.end_s else self.current
-        )
-
     def picture(self, image: Image | Any, t: float) -> bool:
         """Add a picture that is shown from ``t`` on; returns whether it was written."""
+        if self.current is None and t < 0:
+            return False
+        current = self.current or self._first()
         if self._rotates:
             self._picture_t = t
-            self._rotate(t)
-        part = self.part_at(t)
+            current = self._rotate(t, current)
+        ending = self._ending
+        part = ending if ending is not None and ending.end_s is not None and t < ending.end_s else current
         return part.file.picture(image, t - part.start_s)
 
     def sound(self, track: int, samples: npt.NDArray[np.int16], rate: int, t: float) -> None:
         """Add sound, shape (n, channels), whose first sample belongs at ``t``."""
+        current = self.current
+        if current is None:
+            self._early.append((track, samples, rate, t))
+            if len(self._early) > EARLY_BLOCKS:
+                self._first()
+            return
         if self._rotates:
-            self._rotate(t)
+            current = self._rotate(t, current)
         ending = self._ending
         if ending is not None and ending.end_s is not None:
             room = round((ending.end_s - ending.start_s) * SAMPLE_RATE) - ending.file.tracks[track].position
@@ -121,35 +138,37 @@ class Parts:
                 samples, t = samples[count:], t + count / rate
             if len(samples):
                 # Exactly behind: the two files together have all samples and none twice.
-                current = self.current
                 begun = current.file.tracks[track].position > 0
                 at = t - current.start_s
                 current.file.sound(track, samples, rate, at if begun or not count else 0.0)
             self._end_old(t)
             return
-        self.current.file.sound(track, samples, rate, t - self.current.start_s)
+        current.file.sound(track, samples, rate, t - current.start_s)
 
     def change_level(self, level: int) -> bool:
         """Let the encoder work at ``level``; returns whether it can."""
-        changed = self.current.file.change_level(level)
+        changed = self.current is None or self.current.file.change_level(level)
         if changed:
             self._level = level
         return changed
 
     def close(self) -> None:
-        """End all files.
+        """End all files. A file that was begun for sound whose pictures did not come is removed.
 
         Raises:
             OSError: one could not be ended.
         """
-        last = self._ending
+        last, current = self._ending, self.current
+        self._early.clear()
+        if current is None:
+            return
         try:
             self._end_old(float("inf"))
         finally:
-            self.current.file.close()
-            if last is not None and not self.current.file.pictures:
-                # It was begun for sound that came before its pictures, which did not come.
-                self.current.file.path.unlink(missing_ok=True)
+            current.file.close()
+            if not current.file.pictures:
+                current.file.path.unlink(missing_ok=True)
+            if last is not None and not current.file.pictures:
                 self._pictures_before -= last.file.pictures
                 self._silence_before_s -= last.file.tracks[0].silence_s
                 self.current = last
@@ -162,23 +181,45 @@ class Parts:
     def _open(self) -> list[Part]:
         return [part for part in (self._ending, self.current) if part is not None]
 
+    def _first(self) -> Part:
+        early, self._early = self._early, []
+        self.current = self._begin(1, 0.0)
+        self._on_part(self.current)
+        for track, samples, rate, t in early:
+            self.sound(track, samples, rate, t)
+        return self.current
+
     def _begin(self, number: int, start: float) -> Part:
-        path = self._path
         if self._rotates:
-            path = path.with_name(f"{path.stem}-{self._offset + number:04d}{path.suffix}")
+            self._offset = max(self._offset, _highest(self._path) - number + 1)
+        path = self._name(number)
+        while self._rotates:
+            try:
+                path.open("xb").close()  # another recorder may count along with us
+                break
+            except FileExistsError:
+                self._offset += 1
+                path = self._name(number)
         return Part(number, self._make(path, self._level), start)
 
-    def _rotate(self, t: float) -> None:
+    def _name(self, number: int) -> Path:
+        path = self._path
+        if not self._rotates:
+            return path
+        return path.with_name(f"{path.stem}-{self._offset + number:04d}{path.suffix}")
+
+    def _rotate(self, t: float, current: Part) -> Part:
+        """The newest file, which may be a new one from now on."""
         self._end_old(t)
-        current = self.current
         if self._ending is not None or not self._is_full(current, t):
-            return
+            return current
         # What is already there may not be cut off: the next file begins behind it.
         cut = max(t, current.start_s + max(track.end_s for track in current.file.tracks))
         new = self._begin(current.number + 1, cut)
         current.end_s = cut
         self._ending, self.current = current, new
         self._on_part(new)
+        return new
 
     def _is_full(self, part: Part, t: float) -> bool:
         length = t - part.start_s
@@ -205,7 +246,22 @@ class Parts:
 
 
 def _highest(path: Path) -> int:
-    """The highest number among the files that are there already."""
-    name = re.compile(re.escape(path.stem) + r"-(\d{4,})" + re.escape(path.suffix))
+    """The highest number among the files that are there already: recordings of any kind, as each may have a
+    sidecar of its own, and sidecars."""
+    kinds = "|".join(re.escape(suffix) for suffix in (*SUFFIXES, SUFFIX))
+    name = re.compile(rf"{re.escape(path.stem)}-(\d{{4,}})(?:{kinds})", re.IGNORECASE)
     found = [name.fullmatch(each.name) for each in path.parent.iterdir()] if path.parent.is_dir() else []
     return max((int(match[1]) for match in found if match is not None), default=0)
+
+
+def _check_writable(path: Path) -> None:
+    """Raises OSError if ``path`` cannot be written. It is not touched: what is there may be needed still."""
+    if not path.parent.is_dir():
+        number = errno.ENOENT
+    elif path.is_dir():
+        number = errno.EISDIR
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        number = errno.EACCES
+    else:
+        return
+    raise OSError(number, os.strerror(number), os.fspath(path))

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from avatarkit_rtc.errors import ConfigurationError
 from renderers.face import Face
 from renderers.recording.formats import Format
 from renderers.recording.load import Load, LoadControl
@@ -21,7 +22,7 @@ from renderers.recording.media_file import MediaFile
 from renderers.recording.pace import Pace
 from renderers.recording.parts import Part, Parts
 from renderers.recording.pictures import PictureFrames, WaitingPictures
-from renderers.recording.sidecar import SUFFIX, SidecarWriter
+from renderers.recording.sidecar import SUFFIX, SidecarWriter, check_own
 from renderers.recording.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -34,9 +35,16 @@ USER_TRACK: Final = 1
 TRACKS: Final = ("avatar", "user")
 """Titles of the sound tracks."""
 
+EARLY_LINES: Final = 1000
+"""Lines of the sidecar that wait for the first picture at most; further ones are lost, and counted."""
+
 _BUSY_WINDOW_S: Final = 1.0
 _ONE_PER_FRAME: Final = (24.5, 25.5)
 """At these picture rates each frame of a round has one picture."""
+
+
+_WriteLine: TypeAlias = Callable[[SidecarWriter, float], None]
+"""Writes a line into the sidecar of a file that begins at that time."""
 
 
 @dataclass(slots=True)
@@ -78,7 +86,7 @@ class Hooks:
     """Whom to tell what. Called on the recorder's thread."""
 
     part: Callable[[Part], None]
-    """A file begins."""
+    """A further file begins."""
     load: Callable[[Load, bool], None]
     """The load has changed; whether it is less than before."""
     face_error: Callable[[Exception], None]
@@ -86,11 +94,12 @@ class Hooks:
 
 
 class Session:
-    """One recording. Not thread-safe."""
+    """One recording. Nothing on disk is touched before the first picture. Not thread-safe."""
 
     def __init__(self, av: Any, plan: Plan, face: Face, hooks: Hooks) -> None:
         """
         Raises:
+            ConfigurationError: the sidecar would overwrite another file.
             OSError: a file cannot be written.
         """
         self._av = av
@@ -99,6 +108,10 @@ class Session:
         self._hooks = hooks
         self._timeline = Timeline()
         self._lookahead = Lookahead()
+        self._rotates = plan.rotate_s is not None or plan.rotate_bytes is not None
+        if plan.sidecar and not self._rotates:
+            check_own(plan.path.with_suffix(SUFFIX), plan.path.name)
+        self._early: list[_WriteLine] | None = [] if plan.sidecar else None
         self._sidecar: SidecarWriter | None = None
         self._sidecar_start = 0.0
         self._next_sidecar: Part | None = None
@@ -120,7 +133,7 @@ class Session:
         )
         self._frames = PictureFrames(av, face.size)
         self._pictures = WaitingPictures()
-        self._control = LoadControl(self._parts.current.file.video.levels, first=plan.level)
+        self._control = LoadControl(len(plan.format.video.levels), first=plan.level)
         self._in_force = self._control.load
 
     @property
@@ -214,19 +227,24 @@ class Session:
             self._lookahead.other((type_, line), self._newest_t)
 
     def close(self) -> None:
-        """End the files.
+        """End the files. Without a picture there are none.
 
         Raises:
             OSError: one could not be ended.
         """
+        sidecar: SidecarWriter | None = None
         try:
             self._write_released(all_of_it=True)
             self._write_pictures(all_of_them=True)
-            pictures = self._parts.current.file.pictures
-            self._note(self._newest_t, "end", {"pictures": pictures, "thinned": self.work.thinned})
+            current, sidecar = self._parts.current, self._sidecar
+            if current is not None:
+                ended = {"pictures": current.file.pictures, "thinned": self.work.thinned}
+                self._note(self._newest_t, "end", ended)
             self._parts.close()
         finally:
             self._close_sidecar()
+        if sidecar is not None and not self._parts.pictures:
+            sidecar.path.unlink(missing_ok=True)
 
     def abandon(self) -> None:
         """Give up after an error; what was written plays. Never raises."""
@@ -309,11 +327,15 @@ class Session:
             self._hooks.load(load, less)
 
     def _begun(self, part: Part) -> None:
-        self._hooks.part(part)
+        if part.number > 1:
+            self._hooks.part(part)
         if not self._plan.sidecar:
             return
         if part.number == 1:
             self._begin_sidecar(part)
+            early, self._early = self._early or [], None
+            for line in early:
+                self._to_sidecar(line)
         else:
             self._next_sidecar = part  # what is left of the part before comes first
 
@@ -321,16 +343,25 @@ class Session:
         self._close_sidecar()
         self._next_sidecar, self._sidecar_start = None, part.start_s
         path = part.file.path
+        beside = path.with_suffix(SUFFIX)
         header = {"file": path.name, "part": part.number, "start": round(part.start_s, 6), **self._plan.about}
         try:
-            self._sidecar = SidecarWriter(path.with_suffix(SUFFIX), header)
-        except OSError as error:
+            if not self._rotates:
+                check_own(beside, path.name)  # another recorder may have begun since
+            self._sidecar = SidecarWriter(beside, header, new=self._rotates)
+        except (OSError, ConfigurationError) as error:
             self._sidecar_failed(error)
 
     def _note(self, t: float, type_: str, line: Mapping[str, Any]) -> None:
         self._to_sidecar(lambda sidecar, start: sidecar.write(type_, t - start, **line))
 
-    def _to_sidecar(self, write: Callable[[SidecarWriter, float], None]) -> None:
+    def _to_sidecar(self, write: _WriteLine) -> None:
+        if self._early is not None:
+            if len(self._early) < EARLY_LINES:
+                self._early.append(write)
+            else:
+                self.work.sidecar_lost += 1
+            return
         sidecar = self._sidecar
         if sidecar is None:
             return

@@ -30,22 +30,24 @@ FLUSH_S: Final = 1.0
 """Lines are handed to the system this often, in the recording's own time."""
 
 _DIGITS: Final = 5
+_LONGEST_HEADER: Final = 100_000
 
 
 class SidecarWriter:
     """Writes one sidecar. Not thread-safe."""
 
-    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any], *, new: bool = False) -> None:
         """
         Args:
-            path: the file, which is overwritten.
+            path: the file, which is overwritten; see :func:`check_own`.
             header: what the first line says beside its type and the version.
+            new: there may be no such file yet.
 
         Raises:
             OSError: the file cannot be written.
         """
         self.path: Final = path
-        self._file: IO[str] = path.open("w", encoding="utf-8")
+        self._file: IO[str] = path.open("x" if new else "w", encoding="utf-8")
         self._flushed = 0.0
         self.write("recording", None, version=VERSION, **header)
         self._file.flush()
@@ -81,6 +83,30 @@ class SidecarWriter:
             OSError: the last lines could not be written.
         """
         self._file.close()
+
+
+def check_own(path: Path, video: str) -> None:
+    """See that writing the sidecar ``path`` of the recording named ``video`` overwrites nothing but its own.
+
+    Raises:
+        ConfigurationError: there is something else: ``talk.mp4`` and ``talk.webm`` would share one, say.
+        OSError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            line = file.readline(_LONGEST_HEADER)
+    except FileNotFoundError:
+        return
+    try:
+        first = json.loads(line)
+    except ValueError:
+        first = None
+    own = isinstance(first, dict) and first.get("type") == "recording" and first.get("file") == video
+    if line and not own:
+        raise ConfigurationError(
+            f"{path} is there already and is not the sidecar of {video}: move it away, give the recording "
+            "another name, or record without a sidecar"
+        )
 
 
 def fields_of(frame: MotionFrame) -> dict[str, list[float]]:

@@ -89,6 +89,17 @@ def test_a_room_that_cannot_be_joined_leaves_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("sidecar", ["--sidecar", "--no-sidecar"])
+def test_a_room_that_cannot_be_joined_costs_no_file_that_was_there(tmp_path: Path, sidecar: str) -> None:
+    before = {"data.mp4": "yesterday's", "data.jsonl": '{"type":"recording","version":1,"file":"data.mp4"}\n'}
+    for name, text in before.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    arguments = ("--url", "ws://127.0.0.1:9", "--key", "k", "--secret", "s" * 32, "--room", "r")
+    done = run_command("record", *arguments, "--out", tmp_path / "data.mp4", sidecar)
+    assert done.code == 1
+    assert {each.name: each.read_text(encoding="utf-8") for each in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -1,0 +1,173 @@
+"""What a recorder overwrites, and what it leaves alone: files that are there, others' sidecars."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from avatarkit_rtc import AvatarPlayer, LoopbackProvider
+from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.playout.pose import Pose
+from renderers import Recorder
+from renderers.recording.parts import EARLY_BLOCKS
+from renderers.recording.session import EARLY_LINES
+from tests.renderers.test_recorder import wait_for_room
+from tests.support.video import Flash, block, onsets, plays, probe, sound_of
+
+MakePose = Callable[..., Pose]
+
+pytestmark = pytest.mark.usefixtures("all_pictures")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {each.name: each.read_bytes() for each in folder.iterdir()}
+
+
+def header(video: str) -> str:
+    return json.dumps({"type": "recording", "version": 1, "file": video}) + "\n"
+
+
+@pytest.fixture
+def yesterday(tmp_path: Path) -> dict[str, bytes]:
+    """A recording that is there already."""
+    (tmp_path / "talk.mp4").write_bytes(b"of yesterday")
+    (tmp_path / "talk.jsonl").write_text(header("talk.mp4"), encoding="utf-8")
+    return contents(tmp_path)
+
+
+def test_without_a_picture_nothing_is_touched(tmp_path: Path, yesterday: dict[str, bytes]) -> None:
+    with Recorder(tmp_path / "talk.mp4", face=Flash(), sidecar=True) as recorder:
+        for k in range(100):
+            recorder.sound(block(k / 100, True))
+    assert contents(tmp_path) == yesterday
+    assert (recorder.error, recorder.pictures, recorder.stats().files) == (None, 0, 0)
+
+
+def test_the_first_picture_begins_the_file_with_the_sound_that_came_before(
+    tmp_path: Path, yesterday: dict[str, bytes], pose: MakePose
+) -> None:
+    path = tmp_path / "talk.mp4"
+    with Recorder(path, face=Flash(), sidecar=True) as recorder:
+        for k in range(300):
+            recorder.sound(block(k / 100, 50 <= k < 70))
+            wait_for_room(recorder)
+        for k in range(75):
+            recorder.show(pose(k / 25))
+            wait_for_room(recorder)
+    assert onsets(sound_of(path)) == pytest.approx([0.5], abs=0.015)
+    assert recorder.inserted_silence_s < 0.1
+    assert len(path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()) == 1 + 75 + 1
+
+
+def test_a_file_that_was_begun_for_sound_alone_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "other.jsonl").write_text("of somebody else", encoding="utf-8")
+    with Recorder(tmp_path / "talk.mkv", face=Flash(), sidecar=True) as recorder:
+        for k in range(EARLY_BLOCKS):
+            recorder.sound(block(k / 100, True))
+            wait_for_room(recorder, 100)
+        wait_for_room(recorder, 0)
+        assert not (tmp_path / "talk.mkv").exists()
+        for k in range(10):
+            recorder.sound(block((EARLY_BLOCKS + k) / 100, True))
+        wait_for_room(recorder, 0)
+    assert [each.name for each in tmp_path.iterdir()] == ["other.jsonl"]
+    assert recorder.error is None
+
+
+def test_lines_wait_for_the_first_picture_and_not_without_bound(tmp_path: Path, pose: MakePose) -> None:
+    with Recorder(tmp_path / "talk.mp4", face=Flash(), sidecar=True) as recorder:
+        for k in range(EARLY_LINES + 10):
+            recorder._note("event", {"event": "x", "payload": k})
+            wait_for_room(recorder, 100)
+        recorder.show(pose(0))
+        recorder.show(pose(2))
+    lines = [json.loads(line) for line in (tmp_path / "talk.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert lines[0]["type"] == "recording"
+    assert [line["payload"] for line in lines if line["type"] == "event"] == list(range(EARLY_LINES))
+    assert recorder._session.work.sidecar_lost == 11, "the first pose, too"
+
+
+async def test_before_the_connection_nothing_is_recorded_if_so_asked(
+    tmp_path: Path, yesterday: dict[str, bytes], pose: MakePose
+) -> None:
+    recorder = Recorder(tmp_path / "talk.mp4", face=Flash(), sidecar=True, from_connection=True)
+    async with AvatarPlayer(LoopbackProvider(), recorder, play_audio=False) as player:
+        for k in range(50):
+            recorder.show(pose(k / 25))
+        wait_for_room(recorder, 0)
+        assert contents(tmp_path) == yesterday
+        await player.connect()
+        recorder.show(pose(100))
+    await recorder.aclose()
+    assert plays(tmp_path / "talk.mp4") == ""
+    assert probe(tmp_path / "talk.mp4")["video"]["times"][0] == 0
+    lines = [json.loads(line) for line in (tmp_path / "talk.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert "connected" in [line.get("event") for line in lines], "what happened before the first picture"
+
+
+@pytest.mark.parametrize("other", ["[1, 2]\n", "hello", header("talk.webm"), '{"type":"recording"}\n'])
+def test_a_sidecar_overwrites_nothing_else(tmp_path: Path, other: str) -> None:
+    (tmp_path / "talk.jsonl").write_text(other, encoding="utf-8")
+    before = contents(tmp_path)
+    with pytest.raises(ConfigurationError, match="is not the sidecar of"):
+        Recorder(tmp_path / "talk.mp4", face=Flash(), sidecar=True)
+    with Recorder(tmp_path / "talk.mp4", face=Flash()):
+        pass
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("own", ["", header("talk.mp4")])
+def test_a_sidecar_overwrites_its_own_and_an_empty_one(tmp_path: Path, pose: MakePose, own: str) -> None:
+    (tmp_path / "talk.jsonl").write_text(own, encoding="utf-8")
+    with Recorder(tmp_path / "talk.mp4", face=Flash(), sidecar=True) as recorder:
+        recorder.show(pose(0))
+    assert '"type":"pose"' in (tmp_path / "talk.jsonl").read_text(encoding="utf-8")
+
+
+def test_two_at_once_do_not_share_a_sidecar(
+    tmp_path: Path, pose: MakePose, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = Recorder(tmp_path / "talk.mp4", face=Flash(), sidecar=True)
+    second = Recorder(tmp_path / "talk.webm", face=Flash(), sidecar=True)
+    for recorder in (first, second):
+        recorder.show(pose(0))
+        recorder.close()
+        assert recorder.error is None
+    assert (
+        json.loads((tmp_path / "talk.jsonl").read_text(encoding="utf-8").splitlines()[0])["file"]
+        == "talk.mp4"
+    )
+    assert plays(tmp_path / "talk.webm") == ""
+    assert any("is not the sidecar of talk.webm" in record.message for record in caplog.records)
+
+
+def test_two_at_once_that_rotate_do_not_share_a_number(tmp_path: Path, pose: MakePose) -> None:
+    recorders = [
+        Recorder(tmp_path / f"talk{suffix}", face=Flash(), sidecar=True, rotate_s=2)
+        for suffix in (".mp4", ".webm", ".mp4")
+    ]
+    for k in range(100):
+        for recorder in recorders:
+            recorder.show(pose(k / 25))
+            wait_for_room(recorder, 0)
+    for recorder in recorders:
+        recorder.close()
+        assert (recorder.error, recorder.stats().files) == (None, 2)
+    numbers = sorted(each.stem for each in tmp_path.iterdir() if each.suffix != ".jsonl")
+    assert numbers == [f"talk-000{n}" for n in range(1, 7)]
+    for sidecar in tmp_path.glob("*.jsonl"):
+        name = json.loads(sidecar.read_text(encoding="utf-8").splitlines()[0])["file"]
+        assert (sidecar.with_name(name)).is_file()
+        assert Path(name).stem == sidecar.stem
+
+
+@pytest.mark.parametrize("left", ["talk-0007.webm", "talk-0007.jsonl", "talk-0007.MKV"])
+def test_numbers_go_on_behind_other_kinds_and_sidecars(tmp_path: Path, pose: MakePose, left: str) -> None:
+    (tmp_path / left).write_bytes(b"of yesterday")
+    with Recorder(tmp_path / "talk.mp4", face=Flash(), rotate_s=2) as recorder:
+        recorder.show(pose(0))
+    assert recorder.file.name == "talk-0008.mp4"
+    assert (tmp_path / left).read_bytes() == b"of yesterday"
