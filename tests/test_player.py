@@ -17,6 +17,7 @@ from avatarkit_rtc.testing.performer import perform
 from avatarkit_rtc.testing.stand_in import StandInAvatar, StandInOptions
 from tests.support.livekit import until
 from tests.support.playing import NotingView, Record, speak
+from tests.support.virtual_loop import on_virtual_time
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.hush.hush"
 
@@ -114,6 +115,7 @@ async def test_a_player_without_a_view_plays_too() -> None:
         await until(lambda: record.count("round-ended"), "the end of the round")
 
 
+@on_virtual_time
 async def test_the_whole_pipeline_on_a_loopback() -> None:
     provider, view = LoopbackProvider(loss=0.1, delay_s=0.02, jitter_s=0.02, seed=3), NotingView()
     avatar = StandInAvatar(provider.avatar, [perform(1, 1.2)], StandInOptions(rounds=2, pause_s=0.4))

@@ -24,6 +24,8 @@ class Listener:
     def __init__(self) -> None:
         self.room = rtc.Room()
         self.heard = np.empty(0, np.int16)
+        self.subscribed = asyncio.Event()
+        """The track hands out blocks, of silence where nothing was sent yet; cleared by the caller."""
         self._track: asyncio.Queue[rtc.Track] = asyncio.Queue()
         self.room.on("track_subscribed", lambda track, *_: self._track.put_nowait(track))
 
@@ -33,6 +35,7 @@ class Listener:
         self.heard = heard = np.empty(0, np.int16)
         try:
             async for event in stream:
+                self.subscribed.set()
                 block = np.frombuffer(event.frame.data, np.int16)
                 if len(heard) or np.abs(block.astype(int)).max() > 3000:
                     self.heard = heard = np.concatenate([heard, block])
@@ -93,12 +96,15 @@ async def test_audio_ended_comes_after_the_last_sound_has_left(
     player.on("audio-ended", ended.set)
     try:
         await player.connect(url=livekit_server.url, token=join_token("user"))
-        silence = np.zeros(24000, np.int16)  # for the listener to subscribe
         for _ in range(2):
             ended.clear()
+            listener.subscribed.clear()
             hearing = asyncio.create_task(listener.hear(1.2))
-            sound = np.concatenate([silence, tone(500, 0.8), tone(900, 0.2)])
-            await player.publish_audio(sound, sample_rate=48000)
+            source = PushSource(48000, max_seconds=2.0)
+            await player.publish_audio(source)
+            await asyncio.wait_for(listener.subscribed.wait(), 20)
+            await source.push(np.concatenate([tone(500, 0.8), tone(900, 0.2)]))
+            source.end()
             await asyncio.wait_for(ended.wait(), 20)
             await player.unpublish_audio()  # at once: what has not left by now is lost
             with contextlib.suppress(TimeoutError):

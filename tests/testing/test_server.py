@@ -14,7 +14,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from avatarkit_rtc.errors import ServerError
@@ -22,6 +21,7 @@ from avatarkit_rtc.testing import server as server_module
 from avatarkit_rtc.testing import server_build
 from avatarkit_rtc.testing.server import LocalServer, build_server, cache_dir, cached_server, find_server
 from tests.support.livekit import until
+from tests.support.processes import gone
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="scripts as stand-in programs need a POSIX shell"
@@ -43,15 +43,6 @@ def answers(server: LocalServer, timeout: float = 2.0) -> bool:
         return False
     finally:
         connection.close()
-
-
-def gone(pid: int, timeout_s: float = 10.0) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @pytest.fixture(autouse=True)
