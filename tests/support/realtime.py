@@ -49,6 +49,8 @@ class FakeClient:
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
         self.plans: defaultdict[str, deque[Plan]] = defaultdict(deque)
+        self.usual_s: dict[str, float] = {}
+        """How long calls take that nothing is planned for, by method; 0 where nothing is said."""
         self.connected = self._lost = False
         self.handler: EventHandler | None = None
         self.at_once: defaultdict[str, int] = defaultdict(int)
@@ -126,7 +128,7 @@ class FakeClient:
     async def _called(self, method: str, argument: Any) -> None:
         self.calls.append((method, argument))
         self.watch(method, argument)
-        plan = self.plans[method].popleft() if self.plans[method] else Plan()
+        plan = self.plans[method].popleft() if self.plans[method] else Plan(self.usual_s.get(method, 0.0))
         self.at_once[method] += 1
         rule(
             self.at_once["connect"] + self.at_once["update"] + self.at_once["disconnect"] <= 1, "two at once"
