@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
+from avatarkit_rtc.audio.devices import DeviceSpec, device_name
 from avatarkit_rtc.audio.echo import VoiceProcessing
 from avatarkit_rtc.errors import ConfigurationError, RoomNotOwned
 from avatarkit_rtc.playout.idle import IdleMotion, IdleSpec
@@ -119,8 +120,8 @@ class AvatarPlayerOptions:
     """Way to idle when the stream breaks off, in frames of 40 ms; after an interruption 5 at most."""
     play_audio: bool = True
     """Play the avatar's voice. False: nothing is heard, and no sound library is touched."""
-    audio_device: int | str | None = None
-    """Output device by index or name; None for the default."""
+    audio_device: DeviceSpec = None
+    """Output device by index, name or as an ``AudioDevice``; None for the default."""
     volume: float = 1.0
     """0 … 1, a factor on the samples of the avatar's voice as it is played; ``player.volume`` changes it."""
     lip_sync: bool = True
@@ -156,6 +157,7 @@ class AvatarPlayerOptions:
         for name in _SWITCHES:
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name} must be True or False")
+        device_name(self.audio_device)
         try:
             if not self.stall_timeout_s > 0:
                 raise ConfigurationError(

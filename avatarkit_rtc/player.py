@@ -9,6 +9,7 @@ import logging
 from typing import Any, Self
 
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.devices import DeviceSpec
 from avatarkit_rtc.audio.received import DEFAULT_MAX_BLOCKS, ReceivedAudio, ReceivedAudioStream
 from avatarkit_rtc.connection import Connection
 from avatarkit_rtc.emitter import EventHub, Handler
@@ -281,9 +282,9 @@ class AvatarPlayer:
 
     # -- the user's sound ------------------------------------------------------------------------------------
 
-    async def start_publishing(self, device: int | str | None = None, *, or_silence: bool = False) -> None:
-        """Publish the microphone ``device`` (index or name; None for the default) until stop or disconnect.
-        While another one is published, change to this one under the same track.
+    async def start_publishing(self, device: DeviceSpec = None, *, or_silence: bool = False) -> None:
+        """Publish the microphone ``device`` (index, name or AudioDevice; None for the default) until stop or
+        disconnect. While another one is published, change to this one under the same track.
 
         Args:
             or_silence: where there is no microphone, publish silence until there is one, and say so by
@@ -292,6 +293,7 @@ class AvatarPlayer:
         Raises:
             NotConnectedError: not connected.
             AudioDeviceError: the device is missing or busy; what was published before goes on.
+            ConfigurationError: ``device`` is no device.
             MissingDependencyError: the sound library is missing; the message says what to install.
             PublishError: this one is published already, the room refused the track, or
                 :meth:`stop_publishing` was called meanwhile.

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.delay_estimate import AudioDelayEstimate
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, device_name
 from avatarkit_rtc.audio.output import SpeakerStats
 from avatarkit_rtc.audio.received import ReceivedAudio
 from avatarkit_rtc.errors import AudioDeviceError, PublishError
@@ -156,16 +157,18 @@ class PlayerSound:
 
     # -- the user's sound ------------------------------------------------------------------------------------
 
-    async def start_microphone(self, device: int | str | None, *, or_silence: bool = False) -> None:
+    async def start_microphone(self, device: DeviceSpec, *, or_silence: bool = False) -> None:
         """Publish the microphone, or where another is published change to this one under the same track.
 
         Raises:
             AudioDeviceError: the device is missing or busy; what was published before goes on.
+            ConfigurationError: ``device`` is no device.
             MissingDependencyError: the sound library is not installed.
             NotConnectedError: not connected.
             PublishError: this one is published already, the room refused the track, or it was stopped
                 meanwhile.
         """
+        device = device_name(device)
         current = self.microphone.source
         if current is not None and self._is_published(MICROPHONE_TRACK) and current.spec != device:
             await current.swap(device)
@@ -202,7 +205,6 @@ class PlayerSound:
             PublishError: something is published already, the room refused the track, or it was taken back
                 meanwhile.
         """
-        from avatarkit_rtc.audio.devices import AudioDevice
         from avatarkit_rtc.audio.live_microphone import LiveMicrophone
         from avatarkit_rtc.audio.sources import is_native_track
 
@@ -212,7 +214,7 @@ class PlayerSound:
                 await publication.start()
                 self._published[CUSTOM_TRACK] = publication
             elif isinstance(source, AudioDevice):
-                live = LiveMicrophone(source.index, on_lost=self._input_lost)
+                live = LiveMicrophone(source, on_lost=self._input_lost)
                 await live.start()
                 await self._publish(CUSTOM_TRACK, live, owns_source=True)
             else:

@@ -366,6 +366,7 @@ class FakeMicrophone:
     active = True
     stalled_s = 0.0
     opened = None
+    spec: object = None
 
     def __init__(self) -> None:
         self.closed = self.gone = False
@@ -398,6 +399,7 @@ def microphones(monkeypatch: pytest.MonkeyPatch) -> list[FakeMicrophone]:
             raise AudioDeviceError("no such device; see avatarkit-rtc devices")
         await asyncio.sleep(0.01)
         opened.append(FakeMicrophone())
+        opened[-1].spec = device
         return opened[-1]
 
     monkeypatch.setattr(microphone_module, "open_microphone", open_microphone)
@@ -671,6 +673,7 @@ async def test_an_input_device_is_a_source_and_is_released_with_its_track(
     assert microphones[0].closed
     await provider.connect(ConnectionConfig())
     await sound.publish(device, sample_rate=None, channels=None)
+    assert microphones[1].spec == "line, ALSA"  # its index may be another device's by now
     await until(lambda: provider.uplinks[0].blocks, "sound")
     assert provider.uplinks[0].blocks[0].samples.all(), "it is not processed"
     await sound.unpublish()

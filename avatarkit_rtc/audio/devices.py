@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from avatarkit_rtc.audio.portaudio import load_sounddevice, portaudio_lock
-from avatarkit_rtc.errors import AudioDeviceError
+from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError
 
 Kind = Literal["input", "output"]
 
@@ -53,6 +53,26 @@ class AudioDevice:
     def is_default(self, kind: Kind) -> bool:
         """It is the default to record or to play."""
         return self.is_default_input if kind == "input" else self.is_default_output
+
+
+DeviceSpec: TypeAlias = int | str | AudioDevice | None
+"""A device as :func:`find_device` takes it."""
+
+
+def device_name(spec: DeviceSpec) -> int | str | None:
+    """``spec``, or the full name of an :class:`AudioDevice`: that stays the same when PortAudio starts anew,
+    and its index does not.
+
+    Raises:
+        ConfigurationError: it is of another type.
+    """
+    if isinstance(spec, AudioDevice):
+        return spec.full_name
+    if spec is None or isinstance(spec, str) or (isinstance(spec, int) and not isinstance(spec, bool)):
+        return spec
+    raise ConfigurationError(
+        f"a sound device is an index, a name, an AudioDevice or None for the default one, not {spec!r}"
+    )
 
 
 def list_devices() -> list[AudioDevice]:
@@ -94,24 +114,27 @@ def make_devices(
     ]
 
 
-def find_device(spec: int | str | None, kind: Kind) -> AudioDevice:
+def find_device(spec: DeviceSpec, kind: Kind) -> AudioDevice:
     """The device that ``spec`` means.
 
     Args:
-        spec: None for the default device; an index; the exact name; ``name, host API``; or a part of the
-            name that fits one device only, upper and lower case alike. Of several that fit, the one of the
-            default device's host API counts (Windows lists each device once per host API).
+        spec: None for the default device; an :class:`AudioDevice` of any list, found by its full name; an
+            index; the exact name; ``name, host API``; or a part of the name that fits one device only, upper
+            and lower case alike. Of several that fit, the one of the default device's host API counts
+            (Windows lists each device once per host API).
         kind: what it is wanted for; devices that cannot do that are left out.
 
     Raises:
         AudioDeviceError: none fits, or several do; the message lists what there is.
+        ConfigurationError: ``spec`` is of another type.
         MissingDependencyError: sounddevice or the PortAudio library is not installed.
     """
     return choose(list_devices(), spec, kind)
 
 
-def choose(devices: list[AudioDevice], spec: int | str | None, kind: Kind) -> AudioDevice:
+def choose(devices: list[AudioDevice], spec: DeviceSpec, kind: Kind) -> AudioDevice:
     """:func:`find_device` among ``devices``."""
+    spec = device_name(spec)
     able = [d for d in devices if d.channels(kind) > 0]
     there = f"there are: {'; '.join(map(str, able))}" if able else "there is none"
     if not able:

@@ -13,7 +13,7 @@ import numpy as np
 
 from avatarkit_rtc.audio import microphone as _microphone
 from avatarkit_rtc.audio.block import AudioBlock
-from avatarkit_rtc.audio.devices import AudioDevice
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, device_name
 from avatarkit_rtc.audio.lookout import Found, Lookout, ServerMoved
 from avatarkit_rtc.audio.microphone import Microphone
 from avatarkit_rtc.audio.restart import RESTART
@@ -103,19 +103,22 @@ class LiveMicrophone:
 
     def __init__(
         self,
-        device: int | str | None = None,
+        device: DeviceSpec = None,
         *,
         on_lost: Callable[[str], None] | None = None,
         on_back: Callable[[str], None] | None = None,
     ) -> None:
         """
         Args:
-            device: index, name or unique part of a name; None for the default.
+            device: index, name, unique part of a name, or an :class:`AudioDevice`; None for the default.
             on_lost: called on the event loop with the reason when the device is lost.
             on_back: called on the event loop with the device's name once sound comes again, or comes from
                 another device without having been lost.
+
+        Raises:
+            ConfigurationError: ``device`` is none of these.
         """
-        self._spec = device
+        self._spec = device_name(device)
         self._on_lost = on_lost
         self._on_back = on_back
         self._microphone: Microphone | NullMicrophone = NullMicrophone()
@@ -185,13 +188,15 @@ class LiveMicrophone:
         self._watcher = asyncio.create_task(self._watch(), name="microphone watchdog")
         return problem
 
-    async def swap(self, device: int | str | None) -> None:
+    async def swap(self, device: DeviceSpec) -> None:
         """Record from ``device`` from now on. If that fails, the device before goes on.
 
         Raises:
             AudioDeviceError: the device is missing or busy, or this was closed.
+            ConfigurationError: ``device`` is no device.
             MissingDependencyError: the PortAudio library is not installed.
         """
+        device = device_name(device)
         async with self._switching:
             if self._closed or not self._started:
                 raise AudioDeviceError("this microphone is not running; start it first")

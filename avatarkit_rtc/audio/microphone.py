@@ -13,7 +13,7 @@ import numpy as np
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Samples
-from avatarkit_rtc.audio.devices import AudioDevice
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, device_name
 from avatarkit_rtc.audio.release import ABANDON_S, close_stream
 from avatarkit_rtc.audio.ring import SampleRing
 from avatarkit_rtc.audio.streams import OpenedStream, keep, open_stream, start_stream
@@ -33,7 +33,7 @@ class Microphone:
 
     def __init__(
         self,
-        device: int | str | None = None,
+        device: DeviceSpec = None,
         *,
         sample_rate: int = 48000,
         channels: int = 1,
@@ -43,7 +43,8 @@ class Microphone:
         """Make a microphone; :meth:`start` opens its device.
 
         Args:
-            device: index, name or unique part of a name; None for the system's default.
+            device: index, name, unique part of a name, or an :class:`AudioDevice`; None for the system's
+                default.
             sample_rate: samples per second to record at. A device that cannot do it gets its own preferred
                 rate.
             channels: 1 or 2; a device without mono gets stereo.
@@ -53,14 +54,14 @@ class Microphone:
                 later for it.
 
         Raises:
-            ConfigurationError: a value is out of range.
+            ConfigurationError: a value is out of range or ``device`` none of these.
         """
         if max_ms < 20 or sample_rate < 8000 or channels not in (1, 2):
             raise ConfigurationError(
                 "a microphone records 1 or 2 channels at 8000 Hz or more and holds at least 20 ms, "
                 f"not {channels} at {sample_rate} Hz and {max_ms} ms"
             )
-        self._spec = device
+        self._spec = device_name(device)
         self._wanted = (sample_rate, channels)
         self._max_ms = max_ms
         self._latency = latency
@@ -262,14 +263,14 @@ class Microphone:
 
 
 async def open_microphone(
-    device: int | str | None = None, *, sample_rate: int = 48000, channels: int = 1
+    device: DeviceSpec = None, *, sample_rate: int = 48000, channels: int = 1
 ) -> Microphone:
     """A started microphone. It opens in a worker thread; cancelled meanwhile, it is closed again.
 
     Raises:
         AudioDeviceError: the device is missing, busy or cannot record 16-bit sound.
         MissingDependencyError: the PortAudio library is not installed.
-        ConfigurationError: a value is out of range.
+        ConfigurationError: a value is out of range or ``device`` of another type.
     """
     microphone = Microphone(device, sample_rate=sample_rate, channels=channels)
     try:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.devices import DeviceSpec, device_name
 from avatarkit_rtc.audio.echo_reference import RenderTap
 from avatarkit_rtc.audio.intake import Intake, Totals
 from avatarkit_rtc.audio.keeper import DeviceKeeper, OnEvent
@@ -41,7 +42,7 @@ class Speaker(WithVolume):
 
     def __init__(
         self,
-        device: int | str | None = None,
+        device: DeviceSpec = None,
         *,
         sample_rate: int = 48000,
         channels: int = 1,
@@ -53,7 +54,8 @@ class Speaker(WithVolume):
         """Make a speaker; :meth:`start` opens its device.
 
         Args:
-            device: index, name or unique part of a name; None for the system's default.
+            device: index, name, unique part of a name, or an :class:`AudioDevice`; None for the system's
+                default.
             sample_rate: samples per second to play at. A device that cannot do it gets its own preferred
                 rate.
             channels: 1 or 2; a device without mono gets stereo.
@@ -66,7 +68,7 @@ class Speaker(WithVolume):
                 speaker's.
 
         Raises:
-            ConfigurationError: a value is out of range.
+            ConfigurationError: a value is out of range or ``device`` none of these.
         """
         if not 10 <= target_ms <= 1000 or max_ms < target_ms + 20:
             raise ConfigurationError(
@@ -82,7 +84,7 @@ class Speaker(WithVolume):
         self._max_ms = max_ms
         self._latency = latency
         self._muted = False
-        self._keeper = DeviceKeeper("output", device, self, on_event)
+        self._keeper = DeviceKeeper("output", device_name(device), self, on_event)
         self._intake: Intake | None = None  # None while there is no device
         self._playback: Playback | None = None  # of the last stream, also when it is closed
         self._lock = threading.Lock()  # for the counters of streams that have ended
@@ -281,7 +283,7 @@ class Speaker(WithVolume):
 
 
 async def open_speaker(
-    device: int | str | None = None,
+    device: DeviceSpec = None,
     *,
     sample_rate: int = 48000,
     channels: int = 1,
@@ -299,7 +301,7 @@ async def open_speaker(
     ``on_event`` is called on the event loop.
 
     Raises:
-        ConfigurationError: a value is out of range.
+        ConfigurationError: a value is out of range or ``device`` of another type.
     """
     speaker = Speaker(
         device,

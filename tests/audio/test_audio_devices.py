@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
-from avatarkit_rtc.audio.devices import AudioDevice, choose
-from avatarkit_rtc.errors import AudioDeviceError
+from avatarkit_rtc.audio import LiveMicrophone, Microphone, Speaker
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, choose
+from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError
+from avatarkit_rtc.options import AvatarPlayerOptions
 from tests.support.pulse import PulseServer, run_python
 
 HIDE_PORTAUDIO = """
@@ -49,10 +52,26 @@ DEVICES = [
         ("  PRO ", 4),
         ("realtek", 2),
         ("Speakers (Realtek), MME", 0),
+        (DEVICES[0], 0),
+        (device(77, "Headphones"), 3),  # of an older list
     ],
 )
-def test_an_output_is_found_by(spec: int | str | None, index: int) -> None:
+def test_an_output_is_found_by(spec: DeviceSpec, index: int) -> None:
     assert choose(DEVICES, spec, "output").index == index
+
+
+@pytest.mark.parametrize("spec", [True, 3.5, b"pulse", ["pulse"]])
+def test_what_is_no_device_is_refused_where_it_is_given(spec: Any) -> None:
+    """And not on the thread that opens it: True is not the device of index 1."""
+    for refuse in (
+        lambda: choose(DEVICES, spec, "output"),
+        lambda: Speaker(spec),
+        lambda: Microphone(spec),
+        lambda: LiveMicrophone(spec),
+        lambda: AvatarPlayerOptions(audio_device=spec),
+    ):
+        with pytest.raises(ConfigurationError, match="an index, a name, an AudioDevice or None"):
+            refuse()
 
 
 def test_an_input_is_found_by_default_and_name() -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from avatarkit_rtc.audio import AudioBlock, NullSpeaker, Speaker, list_devices, open_speaker
+from avatarkit_rtc.audio import AudioBlock, Microphone, NullSpeaker, Speaker, list_devices, open_speaker
 from avatarkit_rtc.audio import keeper as keeper_module
 from avatarkit_rtc.audio import lookout as lookout_module
 from avatarkit_rtc.audio import release as release_module
@@ -180,6 +180,18 @@ def test_it_comes_back_by_name_although_its_number_has_changed(monkeypatch: pyte
         assert played.speaker.stats().reopened == 1
         assert played.speaker.stats().played_ms > 300
     assert sound.open_streams() == []
+
+
+def test_a_device_of_a_list_is_found_although_its_number_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    usb = Card("USB", inputs=1)
+    sound = FakeSound([Card("HDMI", inputs=1), usb]).install(monkeypatch)
+    listed = next(device for device in list_devices() if device.name == "USB")
+    sound.cards = [usb, Card("HDMI", inputs=1)]
+    assert refresh_devices()
+    with contextlib.closing(Speaker(listed)) as speaker, contextlib.closing(Microphone(listed)) as microphone:
+        speaker.start()
+        microphone.start()
+        assert [stream.card for stream in sound.open_streams()] == [usb, usb]
 
 
 def test_without_it_the_default_device_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
