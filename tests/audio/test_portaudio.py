@@ -1,0 +1,109 @@
+"""Which streams there are in the process, without looking through all its objects each time."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import weakref
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from avatarkit_rtc.audio import portaudio
+from avatarkit_rtc.audio.portaudio import load_sounddevice, open_streams
+from avatarkit_rtc.audio.streams import foreign_stream_open
+from avatarkit_rtc.errors import AudioDeviceError
+from tests.support.pulse import PulseServer
+
+
+@pytest.fixture
+def sounddevice(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """In sounddevice's place, as if the program had imported it before."""
+
+    class _StreamBase:
+        def __init__(self, *, fails: bool = False) -> None:
+            self.closed = fails
+            if fails:
+                raise RuntimeError("device unavailable")
+
+    class OutputStream(_StreamBase):
+        def __init__(self, **options: bool) -> None:
+            _StreamBase.__init__(self, **options)
+
+    module: Any = ModuleType("sounddevice")
+    module._StreamBase, module.OutputStream = _StreamBase, OutputStream
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    monkeypatch.setattr(portaudio, "_streams", weakref.WeakSet())
+    return module
+
+
+def test_streams_of_before_and_of_later_are_known(sounddevice: Any) -> None:
+    older = sounddevice.OutputStream()
+    load_sounddevice()
+    later = sounddevice.OutputStream()
+    with pytest.raises(RuntimeError):
+        sounddevice.OutputStream(fails=True)
+    assert set(open_streams()) == {older, later}
+    assert foreign_stream_open()
+    older.closed = True
+    assert open_streams() == [later]
+    del later
+    gc.collect()
+    assert open_streams() == []
+    assert not foreign_stream_open()
+
+
+def test_the_objects_of_the_process_are_looked_through_once(
+    sounddevice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    real = gc.get_objects
+    monkeypatch.setattr(gc, "get_objects", lambda: looks.append(1) or real())
+    for _ in range(5):
+        load_sounddevice()
+        foreign_stream_open()
+    assert len(looks) == 1
+    made = sounddevice._StreamBase.__init__
+    load_sounddevice()
+    assert sounddevice._StreamBase.__init__ is made
+
+
+def test_a_real_stream_of_the_program_itself_is_known(pulse: PulseServer) -> None:
+    out = pulse.run(
+        """
+import gc
+gc.get_objects = None  # not needed where the package is there first
+from avatarkit_rtc.audio import portaudio
+from avatarkit_rtc.audio.portaudio import load_sounddevice, open_streams
+from avatarkit_rtc.audio.streams import refresh_devices
+sd = load_sounddevice()
+own = sd.OutputStream(device="pulse", channels=1)
+print(open_streams() == [own], refresh_devices())
+own.close()
+print(open_streams(), refresh_devices())
+""",
+        sink="speaker",
+    )
+    assert out.splitlines() == ["True False", "[] True"]
+
+
+def test_another_thread_s_call_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(portaudio, "PATIENCE_S", 0.05)
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with portaudio.PORTAUDIO_LOCK:
+            held.set()
+            done.wait(30.0)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert held.wait(10.0)
+        with pytest.raises(AudioDeviceError, match="has not answered"):
+            load_sounddevice()
+    finally:
+        done.set()
+        holder.join()
