@@ -248,7 +248,8 @@ async def create_rpc_handler(
         on_disconnected: called once, with the reason, when the room is left and not come back to.
         on_error: called with a :class:`~avatarkit_rtc.errors.ToolCallError` for each call whose tool failed
             (its own exception is the ``__cause__``), and with errors of the connection.
-        debug: log each call (name, duration and size, nothing of its content) at level info, not debug.
+        debug: log each call (name, duration and size, nothing of its content) at level info, not debug. It
+            is seen where the program configures logging (``logging.basicConfig(level=logging.INFO)``).
         tool_timeout_s: longest time for one call of a tool without a ``timeout_s`` of its own.
         max_calls_at_once: tools that work at the same time.
         max_calls_waiting: calls that wait for that; more are refused.

@@ -31,6 +31,7 @@ from avatarkit_rtc.integrations.runway import (
     create_rpc_handler,
     first_call,
 )
+from avatarkit_rtc.integrations.runway.rpc_handler import CLOSE_TIMEOUT_S
 from avatarkit_rtc.options import ReconnectPolicy
 from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi
 from tests.integrations.runway.conftest import Start
@@ -240,16 +241,24 @@ class TestToolsThatFail:
         def leaves(args: Any) -> Any:
             raise SystemExit(3)
 
+        class MuteError(Exception):
+            def __str__(self) -> str:
+                raise ValueError("nothing to say")
+
+        def mute(args: Any) -> Any:
+            raise MuteError
+
         errors: list[ToolCallError] = []
-        tools = {"broken": broken, "wordless": wordless, "leaves": leaves}
+        tools = {"broken": broken, "wordless": wordless, "leaves": leaves, "mute": mute}
         handler, worker = await start(tools, on_error=errors.append)
         assert await worker.refusal("broken") == (APPLICATION_ERROR, "no such city")
         assert await worker.refusal("wordless") == (APPLICATION_ERROR, "ZeroDivisionError")
         assert await worker.refusal("leaves") == (APPLICATION_ERROR, "the tool raised SystemExit")
-        assert [error.tool for error in errors] == ["broken", "wordless", "leaves"]
+        assert await worker.refusal("mute") == (APPLICATION_ERROR, "MuteError")
+        assert [error.tool for error in errors] == ["broken", "wordless", "leaves", "mute"]
         assert isinstance(errors[0].__cause__, LookupError)
         assert errors[0].code == "tool-failed"
-        assert handler.stats() == RpcHandlerStats(3, 0, 0, 3, 0, 0)
+        assert handler.stats() == RpcHandlerStats(4, 0, 0, 4, 0, 0)
 
     async def test_message_longer_than_livekit_takes(self, start: Start) -> None:
         def broken(args: Any) -> Any:
@@ -434,20 +443,26 @@ class TestJoiningAndLeaving:
         await handler.close()
         await asyncio.wait_for(handler.wait_closed(), 1)
 
-    async def test_close_waits_for_a_call_in_flight(self, start: Start) -> None:
-        begun = asyncio.Event()
+    async def test_close_waits_for_a_call_in_flight(
+        self, start: Start, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert CLOSE_TIMEOUT_S == 2.0
+        monkeypatch.setattr("avatarkit_rtc.integrations.runway.rpc_handler.CLOSE_TIMEOUT_S", 30.0)
+        begun, go_on = asyncio.Event(), asyncio.Event()
 
         async def slow(args: Any) -> Any:
             begun.set()
-            await asyncio.sleep(0.3)
+            await go_on.wait()
             return "late"
 
         handler, worker = await start({"slow": slow})
-        call = asyncio.create_task(worker.call("slow"))
+        call = asyncio.create_task(worker.call("slow", timeout_s=60))
         await begun.wait()
         closing = asyncio.create_task(handler.close())
         await asyncio.sleep(0.05)
         assert (await worker.refusal("slow"))[0] == rtc.RpcError.ErrorCode.UNSUPPORTED_METHOD
+        assert not call.done()
+        go_on.set()
         assert await call == "late"
         await closing
 
