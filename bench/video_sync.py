@@ -143,6 +143,13 @@ def offsets_ms(flashes: Sequence[float], beeps: Sequence[float], since: float = 
     return found
 
 
+def unmatched(moments: Sequence[float], others: Sequence[float], since: float, until: float) -> int:
+    """How many of ``moments`` from ``since`` to ``until`` have none of ``others`` that belongs to them."""
+    return sum(
+        since <= at < until and not any(abs(other - at) < MATCH_S for other in others) for at in moments
+    )
+
+
 def share_within(offsets: Sequence[float], limit_ms: float) -> float:
     """Percentage of ``offsets`` that are no larger than ``limit_ms``."""
     return 100 * sum(abs(each) <= limit_ms for each in offsets) / len(offsets)
@@ -212,7 +219,9 @@ def measure(
     found = {"at the view": by_clock, "presentation time": by_time, "the SDK alone": alone}
     if min(len(each) for each in found.values()) < 3 or stats is None:
         raise RuntimeError(f"too few flashes: {found}; the avatar said:\n{output}")
-    return report(found, stats, {"seconds": seconds, "size": list(size), "fps": fps, "codec": codec})
+    lonely = unmatched(audience.beeps.moments, audience.flashes.moments, since, since + seconds - MATCH_S)
+    parameters = {"seconds": seconds, "size": list(size), "fps": fps, "codec": codec}
+    return report(found, stats, lonely, parameters)
 
 
 def measure_played(where: Place, seconds: float) -> Report:
@@ -231,11 +240,14 @@ def measure_played(where: Place, seconds: float) -> Report:
     offsets = offsets_ms(audience.flashes.moments, list(heard), since + 2.0)
     if len(offsets) < 3 or stats is None:
         raise RuntimeError(f"too few flashes: {offsets}")
-    return report({"at the loudspeaker": offsets}, stats, {"seconds": seconds, "played": True})
+    lonely = unmatched(list(heard), audience.flashes.moments, since + 2.0, since + seconds - MATCH_S)
+    return report({"at the loudspeaker": offsets}, stats, lonely, {"seconds": seconds, "played": True})
 
 
-def report(found: dict[str, list[float]], stats: VideoStats, parameters: dict[str, object]) -> Report:
-    """The figures."""
+def report(
+    found: dict[str, list[float]], stats: VideoStats, lonely: int, parameters: dict[str, object]
+) -> Report:
+    """The figures. ``lonely`` beeps had no flash, which the offsets of those that had one do not show."""
     figures = []
     for name, offsets in found.items():
         goal = None if "alone" in name else GOAL_95_MS
@@ -245,6 +257,7 @@ def report(found: dict[str, list[float]], stats: VideoStats, parameters: dict[st
             Figure(f"{name}: 95 % of |flash - beep|", float(np.percentile(ranked, 95)), "ms", goal),
         ]
     figures += [
+        Figure(f"{next(iter(found))}: beeps without a flash", lonely, "", 0.0),
         Figure("pictures dropped or skipped", stats.dropped + stats.skipped, ""),
         Figure("a picture waits", stats.wait_ms or 0.0, "ms"),
     ]

@@ -8,7 +8,7 @@ import pytest
 from avatarkit_rtc.player_video import VideoStats
 from bench import video_cpu, video_memory
 from bench.processes import Place
-from bench.video_sync import BeepOnsets, Onsets, measure, offsets_ms, report, share_within
+from bench.video_sync import BeepOnsets, Onsets, measure, offsets_ms, report, share_within, unmatched
 from tests.support.livekit import LiveKitServer
 
 pytestmark = pytest.mark.long
@@ -40,11 +40,16 @@ def test_onsets_are_found_to_the_sample() -> None:
 
 def test_the_goal_is_judged_at_the_view_and_not_for_the_sdk() -> None:
     stats = VideoStats(9, 9, 1, 2, 0, 0, False, (64, 48), 25.0, 80.0, 30.0, 1.0, 0)
-    found = report({"at the view": [1.0, 50.0, 51.0], "the SDK alone": [-100.0] * 3}, stats, {})
+    found = report({"at the view": [1.0, 50.0, 51.0], "the SDK alone": [-100.0] * 3}, stats, 2, {})
     verdicts = {figure.name: figure.goal for figure in found.figures}
     assert verdicts["at the view: 95 % of |flash - beep|"] == 40.0
     assert verdicts["the SDK alone: 95 % of |flash - beep|"] is None
     assert found.figure("pictures dropped or skipped").value == 3
+    # What has no flash at all is in none of the offsets.
+    lonely = found.figure("at the view: beeps without a flash")
+    assert (lonely.value, lonely.met) == (2, False)
+    assert unmatched([0.5, 1.0, 2.0, 3.0, 4.0, 5.0], [1.01, 2.5, 3.39], since=0.9, until=4.5) == 2
+    assert unmatched([1.0], [], since=0.0, until=2.0) == 1
 
 
 def test_pictures_and_sound_are_together_at_the_view(where: Place) -> None:
