@@ -23,6 +23,7 @@ from avatarkit_rtc.testing.mock_provider import MockProvider
 from tests.support.livekit import until
 from tests.support.pictures import grey
 from tests.support.playing import NotingView, Record
+from tests.support.virtual_loop import on_virtual_time
 
 
 class Screen(NotingView):
@@ -65,10 +66,11 @@ async def playing(provider: MockProvider, view: Any, **options: Any) -> AsyncIte
 
 async def feed(provider: MockProvider, count: int, level: int = 128) -> None:
     for _ in range(count):
-        provider.feed_picture(grey(time.monotonic(), level))
+        provider.feed_picture(grey(asyncio.get_running_loop().time(), level))
         await asyncio.sleep(0.02)
 
 
+@on_virtual_time
 async def test_pictures_take_the_place_of_poses_until_the_avatar_leaves(provider: MockProvider) -> None:
     screen = Screen()
     async with playing(provider, screen) as player:
@@ -88,8 +90,7 @@ async def test_pictures_take_the_place_of_poses_until_the_avatar_leaves(provider
             0,
             (64, 48),
         )
-        assert stats.picture_rate is not None
-        assert 5 < stats.picture_rate < 80
+        assert stats.picture_rate == pytest.approx(50, abs=5)
         json.dumps(player.stats().as_dict())
         times = [picture.presentation_time for _, picture in screen.pictures]
         assert times == sorted(times)  # type: ignore[type-var]
@@ -157,6 +158,7 @@ async def test_a_picture_waits_for_its_sound_and_both_have_one_time(provider: Mo
         assert stats.av_offset_ms is not None
 
 
+@on_virtual_time
 async def test_a_view_that_raises_is_counted_and_playing_goes_on(provider: MockProvider) -> None:
     class Broken(Screen):
         def show_picture(self, picture: Picture) -> None:
@@ -189,6 +191,7 @@ async def test_a_blocked_loop_shows_the_newest_and_counts_the_rest(provider: Moc
         assert player.stats().video.dropped == 9  # type: ignore[union-attr]
 
 
+@on_virtual_time
 async def test_no_pictures_is_a_stall_while_subscribed_and_unmuted(provider: MockProvider) -> None:
     screen = Screen()
     async with playing(provider, screen, stall_timeout_s=0.3) as player:
@@ -218,6 +221,7 @@ async def test_no_pictures_is_a_stall_while_subscribed_and_unmuted(provider: Moc
         assert player.stats().video.stalls == 3  # type: ignore[union-attr]
 
 
+@on_virtual_time
 async def test_a_connection_that_is_being_rebuilt_is_no_stall(provider: MockProvider) -> None:
     async with playing(provider, Screen(), stall_timeout_s=0.3) as player:
         record = Record(player)
@@ -229,6 +233,7 @@ async def test_a_connection_that_is_being_rebuilt_is_no_stall(provider: MockProv
         await until(lambda: record.count("stalled") == 1, "the timer anew")
 
 
+@on_virtual_time
 async def test_stalled_brings_a_video_avatar_back_by_reconnect(provider: MockProvider) -> None:
     screen = Screen()
     async with playing(provider, screen, stall_timeout_s=0.4) as player:
@@ -246,6 +251,7 @@ async def test_stalled_brings_a_video_avatar_back_by_reconnect(provider: MockPro
         assert len(screen.poses) == poses  # the last picture stood meanwhile
 
 
+@on_virtual_time
 async def test_auto_reconnect_takes_pictures_for_signs_of_life(provider: MockProvider) -> None:
     async with playing(provider, Screen(), auto_reconnect=True, stall_timeout_s=1.0) as player:
         record = Record(player)
@@ -257,6 +263,7 @@ async def test_auto_reconnect_takes_pictures_for_signs_of_life(provider: MockPro
         await until(lambda: record.count("reconnect-succeeded") == 1, "success")
 
 
+@on_virtual_time
 async def test_the_last_picture_stays_for_a_while_when_the_track_ends(
     provider: MockProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,28 @@ async def test_the_picture_comes_in_the_format_that_was_asked_for(
     assert [p async for p in notes.pictures[-1].pictures(form)] == []
 
 
+async def test_nobody_elses_camera_is_subscribed_to(
+    livekit_server: LiveKitServer,
+    token: str,
+    room_name: str,
+    provider: LiveKitProvider,
+    notes: Notes,
+    config: ConnectionConfig,
+) -> None:
+    notes.wants_video = True
+    await provider.connect(config)
+    async with Peer(livekit_server, room_name, "bystander") as bystander:
+        await bystander.show("camera")
+        async with avatar(livekit_server, token) as sender:
+            sending = asyncio.create_task(sender.run())
+            await until(lambda: notes.pictures, "the feed")
+            assert {(p.width, p.height) for p in await some(notes, 5)} == {SIZE}
+            assert publications(provider, "face")["avatar-picture"].subscribed
+            assert not publications(provider, "bystander")["camera"].subscribed
+            assert len(notes.pictures) == 1
+            sending.cancel()
+
+
 async def test_without_a_taker_the_picture_is_not_subscribed_to(
     livekit_server: LiveKitServer,
     token: str,
