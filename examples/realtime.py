@@ -44,6 +44,9 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("url", help="wss:// address of the model's server")
     parser.add_argument("--model")
+    parser.add_argument(
+        "--transcription-model", default="gpt-4o-mini-transcribe", help="writes down what you say"
+    )
     parser.add_argument("--microphone", default=None, help="name of the device; 'none' for none")
     parser.add_argument("--ask", help="what you begin with, in writing")
     parser.add_argument("--seconds", type=float, default=None)
@@ -57,7 +60,9 @@ async def main() -> None:
         view = Recorder("realtime.mp4", face=face)
     client = WebSocketRealtimeClient(options.url)  # the key: REALTIME_API_KEY
     config = RealtimeSessionConfig(
-        model=options.model, instructions="You are Ada, a cheerful receptionist. Be brief."
+        model=options.model,
+        instructions="You are Ada, a cheerful receptionist. Be brief.",
+        transcription_model=options.transcription_model,
     )
     async with RealtimeAvatar(client, view, layer=layer, tools=[ROLL_DICE]) as avatar:
         avatar.manager.on("realtime:user:transcript", lambda said: print("you:", said.text))

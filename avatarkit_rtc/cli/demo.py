@@ -7,7 +7,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -29,7 +29,17 @@ from avatarkit_rtc.cli.options import (
     window_options,
 )
 from avatarkit_rtc.cli.publish import utterances
-from avatarkit_rtc.cli.realtime import Ask, Instructions, Microphone, Model, Talk, Voice
+from avatarkit_rtc.cli.realtime import (
+    NO_MODEL,
+    TRANSCRIPTION_MODEL,
+    Ask,
+    Instructions,
+    Microphone,
+    Model,
+    Talk,
+    Transcription,
+    Voice,
+)
 from avatarkit_rtc.cli.requirements import opencv_problem, what_to_install
 from avatarkit_rtc.cli.running import Stopped, live_line, player_line, run, say, unless, wait_first
 from avatarkit_rtc.cli.watching import narrate
@@ -54,8 +64,12 @@ LOCAL_SERVER = "local"
 FILE_SECONDS = 12.0
 """Length of the video where there is no window to close."""
 
+_NOT_REALTIME: Final = ("key", "secret", "clip", "pcm", "pcm_rate", "seed")
+_ONLY_REALTIME: Final = ("model", "voice", "instructions", "microphone", "ask", "transcription_model")
+
 
 def demo(
+    context: typer.Context,
     livekit: Annotated[
         str | None,
         typer.Option(
@@ -78,6 +92,7 @@ def demo(
     instructions: Instructions = None,
     microphone: Microphone = True,
     ask: Ask = None,
+    transcription_model: Transcription = TRANSCRIPTION_MODEL,
     key: Key = None,
     secret: Secret = None,
     duration: Duration = None,
@@ -97,10 +112,12 @@ def demo(
     seed: Seed = 1,
 ) -> None:
     """Watch a talking avatar come through the whole pipeline. Without a display it goes into a video file."""
+    _check_options(context, realtime is not None)
     if realtime is not None:
         if livekit is not None:
             raise ConfigurationError("--realtime and --livekit are two demos; give one of them")
-        talk = Talk(realtime, model, voice, instructions, microphone, ask)
+        transcription = None if transcription_model == NO_MODEL else transcription_model
+        talk = Talk(realtime, model, voice, instructions, microphone, ask, transcription)
         _realtime(talk, window, out, face, window_options(fullscreen, kiosk, size, rate), duration, mute)
         return
     if livekit not in (None, LOCAL_SERVER) and not (key and secret):
@@ -132,12 +149,31 @@ def _realtime(
     moving = put_on(drawn, layer)
     view, recorder = open_view(window, out, drawn if drawn is not None else face, options)
     if recorder is not None and duration is None:
-        duration = FILE_SECONDS
+        say("Ctrl-C ends the conversation")
     try:
         ran = run(lambda stop: talk.run(stop, view, layer if moving else None, duration, play=not mute))
+    except AvatarKitError:
+        view.close()
+        if recorder is not None and recorder.pictures:
+            report(recorder)
+        raise
     finally:
         view.close()
     finish(out, recorder, ran)
+
+
+def _check_options(context: typer.Context, realtime: bool) -> None:
+    """
+    Raises:
+        ConfigurationError: an option on the command line would be ignored.
+    """
+    for name in _NOT_REALTIME if realtime else _ONLY_REALTIME:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--" + name.replace("_", "-")
+            hint = "; the model's key comes from REALTIME_API_KEY" if name in ("key", "secret") else ""
+            said = f"does not go with --realtime{hint}" if realtime else "needs --realtime URL"
+            raise ConfigurationError(f"{option} {said}")
 
 
 def finish(out: Path, recorder: Recorder | None, ran: bool | None) -> None:

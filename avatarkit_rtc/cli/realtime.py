@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
 from avatarkit_rtc.cli.running import live_line, say, unless, wait_first
 from avatarkit_rtc.cli.watching import narrate
+from avatarkit_rtc.errors import RealtimeServerError
 from avatarkit_rtc.face import FaceLayer
 from avatarkit_rtc.integrations.realtime.avatar import RealtimeAvatar
 from avatarkit_rtc.integrations.realtime.config import RealtimeSessionConfig
+from avatarkit_rtc.integrations.realtime.core.effects import LogLevel
+from avatarkit_rtc.integrations.realtime.log import StandardLogger
 from avatarkit_rtc.integrations.realtime.payloads import (
     Failure,
     ReconnectAttempt,
+    SessionChanged,
     ToolCall,
     ToolError,
     Words,
 )
+from avatarkit_rtc.integrations.realtime.types import RealtimeConnection
 from avatarkit_rtc.integrations.realtime.websocket_client import WebSocketRealtimeClient
 from avatarkit_rtc.views import View
 
@@ -30,6 +36,18 @@ Instructions = Annotated[
 ]
 Microphone = Annotated[
     bool, typer.Option("--microphone/--no-microphone", help="Realtime: whether the model hears you.")
+]
+TRANSCRIPTION_MODEL: Final = "gpt-4o-mini-transcribe"
+"""OpenAI's for what the user says."""
+
+NO_MODEL: Final = "none"
+
+Transcription = Annotated[
+    str,
+    typer.Option(
+        "--transcription-model",
+        help=f"Realtime: model that writes down what you say; {NO_MODEL} for no such lines.",
+    ),
 ]
 Ask = Annotated[str | None, typer.Option("--ask", help="Realtime: what you begin with, in writing.")]
 
@@ -44,6 +62,7 @@ class Talk:
     instructions: str | None = None
     microphone: bool = True
     ask: str | None = None
+    transcription_model: str | None = TRANSCRIPTION_MODEL
 
     async def run(
         self, stop: asyncio.Event, view: View, layer: FaceLayer | None, duration: float | None, *, play: bool
@@ -51,24 +70,47 @@ class Talk:
         """Talk until stopped, closed or ended.
 
         Raises:
-            RealtimeError: there is no session, or the connection was lost for good.
+            RealtimeError: there is no session, it was lost for good, or the server has ended it.
         """
         client = WebSocketRealtimeClient(self.url)
         config = RealtimeSessionConfig(
-            model=self.model, voice=self.voice, instructions=self.instructions, modalities=("audio",)
+            model=self.model,
+            voice=self.voice,
+            instructions=self.instructions,
+            modalities=("audio",),
+            transcription_model=self.transcription_model,
         )
-        async with RealtimeAvatar(client, view, layer=layer, play_audio=play, log_level="error") as avatar:
+        options: dict[str, Any] = {"manager_options": {"logger": _Narrated()}, "log_level": "error"}
+        async with RealtimeAvatar(client, view, layer=layer, play_audio=play, **options) as avatar:
             narrate(avatar.player)
-            _narrate(avatar)
+            ended = _narrate(avatar)
             start = avatar.start(config, microphone=None if self.microphone else False)
             await unless(stop, start)
             say(f"connected to {client.address}; {'speak' if self.microphone else 'nothing is recorded'}")
             if self.ask is not None:
                 await unless(stop, avatar.say_to_model(self.ask))
-            player = avatar.player
+            player, loop = avatar.player, asyncio.get_running_loop()
+            began = loop.time()
             async with live_line(lambda fps: line(avatar, fps), lambda: player.stats().poses_shown):
                 await wait_first([stop.wait(), avatar.wait_closed()], duration)
+            if ended.is_set():
+                raise RealtimeServerError(
+                    "the server has ended the session, as it does after its longest time; start again"
+                )
+            if duration is not None and not stop.is_set() and loop.time() - began >= duration:
+                say(f"ended after {duration:g} s, as --duration says")
         return True
+
+
+class _Narrated:
+    """A logger for what people are told by :func:`_narrate` already, so that nothing is said twice."""
+
+    def __init__(self) -> None:
+        self._logger = StandardLogger()
+
+    def log(self, level: LogLevel, message: str, context: Mapping[str, Any]) -> None:
+        """Write a line, as information at most."""
+        self._logger.log("debug" if level == "debug" else "info", message, context)
 
 
 def line(avatar: RealtimeAvatar, fps: float) -> str:
@@ -80,8 +122,9 @@ def line(avatar: RealtimeAvatar, fps: float) -> str:
     )
 
 
-def _narrate(avatar: RealtimeAvatar) -> None:
-    manager = avatar.manager
+def _narrate(avatar: RealtimeAvatar) -> asyncio.Event:
+    """Say what happens. The event is set when the server ends the session."""
+    manager, ended = avatar.manager, asyncio.Event()
 
     def heard(event: Words) -> None:
         say(f"you: {event.text}")
@@ -97,7 +140,12 @@ def _narrate(avatar: RealtimeAvatar) -> None:
         say(f"{event.name} failed: {event.error}")
 
     def failed(event: Failure) -> None:
-        say(f"error: {event.error}")
+        if manager.get_state().connection is not RealtimeConnection.ERROR:  # which is raised
+            say(f"error: {event.error}")
+
+    def over(event: SessionChanged) -> None:
+        if event.reason == "server":
+            ended.set()
 
     def again(event: ReconnectAttempt) -> None:
         say(f"the connection is lost ({event.cause}); attempt {event.attempt} in {event.delay_ms} ms")
@@ -112,3 +160,5 @@ def _narrate(avatar: RealtimeAvatar) -> None:
     manager.on("realtime:error", failed)
     manager.on("realtime:reconnect:attempt", again)
     manager.on("realtime:user:speech:start", interrupted)
+    manager.on("realtime:session:end", over)
+    return ended

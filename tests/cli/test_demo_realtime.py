@@ -6,16 +6,20 @@ import asyncio
 import ctypes.util
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from avatarkit_rtc.cli.app import app
+from avatarkit_rtc.cli.demo import _realtime
+from avatarkit_rtc.cli.realtime import Talk
+from avatarkit_rtc.cli.running import Stopped
 from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.testing.realtime import Call, Reply, StandInRealtimeServer
 from avatarkit_rtc.testing.voice import speak
-from tests.support.command import assert_no_loose_ends, clean_environment, run_command, start_command
+from tests.support.command import Child, assert_no_loose_ends, clean_environment, run_command, start_command
 from tests.support.livekit import until
 from tests.support.pulse import PulseServer, rms
 from tests.support.system import missing
@@ -64,6 +68,55 @@ def test_a_server_that_is_not_there_is_said_in_a_line(tmp_path: Path) -> None:
     assert done.code == 1
     assert "not reached" in done.err_lines[-1]
     assert "Traceback" not in done.err
+    assert done.err.count("not reached") == 1
+
+
+def _demo(tmp_path: Path, server: StandInRealtimeServer, *arguments: str) -> Child:
+    environment = clean_environment(REALTIME_API_KEY=KEY)
+    always = ["--mute", "--no-microphone", "--no-window", "--out", "talk.mp4", "--size", "64x64"]
+    arguments = ("demo", "--realtime", server.url, *always, *arguments)
+    return start_command(*arguments, cwd=tmp_path, env=environment)
+
+
+async def test_a_session_that_the_server_ends_is_said_so(tmp_path: Path) -> None:
+    async with StandInRealtimeServer(key=KEY, reply=Reply("I see.", 0.5)) as server:
+        with _demo(tmp_path, server, "--ask", "hello") as demo:
+            await until(lambda: "avatar: I see." in demo.err, "the answer", 30)
+            heard = server.connection.session.config["audio"]["input"]
+            assert heard["transcription"] == {"model": "gpt-4o-mini-transcribe"}
+            await server.speech_started()
+            await server.speech_stopped()
+            await until(lambda: "you: what the user said" in demo.err, "the transcript", 30)
+            await server.send({"type": "error", "error": {"code": "session_expired"}})
+            done = await asyncio.to_thread(demo.finish)
+    assert done.code == 1
+    assert "has ended the session" in done.err_lines[-1]
+    assert "wrote talk.mp4" in done.err
+
+
+async def test_it_ends_after_its_duration_and_says_so(tmp_path: Path) -> None:
+    async with StandInRealtimeServer(key=KEY) as server:
+        with _demo(tmp_path, server, "--duration", "1", "--transcription-model", "none") as demo:
+            await server.wait_connections(1, 30)
+            await server.wait_for("session.update", timeout=30)
+            assert server.connection.session.config["audio"]["input"]["transcription"] is None
+            done = await asyncio.to_thread(demo.finish)
+    assert done.code == 0
+    assert "ended after 1 s, as --duration says" in done.err
+
+
+def test_without_a_window_it_goes_on_until_it_is_ended(tmp_path: Path) -> None:
+    """The stand-in's demo ends by itself where there is no window; a conversation does not."""
+    asked: list[float | None] = []
+
+    class Asked(Talk):
+        async def run(self, stop: Any, view: Any, layer: Any, duration: float | None, *, play: bool) -> bool:
+            asked.append(duration)
+            raise Stopped
+
+    talk, out = Asked("ws://a/"), tmp_path / "talk.mp4"
+    _realtime(talk, False, out, "cartoon", {"size": (64, 64)}, None, True)
+    assert asked == [None]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +124,14 @@ def test_a_server_that_is_not_there_is_said_in_a_line(tmp_path: Path) -> None:
     [
         (["--realtime", "http://a"], "no address of a realtime server"),
         (["--realtime", "ws://a/", "--livekit=ws://b/"], "two demos"),
+        (["--realtime", "ws://a/", "--key", "k"], "REALTIME_API_KEY"),
+        (["--realtime", "ws://a/", "--secret", "k"], "REALTIME_API_KEY"),
+        (["--realtime", "ws://a/", "--clip", "c"], "--clip does not go with --realtime"),
+        (["--realtime", "ws://a/", "--pcm-rate", "8000"], "--pcm-rate does not go with --realtime"),
+        (["--realtime", "ws://a/", "--seed", "1"], "--seed does not go with --realtime"),
+        (["--ask", "hello"], "--ask needs --realtime"),
+        (["--no-microphone"], "--microphone needs --realtime"),
+        (["--transcription-model", "m"], "--transcription-model needs --realtime"),
     ],
 )
 def test_what_cannot_be_is_refused(
