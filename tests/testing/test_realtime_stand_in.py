@@ -47,6 +47,24 @@ def run(session: ModelSession, reply: Reply) -> list[dict[str, Any]]:
     return [step.event for step in session.respond(reply)]
 
 
+@pytest.mark.parametrize("beta", [False, True])
+def test_another_voice_is_refused_once_it_has_spoken(beta: bool) -> None:
+    session = ModelSession(beta=beta)
+
+    def voice(name: str) -> list[str | None]:
+        said: dict[str, Any] = (
+            {"voice": name} if beta else {"type": "realtime", "audio": {"output": {"voice": name}}}
+        )
+        return errors(session.receive({"type": "session.update", "session": said}))
+
+    assert voice("sage") == []
+    run(session, Reply("Hi.", seconds=0.1))
+    assert voice("sage") == []
+    assert voice("cedar") == ["cannot_update_voice"]
+    update = {"instructions": "Be brief."} | ({} if beta else {"type": "realtime"})
+    assert errors(session.receive({"type": "session.update", "session": update})) == []
+
+
 # -- what it hears -------------------------------------------------------------------------------------------
 
 

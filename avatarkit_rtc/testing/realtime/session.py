@@ -102,6 +102,7 @@ class ModelSession:
         self._buffer = bytearray()
         self._turn: str | None = None
         self._response: _Response | None = None
+        self._spoke = False  # aloud: the voice is fixed from then on
         self.wants_response = False
         """A response is to begin; whoever begins one clears it."""
 
@@ -154,6 +155,9 @@ class ModelSession:
         if unknown:
             message = f"Unknown parameter: 'session.{unknown[0]}'."
             return [self.error(message, code="unknown_parameter", of=event)]
+        if self._spoke and self._voice(session) not in (None, self._voice(self.config)):
+            message = "Cannot update a conversation's voice if assistant audio is present."
+            return [self.error(message, code="cannot_update_voice", of=event)]
         _merge(self.config, session)
         return [self.event("session.updated", session={"id": self.id, **self.config})]
 
@@ -318,6 +322,7 @@ class ModelSession:
             if chunk is not None:
                 seconds = len(chunk) / 2 / RATE
                 known.sound_ms += 1000 * seconds
+                self._spoke = True
                 delta = base64.b64encode(chunk).decode()
                 event = self.event("response.output_audio.delta", **place, delta=delta)
                 yield Step(event, Moment.SPEECH, min(seconds, CHUNK_S))
@@ -369,6 +374,14 @@ class ModelSession:
         found = self.config if self._beta else self.config["audio"]["input"]
         detection: Event | None = found["turn_detection"]
         return detection
+
+    def _voice(self, session: Event) -> object:
+        """None where nothing is said of it."""
+        if self._beta:
+            return session.get("voice")
+        audio = session.get("audio")
+        spoken = audio.get("output") if isinstance(audio, dict) else None
+        return spoken.get("voice") if isinstance(spoken, dict) else None
 
     def _transcribes(self) -> bool:
         if self._beta:
