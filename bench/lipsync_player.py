@@ -18,6 +18,7 @@ from typing import Final
 from avatarkit_rtc import AudioBlock, AvatarPlayer, FaceDriver, LiveKitProvider, MotionFrame, Pose
 from avatarkit_rtc.cli.options import access
 from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX
+from avatarkit_rtc.playout.pose import PoseKind
 from avatarkit_rtc.testing.beeps import OPEN_JAW
 
 _OPENS: Final = ("jawOpen", "mouthLowerDownLeft", "mouthPucker")
@@ -33,8 +34,9 @@ class Mouth:
         self._open = False
 
     def show(self, pose: Pose) -> None:
-        """Note the moment, if it is one."""
-        self._note(float(pose.frame.jaw_pose[0]) > OPEN_JAW / 2)
+        """Note the moment, if it is one. The way from idle to an open mouth belongs to no sound."""
+        on_its_way = pose.kind is PoseKind.TRANSITION
+        self._note(not on_its_way and float(pose.frame.jaw_pose[0]) > OPEN_JAW / 2)
 
     def _note(self, is_open: bool) -> None:
         if is_open and not self._open:
@@ -86,10 +88,12 @@ async def main(way: str, room: str, seconds: float, audio_delay_ms: float) -> No
             if stats.av_offset_ms is not None:
                 offsets.append(stats.av_offset_ms)
         speaker = player.stats().audio.speaker
+        ended = loop.time()
     print(
         json.dumps(
             {
                 "opened": mouth.opened,
+                "ended": ended,
                 "audio_delay_estimate_ms": estimate,
                 "av_offset_ms": sorted(offsets)[len(offsets) // 2] if offsets else None,
                 "underruns": speaker.underruns if speaker else None,
