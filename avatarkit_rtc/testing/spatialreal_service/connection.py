@@ -174,7 +174,7 @@ class Connection:
             from avatarkit_rtc.testing.spatialreal_service.egress import RoomEgress
 
             self._playback = self.egress = RoomEgress(
-                self.config.livekit_egress, self.config.sample_rate, self, self._behaviour
+                self.config.livekit_egress, self.config.sample_rate, self, self._behaviour, self.avatar_id
             )
         else:
             self._outbox = asyncio.Queue(2)

@@ -26,10 +26,16 @@ class RoomEgress:
     """Joins with the token it was given, and plays; turns that come before it has joined wait."""
 
     def __init__(
-        self, config: pb.LiveKitEgressConfig, sample_rate: int, listener: Listener, behaviour: Behaviour
+        self,
+        config: pb.LiveKitEgressConfig,
+        sample_rate: int,
+        listener: Listener,
+        behaviour: Behaviour,
+        avatar_id: str = "",
     ) -> None:
         keep_tokens_out_of_logs()
         self._listener, self._behaviour, self._sample_rate = listener, behaviour, sample_rate
+        self._avatar_id = avatar_id
         self._idle_timeout_s = config.idle_timeout
         self._queued: deque[Turn] = deque()
         self._loop = asyncio.get_running_loop()
@@ -85,6 +91,7 @@ class RoomEgress:
             self.transport,
             self._sample_rate,
             self._listener,
+            avatar_id=self._avatar_id,
             inference_s=self._behaviour.inference_s,
             while_paused=self._behaviour.while_paused,
         )

@@ -54,6 +54,7 @@ class LiveAvatar:
         sample_rate: int,
         listener: Listener,
         *,
+        avatar_id: str = "",
         inference_s: float = 0.1,
         while_paused: Literal["nothing", "idle"] = "nothing",
     ) -> None:
@@ -62,11 +63,12 @@ class LiveAvatar:
             transport: where to send; its ``audio_lead_s`` is 0 or less.
             sample_rate: of the turns' sound, a multiple of 100.
             listener: is told how it goes.
+            avatar_id: told with each frame.
             inference_s: how long after its first sound a turn may start.
             while_paused: which packets go out while a turn is held.
         """
         self._transport, self._sample_rate, self._listener = transport, sample_rate, listener
-        self._inference_s, self._while_paused = inference_s, while_paused
+        self._avatar_id, self._inference_s, self._while_paused = avatar_id, inference_s, while_paused
         self._waiting: deque[Turn] = deque()
         self._turn: Turn | None = None
         self._draining: Turn | None = None
@@ -186,9 +188,12 @@ class LiveAvatar:
             if turn.frames:
                 self._turn = self._waiting.popleft()
                 self._phase, self._ticks_left = _Phase.TRANSITION, _TRANSITION_TICKS
-                self._packet = encode_transition(encode_message(turn.frames[0], req_id=turn.req_id))
+                self._packet = encode_transition(self._message(turn, 0))
                 self._last_messages.clear()
             return
+
+    def _message(self, turn: Turn, index: int) -> bytes:
+        return encode_message(turn.frames[index], req_id=turn.req_id, avatar_id=self._avatar_id)
 
     def _speak(self, turn: Turn) -> None:
         if turn.played >= len(turn.frames):
@@ -204,7 +209,7 @@ class LiveAvatar:
         index = turn.played
         if index == 0:
             self._tail = np.zeros(0, np.int16)
-        message = encode_message(turn.frames[index], req_id=turn.req_id)
+        message = self._message(turn, index)
         copies = [*reversed(self._last_messages), None, None][:2]
         self._send(encode_frame(index, message, start=index == 0, previous=copies))
         self._last_messages.append(message)
