@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from avatarkit_rtc.audio.received import ReceivedAudio
 from avatarkit_rtc.integrations.spatialreal.provider import SpatialRealProvider
+from avatarkit_rtc.integrations.spatialreal.vendor import load_spatialreal
 from avatarkit_rtc.options import ReconnectPolicy
 from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.testing import Utterance, load_clip, perform
@@ -88,6 +89,7 @@ def virtually(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
     @functools.wraps(test)
     def run(*arguments: Any, **named: Any) -> None:
+        load_spatialreal()  # else in a thread, for which a virtual clock does not wait
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             runner.run(test(*arguments, **named))  # type: ignore[arg-type]
 

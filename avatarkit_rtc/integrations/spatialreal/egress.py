@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import ipaddress
 import os
 import secrets
 from collections.abc import Awaitable, Callable
@@ -11,9 +12,10 @@ from typing import Self, TypeAlias
 from urllib.parse import urlsplit
 
 from avatarkit_rtc.errors import ConfigurationError, SpatialRealEgressError
+from avatarkit_rtc.integrations.spatialreal.vendor import loaded
 from avatarkit_rtc.providers.base import ConnectionConfig
 from avatarkit_rtc.providers.join_token import read_join_token, redacted
-from avatarkit_rtc.providers.minting import avatar_token, join_token
+from avatarkit_rtc.providers.minting import avatar_token, join_token, load_livekit_api
 
 AvatarToken: TypeAlias = "str | Callable[[], str | Awaitable[str]]"
 """A ready join token of the avatar's, or what gives a fresh one for each connection to the service."""
@@ -56,6 +58,8 @@ class EgressRoom:
                 "the avatar needs a way into the room: pass livekit_api_key and livekit_api_secret (or set "
                 "LIVEKIT_API_KEY and LIVEKIT_API_SECRET), or a ready avatar_token"
             )
+        if token is not None and not (isinstance(token, str) or callable(token)):
+            raise ConfigurationError("avatar_token is a join token, or a function that returns one")
         if isinstance(token, str):
             read = read_join_token(token)
             read.check_room(name)
@@ -63,6 +67,18 @@ class EgressRoom:
         if token is not None and not name:
             raise ConfigurationError("room_name is missing; it is the room that avatar_token admits to")
         return cls(url, name or f"avatarkit-{secrets.token_hex(4)}", api_key, api_secret, token)
+
+    def doubt(self, ingress_url: str) -> str | None:
+        """Why the service may not be able to reach the server: its address is of this machine or this
+        network, that of the service, ``ingress_url`` (empty for the vendor's own), is not. None for no doubt.
+        """
+        reach = _reach(self.url)
+        if reach is None or (ingress_url and _reach(ingress_url)):
+            return None
+        return (
+            f"livekit_url {redacted(self.url)} can be reached from {reach} alone; SpatialReal's servers need "
+            "one that can be reached from the internet, or the avatar does not come"
+        )
 
     @property
     def mints(self) -> bool:
@@ -78,7 +94,7 @@ class EgressRoom:
             ttl_s: seconds for which a token that is made here admits.
 
         Raises:
-            SpatialRealEgressError: the function that gives one has failed.
+            SpatialRealEgressError: the function that gives one has failed, or gave something else.
             ConfigurationError: it is none, or of another room.
             MissingDependencyError: ``livekit-api`` is not installed.
         """
@@ -86,6 +102,7 @@ class EgressRoom:
         if given is None:
             assert self.api_key is not None
             assert self.api_secret is not None
+            await loaded("livekit.api", load_livekit_api)
             return avatar_token(
                 self.api_key,
                 self.api_secret,
@@ -103,6 +120,11 @@ class EgressRoom:
                     f"no join token for the avatar: {type(error).__name__}: {redacted(str(error))}",
                     retryable=True,
                 ) from error
+        if not isinstance(given, str):
+            raise SpatialRealEgressError(
+                f"avatar_token gave no join token but {type(given).__name__}; it has to return a str",
+                retryable=False,
+            )
         read_join_token(given).check_room(self.name)
         return given
 
@@ -124,3 +146,18 @@ class EgressRoom:
             room_name=self.name,
             token_provider=lambda: join_token(key, secret, self.name, who),
         )
+
+
+def _reach(url: str) -> str | None:
+    """Who alone reaches ``url``: ``this machine``, ``this network``; None for everybody, as far as that
+    says."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return "this machine"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "this network" if host.endswith((".local", ".lan", ".internal")) else None
+    if address.is_loopback or address.is_unspecified:
+        return "this machine"
+    return "this network" if address.is_private or address.is_link_local else None

@@ -20,7 +20,7 @@ from avatarkit_rtc.errors import (
 )
 from avatarkit_rtc.integrations.spatialreal.credentials import SpatialRealCredentials, SpatialRealEndpoints
 from avatarkit_rtc.integrations.spatialreal.problems import closed_after, problem_of
-from avatarkit_rtc.integrations.spatialreal.vendor import vendor_session
+from avatarkit_rtc.integrations.spatialreal.vendor import loaded_spatialreal, vendor_session
 
 CLOSE_TIMEOUT_S: Final = 5.0
 """Longest wait for the service's own close; what is left of it goes on behind the scenes for 10 s at most."""
@@ -104,6 +104,7 @@ class Link:
             ConfigurationError: the service's package does not take the configuration.
             MissingDependencyError: the package is not installed.
         """
+        await loaded_spatialreal()
         # The service counts in wall clock time; only the token's end is told so.
         expire_at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=valid_for_s)
         vendor = self._vendor = vendor_session(

@@ -86,6 +86,7 @@ class SpatialRealProvider:
         options: SpeechOptions | None = None,
         retry: ReconnectPolicy | None = RETRY,
         token_life_s: float = 3600.0,
+        on_answer: Callable[[bytes], None] | None = None,
     ) -> None:
         """
         Args:
@@ -101,6 +102,7 @@ class SpatialRealProvider:
             options: when what was said starts.
             retry: how to come back after a lost connection; None to stay away.
             token_life_s: how long a session may last, in seconds.
+            on_answer: called with each answer of the service, a serialised ``Message``, as it came.
 
         Raises:
             ConfigurationError: something is missing or out of range.
@@ -116,6 +118,7 @@ class SpatialRealProvider:
         self._sample_rate = sample_rate
         self._retry = retry
         self._token_life_s = token_life_s
+        self._on_answer = on_answer
         self._listener: ProviderListener | None = None
         self._speaking = Speaking(sample_rate, options, lambda: self._listener)
         self._state = ConnectionState.DISCONNECTED
@@ -171,6 +174,7 @@ class SpatialRealProvider:
         return SpatialRealProviderStats(
             state=stage.state,
             counters=stage.snapshot(),
+            position_s=stage.position_s,
             held_frames=stage.held_frames,
             held_s=stage.held_s,
             utterances_waiting=self._speaking.sender.waiting,
@@ -289,6 +293,8 @@ class SpatialRealProvider:
 
     def _on_motion(self, link: Link, data: bytes) -> None:
         if link is self._link:
+            if self._on_answer is not None:
+                self._on_answer(data)
             self._speaking.motion(data)
 
     def _service_failed(self, error: AvatarKitError, request_id: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,9 +15,9 @@ from avatarkit_rtc.errors import (
     SpatialRealEgressError,
     SpatialRealError,
 )
-from avatarkit_rtc.integrations.agents.playback import Playback
 from avatarkit_rtc.integrations.sigterm import SigtermEnd
 from avatarkit_rtc.integrations.spatialreal.credentials import SpatialRealCredentials, SpatialRealEndpoints
+from avatarkit_rtc.integrations.spatialreal.direct.playback import SpeechPlayback
 from avatarkit_rtc.integrations.spatialreal.egress import AvatarToken, EgressRoom
 from avatarkit_rtc.integrations.spatialreal.events import EVENTS
 from avatarkit_rtc.integrations.spatialreal.keeper import Keeper
@@ -24,7 +25,7 @@ from avatarkit_rtc.integrations.spatialreal.link import Link
 from avatarkit_rtc.integrations.spatialreal.speech import Speech
 from avatarkit_rtc.integrations.spatialreal.states import OVER, SessionState
 from avatarkit_rtc.integrations.spatialreal.stats import SessionStats
-from avatarkit_rtc.integrations.spatialreal.vendor import load_spatialreal
+from avatarkit_rtc.integrations.spatialreal.vendor import loaded_spatialreal
 from avatarkit_rtc.options import ReconnectPolicy
 from avatarkit_rtc.providers.base import ConnectionConfig
 from avatarkit_rtc.providers.join_token import JoinToken, read_join_token
@@ -37,6 +38,8 @@ TOKEN_MARGIN_S: Final = 23 * 3600.0
 in the middle of sessions."""
 RETRY: Final = ReconnectPolicy(attempts=5, max_delay_s=8.0)
 _CODES_KEPT: Final = 32
+
+_log = logging.getLogger("avatarkit_rtc.spatialreal")
 
 
 class SpatialRealSession:
@@ -175,6 +178,11 @@ class SpatialRealSession:
         link = self._keeper.link
         return () if link is None else link.capabilities
 
+    @property
+    def room_doubt(self) -> str | None:
+        """Why the service may not be able to reach the LiveKit server, by its address; None for no doubt."""
+        return self._room.doubt(self._endpoints.ingress_url)
+
     def viewer(self, identity: str | None = None) -> ConnectionConfig:
         """How to watch: what ``player.connect()`` takes, with a fresh token at each (re)connect.
 
@@ -209,7 +217,9 @@ class SpatialRealSession:
             MissingDependencyError: ``spatialreal`` or ``livekit-api`` is not installed.
         """
         if self.state is SessionState.NEW:
-            load_spatialreal()
+            await loaded_spatialreal()
+            if (doubt := self.room_doubt) is not None:
+                _log.warning("%s", doubt)
         await self._keeper.start()
 
     async def aclose(self) -> None:
@@ -239,7 +249,7 @@ class SpatialRealSession:
     # -- speaking --------------------------------------------------------------------------------------------
 
     @property
-    def playback(self) -> Playback | None:
+    def playback(self) -> SpeechPlayback | None:
         """What is being sent or said; None for nothing."""
         return self._speech.playback
 
@@ -250,7 +260,7 @@ class SpatialRealSession:
 
     async def say(
         self, source: Any, *, sample_rate: int | None = None, channels: int | None = None
-    ) -> Playback:
+    ) -> SpeechPlayback:
         """Say something; returns when all of it is sent (``lead_s`` before its end), or :meth:`interrupt` has
         cut it off. While something else is being said this waits for its turn, and while the connection is
         being made anew, for that.
@@ -264,7 +274,7 @@ class SpatialRealSession:
             channels: channels of bytes.
 
         Returns:
-            What becomes of it: ``await playback.wait()``.
+            What becomes of it: ``await playback.wait()``, which raises what it was lost by.
 
         Raises:
             SpatialRealError: the connection was lost before all was sent, or the service refused it.
@@ -286,7 +296,8 @@ class SpatialRealSession:
         too long (reason ``pause_timeout``).
 
         Returns:
-            False where nothing is being said.
+            Whether it is held: False where nothing is being said, and where the service does not report that
+            within 2 s.
 
         Raises:
             SpatialRealUnsupportedError: the service cannot (:attr:`capabilities`).
@@ -295,7 +306,7 @@ class SpatialRealSession:
         return await self._speech.hold(on=True)
 
     async def resume(self) -> bool:
-        """Go on with what :meth:`pause` holds; the same results and errors."""
+        """Go on with what :meth:`pause` holds. Returns whether it does; the same errors."""
         return await self._speech.hold(on=False)
 
     def on(self, event: str, handler: Handler | None = None) -> Any:
@@ -336,7 +347,7 @@ class SpatialRealSession:
 
     async def open_link(self, link: Link) -> None:
         """Called by the keeper."""
-        spatialreal = load_spatialreal()
+        spatialreal = await loaded_spatialreal()
         began = time.monotonic()
 
         def token_came() -> None:

@@ -14,6 +14,7 @@ from avatarkit_rtc.audio.pace import Pace
 from avatarkit_rtc.audio.sources import SourceReader, open_source
 from avatarkit_rtc.errors import AvatarKitError, SpatialRealUnsupportedError
 from avatarkit_rtc.integrations.agents.playback import Playback, PlaybackFinished
+from avatarkit_rtc.integrations.spatialreal.direct.playback import SpeechPlayback
 from avatarkit_rtc.integrations.spatialreal.events import SpeechEnded, SpeechPaused, SpeechStarted
 from avatarkit_rtc.integrations.spatialreal.link import Link
 from avatarkit_rtc.integrations.utterance import until_cut
@@ -40,7 +41,7 @@ _log = logging.getLogger("avatarkit_rtc.spatialreal")
 class _Utterance:
     """One that is not over."""
 
-    playback: Playback
+    playback: SpeechPlayback
     link: Link
     request_id: str | None = None
     open: bool = False
@@ -52,8 +53,6 @@ class _Utterance:
     """When the last of it was sent."""
     held_since: float | None = None
     held_s: float = 0.0
-    error: AvatarKitError | None = None
-    """Why it broke off."""
     timer: asyncio.TimerHandle | None = field(default=None, repr=False)
 
     def due(self, now: float) -> float:
@@ -101,7 +100,7 @@ class Speech:
         """Reports that belong to nothing that was said."""
 
     @property
-    def playback(self) -> Playback | None:
+    def playback(self) -> SpeechPlayback | None:
         """What is being said, or sent; None for nothing."""
         return None if self._now is None else self._now.playback
 
@@ -112,20 +111,21 @@ class Speech:
 
     # -- for the caller --------------------------------------------------------------------------------------
 
-    async def say(self, source: Any, *, sample_rate: int | None, channels: int | None) -> Playback:
+    async def say(self, source: Any, *, sample_rate: int | None, channels: int | None) -> SpeechPlayback:
         """See :meth:`SpatialRealSession.say`."""
         interrupts = self._interrupts
         async with self._saying:
             # A newer request would make the service drop the one that it plays.
             while self._now is not None:
-                await self._now.playback.wait()
+                with contextlib.suppress(AvatarKitError):  # that one's own
+                    await self._now.playback.wait()
             while before := [*self._endings, *filter(None, [self._interrupting])]:
                 await asyncio.wait(before)
             reader = await asyncio.to_thread(
                 open_source, source, sample_rate=sample_rate, channels=channels, output_rate=self._rate
             )
             try:
-                coming = self._coming = _Utterance(Playback(), await self._connected())
+                coming = self._coming = _Utterance(SpeechPlayback(), await self._connected())
                 if interrupts != self._interrupts:
                     coming.playback.interrupt()
                     coming.playback.finish(PlaybackFinished(0.0, True, reported=False))
@@ -150,7 +150,7 @@ class Speech:
         await asyncio.shield(self._interrupting)
 
     async def hold(self, *, on: bool) -> bool:
-        """Pause, or go on; False where nothing is being said.
+        """Pause, or go on; False where nothing is being said, or the service does not report that it does.
 
         Raises:
             SpatialRealUnsupportedError: the service cannot.
@@ -173,7 +173,7 @@ class Speech:
                         await self._state_changed.wait()
         else:
             self._held(now, asyncio.get_running_loop().time() if on else None, None)
-        return True
+        return (now.held_since is not None) == on and not now.playback.over
 
     # -- for the session -------------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class Speech:
         """The link is gone, and what is being said with it."""
         now = self._now or self._coming
         if now is not None and not now.playback.over:
-            now.error = error
+            now.playback.error = error
             now.playback.interrupt()
             self._finish(now, None, interrupted=True, reason=reason, reported=False)
 
@@ -231,7 +231,7 @@ class Speech:
         """The service could not do something. If that is what is being said, it is over."""
         now = self._now
         if now is not None and request_id and now.request_id in (None, request_id):
-            now.error = error
+            now.playback.error = error
             now.playback.interrupt()
             self._finish(now, None, interrupted=True, reason="service-error")
 
@@ -254,8 +254,8 @@ class Speech:
         finally:
             if now.open and now.link.is_open:
                 self._close_request(now)
-        if now.error is not None and now.sent_at is None:
-            raise now.error
+        if playback.error is not None and now.sent_at is None:
+            raise playback.error
         if not playback.sent_s and not playback.over:
             playback.finish(PlaybackFinished(0.0, playback.cut, reported=False))  # there was nothing to say
 
@@ -330,7 +330,7 @@ class Speech:
         except AvatarKitError as error:
             _log.warning("the avatar could not be interrupted: %s", error)
         else:
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, AvatarKitError):
                 async with asyncio.timeout(INTERRUPT_TIMEOUT_S):
                     await now.playback.wait()
         self._finish(now, None, interrupted=True, reason="explicit", reported=False)

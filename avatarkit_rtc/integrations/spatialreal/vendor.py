@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+import sys
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from avatarkit_rtc.errors import MissingDependencyError
@@ -27,6 +30,21 @@ def load_spatialreal() -> Any:
         ) from error
     _keep_session_keys_out_of_logs()
     return spatialreal
+
+
+async def loaded_spatialreal() -> Any:
+    """The module ``spatialreal``. The first time it is read from disk in a thread: that takes longer than an
+    event loop may be held.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    return await loaded("spatialreal", load_spatialreal)
+
+
+async def loaded(name: str, load: Callable[[], Any]) -> Any:
+    """What ``load`` gives, called in a thread where module ``name`` is not loaded yet."""
+    return load() if name in sys.modules else await asyncio.to_thread(load)
 
 
 def vendor_session(

@@ -192,8 +192,14 @@ async def test_lost_when_all_was_sent(service: SpatialRealService, make: Session
     service.fail("sentence", SocketFault(cut=True, after_s=0.1))
     async with make() as session:
         playback = await session.say(tone(1.0), sample_rate=RATE)
-        finished = await playback.wait()
+        with pytest.raises(SpatialRealConnectionError) as raised:
+            await playback.wait()
+        assert playback.error is raised.value
+        finished = playback.finished
+        assert finished is not None
         assert (finished.interrupted, finished.reported, finished.position_s) == (True, False, None)
+        # What is said next is none the worse for it.
+        assert not (await (await session.say(tone(0.1), sample_rate=RATE)).wait()).interrupted
 
 
 async def test_lost_while_the_source_waits(service: SpatialRealService, make: SessionMaker) -> None:

@@ -118,6 +118,11 @@ class Stage:
         return self._state
 
     @property
+    def position_s(self) -> float | None:
+        """So much of what is on has gone to the player, in seconds; None while nothing is."""
+        return self._utterances[0].played * BLOCK_S if self._utterances else None
+
+    @property
     def held_s(self) -> float:
         """Sound that waits to be played, in seconds."""
         return sum(len(each.blocks) for each in self._utterances) * BLOCK_S

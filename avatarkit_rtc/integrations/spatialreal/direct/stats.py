@@ -43,6 +43,8 @@ class SpatialRealProviderStats:
     """What is going on."""
     counters: StageCounters
     """What has become of keyframes and utterances."""
+    position_s: float | None
+    """So much of what is being said has gone to the player, in seconds; None while nothing is."""
     held_frames: int
     """Keyframes that wait to be shown."""
     held_s: float
