@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from avatarkit_rtc.audio.microphone import open_microphone
+from avatarkit_rtc.audio.sources import open_source
 from avatarkit_rtc.cli.evidence import Evidence
 from avatarkit_rtc.cli.motion_log import MotionLog
 from avatarkit_rtc.cli.options import (
@@ -27,11 +29,18 @@ from avatarkit_rtc.cli.options import (
 from avatarkit_rtc.cli.record import MAX_DELAY_MS, report
 from avatarkit_rtc.cli.running import Stopped, live_line, player_line, run, say, wait_first
 from avatarkit_rtc.cli.watching import FinalFigures, NoView, Watching, check_writable, narrate, write_figures
-from avatarkit_rtc.errors import AvatarKitError, ConfigurationError
+from avatarkit_rtc.errors import (
+    AvatarKitError,
+    AvatarTimeoutError,
+    ConfigurationError,
+    SpatialRealError,
+)
+from avatarkit_rtc.integrations.spatialreal.credentials import API_KEY_VARIABLE
 from avatarkit_rtc.player import AvatarPlayer
 
 if TYPE_CHECKING:
     from avatarkit_rtc.cli.vendor_session import Way
+    from avatarkit_rtc.integrations.spatialreal import PlaybackFinished
     from renderers import Recorder
 
 AVATAR_TIMEOUT_S: Final = 30.0
@@ -41,6 +50,8 @@ _TAIL_S: Final = 5.0
 _AFTER_S: Final = 1.0
 _HOLD_AFTER_S: Final = 1.5
 _HOLD_S: Final = 1.0
+CHECK_S: Final = 4.0
+"""Sound has to be so long for ``--check``: it is held, and cut off, in its middle."""
 
 
 def session(
@@ -113,9 +124,10 @@ def session(
     The key comes in SPATIALREAL_API_KEY. Without --direct, the avatar comes into a room on a LiveKit server
     that the service can reach (LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET).
     """
-    _check_arguments(speak or [], mic=mic, check=check)
+    files = speak or []
+    _check_arguments(files, mic=mic, check=check)
     check_writable(stats, "--stats")
-    evidence = Evidence()
+    evidence = Evidence(hidden=(app_id, avatar_id, secret, os.environ.get(API_KEY_VARIABLE)))
     service = {"app_id": app_id, "avatar_id": avatar_id, "sample_rate": sample_rate}
     service |= {"environment": environment, "console_url": console_url, "ingress_url": ingress_url}
     rooms = {"livekit_url": url, "livekit_api_key": key, "livekit_api_secret": secret, "room_name": room}
@@ -125,16 +137,16 @@ def session(
     async def main(stop: asyncio.Event) -> None:
         from avatarkit_rtc.cli.vendor_session import DirectWay, RoomWay
 
-        way: Way
-        way = DirectWay(evidence, **service) if direct else RoomWay(evidence, identity, **service, **rooms)
-        plan = _Plan(way, speak or [], evidence, check=check)
+        way: Way | None = None
         try:
+            await _check_sounds(files, check=check)
+            way = (
+                DirectWay(evidence, **service) if direct else RoomWay(evidence, identity, **service, **rooms)
+            )
+            plan = _Plan(way, files, evidence, check=check)
             await _play(stop, way, plan, watching, figures, evidence, duration, **options)
-        except AvatarKitError as error:
-            evidence.note("failed", error)
-            raise
         finally:
-            figures["session"] = way.figures()
+            figures["session"] = None if way is None else way.figures()
             figures["window"] = None if watching.window is None else watching.window.stats()
             if recorder is not None:
                 await recorder.aclose()
@@ -143,20 +155,23 @@ def session(
         watching = Watching(close)
         # What the player would warn of is said.
         options: dict[str, Any] = {"log_level": "error", "play_audio": False}
-        if window if window is not None else record is None:
-            watching.open_window(face, window_options(fullscreen, False, size, rate), kiosk=False)
-            options["play_audio"] = not mute
-        else:
-            options["max_buffer_delay_ms"] = MAX_DELAY_MS
-            watching.views.append(NoView())
-        if record is not None:
-            recorder = _record(watching, record, face, size)
-        watching.log(motion_log, MotionLog)
         try:
+            if window if window is not None else record is None:
+                watching.open_window(face, window_options(fullscreen, False, size, rate), kiosk=False)
+                options["play_audio"] = not mute
+            else:
+                options["max_buffer_delay_ms"] = MAX_DELAY_MS
+                watching.views.append(NoView())
+            if record is not None:
+                recorder = _record(watching, record, face, size)
+            watching.log(motion_log, MotionLog)
             run(main)
+        except AvatarKitError as error:
+            evidence.note("failed", error)
+            raise
         finally:
             if stats is not None:
-                write_figures(stats, evidence.as_dict() | figures)
+                write_figures(stats, evidence.as_dict(**figures))
                 say(f"wrote {stats}")
     watching.report()
     if recorder is not None:
@@ -171,6 +186,24 @@ def _check_arguments(files: list[Path], *, mic: bool, check: bool) -> None:
     for file in files:
         if not file.is_file():
             raise ConfigurationError(f"there is no file {file}")
+
+
+async def _check_sounds(files: list[Path], *, check: bool) -> None:
+    """Before a session is paid for."""
+    for number, file in enumerate(files):
+        reader = await asyncio.to_thread(open_source, file)
+        try:
+            wanted_s = CHECK_S if check and not number else 0.01
+            found_s = 0.0
+            async for block in reader:
+                found_s += len(block.samples) / block.sample_rate
+                if found_s >= wanted_s - 0.005:
+                    break
+            else:
+                least = f"; --check needs {CHECK_S:g} s or more, to hold it and cut it off" if found_s else ""
+                raise ConfigurationError(f"{file} has {found_s:.1f} s of sound{least}")
+        finally:
+            await reader.aclose()
 
 
 def _record(watching: Watching, path: Path, face: str, size: str) -> Recorder:
@@ -203,32 +236,47 @@ class _Plan:
 
     async def _say(self, file: Path, *, hold: bool = False, cut: bool = False) -> None:
         self._evidence.note("say", "held" if hold else "cut off" if cut else "to its end")
-        saying = asyncio.ensure_future(self._say_all(file))
+        saying = asyncio.ensure_future(self._way_says(file))
         try:
             if hold or cut:
                 speaking = asyncio.ensure_future(self._way.wait_speaking())
                 await asyncio.wait([saying, speaking], return_when=asyncio.FIRST_COMPLETED)
                 speaking.cancel()
                 await asyncio.wait([saying], timeout=_HOLD_AFTER_S)
-            if not saying.done():
-                if hold:
-                    try:
-                        await self._way.pause()
-                        await asyncio.sleep(_HOLD_S)
-                        await self._way.resume()
-                    except AvatarKitError as error:  # a service that cannot
-                        self._evidence.note("not held", error)
-                        say(str(error))
-                elif cut:
-                    await self._way.interrupt()
-            await saying
+            if (hold or cut) and saying.done():
+                self._not_done("held" if hold else "cut off", "it was over before")
+                cut = False
+            elif hold:
+                await self._hold()
+            elif cut:
+                await self._way.interrupt()
+            finished = await saying
         finally:
             saying.cancel()
             await asyncio.gather(saying, return_exceptions=True)
-
-    async def _say_all(self, file: Path) -> None:
-        finished = await (await self._way.say(file)).wait()
         self._evidence.note("over", finished)
+        if cut and not finished.interrupted:
+            self._not_done("cut off", "it was said to its end")
+        elif finished.interrupted and not cut:
+            raise SpatialRealError("what was to be said was cut off; the lines above say why, or by whom")
+
+    async def _hold(self) -> None:
+        try:
+            if await self._way.pause():
+                await asyncio.sleep(_HOLD_S)
+                await self._way.resume()
+            else:
+                self._not_done("held", "the service did not report that it holds it")
+                await self._way.resume()
+        except AvatarKitError as error:  # a service that cannot
+            self._not_done("held", error)
+
+    def _not_done(self, what: str, why: object) -> None:
+        self._evidence.note(f"not {what}", why)
+        say(f"not {what}: {why}")
+
+    async def _way_says(self, file: Path) -> PlaybackFinished:
+        return await (await self._way.say(file)).wait()
 
 
 async def _play(
@@ -252,7 +300,7 @@ async def _play(
         async def speak() -> None:
             async with way.begin(player):
                 try:
-                    await wait_first([player.wait_for_avatar(AVATAR_TIMEOUT_S), way.wait_failed()])
+                    await wait_first([_avatar(player, way), way.wait_failed()])
                     async with live_line(
                         lambda fps: player_line(player, fps), lambda: player.stats().poses_shown
                     ):
@@ -269,6 +317,14 @@ async def _play(
             await player.disconnect()
             if final.taken:
                 figures.update(final.complete())
+
+
+async def _avatar(player: AvatarPlayer, way: Way) -> None:
+    try:
+        await player.wait_for_avatar(AVATAR_TIMEOUT_S)
+    except AvatarTimeoutError as error:
+        doubt = way.doubt()
+        raise AvatarTimeoutError(str(error) if doubt is None else f"{error} {doubt}") from error
 
 
 async def _stopped(stop: asyncio.Event) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from avatarkit_rtc.cli.evidence import Evidence, TappedProvider
 from avatarkit_rtc.cli.running import say
@@ -18,6 +18,8 @@ from avatarkit_rtc.integrations.spatialreal import (
     SpatialRealSession,
     SpeechEnded,
     SpeechPaused,
+    SpeechPlayback,
+    SpeechStarted,
 )
 from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.providers.base import Provider
@@ -29,11 +31,8 @@ if TYPE_CHECKING:
 class Playing(Protocol):
     """What becomes of something that is said."""
 
-    async def wait_started(self) -> None:
-        """Wait until it has begun, or is over."""
-
     async def wait(self) -> PlaybackFinished:
-        """Wait until it is over."""
+        """Wait until it is over; raises what it was lost by."""
 
 
 class Way(Protocol):
@@ -54,11 +53,14 @@ class Way(Protocol):
     async def interrupt(self) -> None:
         """Cut it off."""
 
-    async def pause(self) -> None:
-        """Hold it."""
+    async def pause(self) -> bool:
+        """Hold it; whether it is held."""
 
     async def resume(self) -> None:
         """Let it go on."""
+
+    def doubt(self) -> str | None:
+        """Why the avatar may not be able to come, as far as can be told here."""
 
     async def wait_failed(self) -> None:
         """Wait until there is no avatar any more; raises why."""
@@ -78,7 +80,9 @@ class RoomWay:
         self._said: dict[str, Any] = {}
         self._speaking = asyncio.Event()
         self.session.on("speech-started", self._speaking.set)
-        _narrate(self.session, evidence)
+        narrator = _Narrator(evidence)
+        for name in ("state-changed", "interrupted", "retry", "error", *_SPEECH):
+            self.session.on(name, lambda payload=None, name=name: narrator.tell(name, payload))
 
     @contextlib.asynccontextmanager
     async def begin(self, player: AvatarPlayer) -> AsyncIterator[None]:
@@ -90,6 +94,8 @@ class RoomWay:
                 "capabilities": self.session.capabilities,
             }
             say(f"session {self.session.connection_id}, room {self.session.room_name}")
+            if (doubt := self.doubt()) is not None:
+                say(doubt)
             await player.connect(self.session.viewer(self._identity))
             yield
 
@@ -106,13 +112,17 @@ class RoomWay:
         """Likewise."""
         await self.session.interrupt()
 
-    async def pause(self) -> None:
+    async def pause(self) -> bool:
         """Likewise."""
-        await self.session.pause()
+        return await self.session.pause()
 
     async def resume(self) -> None:
         """Likewise."""
         await self.session.resume()
+
+    def doubt(self) -> str | None:
+        """Likewise."""
+        return self.session.room_doubt
 
     async def wait_failed(self) -> None:
         """Likewise."""
@@ -132,12 +142,14 @@ class DirectWay:
         """``options`` are :class:`SpatialRealProvider`'s."""
         from avatarkit_rtc.integrations.spatialreal.provider import SpatialRealProvider
 
-        self._evidence = evidence
-        self._direct: SpatialRealProvider = SpatialRealProvider(**options)
+        self._narrator = _Narrator(evidence)
+        self._direct: SpatialRealProvider = SpatialRealProvider(on_answer=evidence.message, **options)
         self.provider: Provider = self._direct
         self._connection_id: str | None = None
-        self._playback: Playing | None = None
+        self._playback: SpeechPlayback | None = None
         self._said = asyncio.Event()
+        self._following: set[asyncio.Task[None]] = set()
+        self._cuts = 0
 
     @contextlib.asynccontextmanager
     async def begin(self, player: AvatarPlayer) -> AsyncIterator[None]:
@@ -146,14 +158,37 @@ class DirectWay:
         await player.connect()
         self._connection_id = self._direct.stats().connection_id
         say(f"session {self._connection_id}")
-        yield
+        try:
+            yield
+        finally:
+            await player.disconnect()
+            await asyncio.gather(*self._following)
 
     async def say(self, source: Any) -> Playing:
         """Likewise."""
         self._said.clear()
         self._playback = await self._direct.say(source)
         self._said.set()
+        following = asyncio.create_task(self._follow(self._playback), name="what becomes of it")
+        self._following.add(following)
+        following.add_done_callback(self._following.discard)
         return self._playback
+
+    async def _follow(self, playback: SpeechPlayback) -> None:
+        """Tell of it what a session tells by its events."""
+        cuts, tell = self._cuts, self._narrator.tell
+        await playback.wait_started()
+        if not playback.over:
+            tell("speech-started", SpeechStarted("", playback))
+        with contextlib.suppress(AvatarKitError):
+            await playback.wait()
+        assert playback.finished is not None
+        cut = playback.finished.interrupted
+        reason = playback.error.code if playback.error else "explicit" if cuts != self._cuts else ""
+        tell(
+            "speech-ended",
+            SpeechEnded("", playback, playback.finished.position_s, cut, reason if cut else ""),
+        )
 
     async def wait_speaking(self) -> None:
         """Likewise."""
@@ -163,16 +198,29 @@ class DirectWay:
 
     async def interrupt(self) -> None:
         """Likewise."""
-        self._evidence.note("interrupted")
+        self._cuts += 1
+        self._narrator.tell("interrupted")
         await self._direct.interrupt()
 
-    async def pause(self) -> None:
+    async def pause(self) -> bool:
         """Likewise."""
+        position_s = self._direct.stats().position_s
         self._direct.pause()
+        if position_s is None:
+            return False
+        self._narrator.tell("speech-paused", SpeechPaused("", position_s))
+        return True
 
     async def resume(self) -> None:
         """Likewise."""
         self._direct.resume()
+        position_s = self._direct.stats().position_s
+        if position_s is not None:
+            self._narrator.tell("speech-resumed", SpeechPaused("", position_s))
+
+    def doubt(self) -> str | None:
+        """Likewise."""
+        return None
 
     async def wait_failed(self) -> None:
         """Likewise. The player says why, by its own events."""
@@ -187,32 +235,33 @@ class DirectWay:
         )
 
 
-def _narrate(session: SpatialRealSession, evidence: Evidence) -> None:
-    """Say what happens, a line each, and note it."""
+_SPEECH: Final = ("speech-started", "speech-paused", "speech-resumed", "speech-ended")
 
-    def held(event: SpeechPaused) -> None:
-        say("held" if event.position_s is None else f"held at {event.position_s:.2f} s")
 
-    def ended(event: SpeechEnded) -> None:
-        where = "" if event.position_s is None else f" at {event.position_s:.2f} s"
-        say(f"cut off{where} ({event.reason})" if event.interrupted else f"said, over{where}")
+class _Narrator:
+    """Says what happens, a line each, and notes it."""
 
-    def retry(attempt: RetryAttempt) -> None:
-        evidence.note("cause", attempt.cause)
-        say(f"{attempt.cause}; connecting anew in {attempt.delay_s:.1f} s (attempt {attempt.attempt})")
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
 
-    def failed(error: AvatarKitError) -> None:
-        say(f"error: {error}")
+    def tell(self, name: str, payload: Any = None) -> None:
+        """``name`` and ``payload`` are those of a session's events."""
+        if isinstance(payload, RetryAttempt):
+            self._evidence.note("cause", payload.cause)
+        self._evidence.note(name, payload)
+        line = _line(name, payload)
+        if line is not None:
+            say(line)
 
-    says: dict[str, Any] = {
-        "speech-started": lambda: say("it speaks"),
-        "speech-paused": held,
-        "speech-resumed": lambda: say("it goes on"),
-        "speech-ended": ended,
-        "retry": retry,
-        "error": failed,
-    }
-    for name in ("state-changed", "interrupted", *says):
-        session.on(name, lambda payload, name=name: evidence.note(name, payload))
-    for name, handler in says.items():
-        session.on(name, handler)
+
+def _line(name: str, payload: Any) -> str | None:
+    if isinstance(payload, SpeechEnded):
+        where = "" if payload.position_s is None else f" at {payload.position_s:.2f} s"
+        return f"cut off{where} ({payload.reason})" if payload.interrupted else f"said, over{where}"
+    if isinstance(payload, RetryAttempt):
+        return f"{payload.cause}; connecting anew in {payload.delay_s:.1f} s (attempt {payload.attempt})"
+    if isinstance(payload, SpeechPaused) and name == "speech-paused":
+        return "held" if payload.position_s is None else f"held at {payload.position_s:.2f} s"
+    if isinstance(payload, AvatarKitError):
+        return f"error: {payload}"
+    return {"speech-started": "it speaks", "speech-resumed": "it goes on"}.get(name)

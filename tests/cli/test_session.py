@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
 import json
 import signal
 import wave
@@ -15,10 +17,10 @@ import pytest
 from avatarkit_rtc import AvatarPlayer
 from avatarkit_rtc.cli import session as command
 from avatarkit_rtc.cli.evidence import Evidence
-from avatarkit_rtc.cli.vendor_session import RoomWay
-from avatarkit_rtc.errors import ConfigurationError
-from avatarkit_rtc.integrations.spatialreal import Playback, PlaybackFinished
-from avatarkit_rtc.testing.spatialreal_service import Behaviour, SpatialRealService
+from avatarkit_rtc.cli.vendor_session import DirectWay, RoomWay, Way
+from avatarkit_rtc.errors import AvatarKitError, AvatarTimeoutError, ConfigurationError
+from avatarkit_rtc.integrations.spatialreal import Playback, PlaybackFinished, SpeechPlayback
+from avatarkit_rtc.testing.spatialreal_service import Behaviour, SocketFault, SpatialRealService
 from tests.support.command import Done, assert_no_loose_ends, run_command, start_command
 from tests.support.livekit import LiveKitServer
 from tests.support.motion_log import read_motion_log
@@ -29,7 +31,8 @@ from tests.support.spatialreal_session import KEY, RATE, environment_of, tone
 async def service() -> AsyncIterator[SpatialRealService]:
     pytest.importorskip("spatialreal", reason="needs the vendor's package, of the extra spatialreal")
     behaviour = Behaviour(inference_s=0.05, ends=2)
-    async with SpatialRealService(api_key=KEY, behaviour=behaviour) as service:
+    ids = {"app_id": "app-that-nobody-may-see", "avatar_id": "avatar-that-nobody-may-see"}
+    async with SpatialRealService(api_key=KEY, behaviour=behaviour, **ids) as service:
         yield service
 
 
@@ -50,6 +53,20 @@ def sound(tmp_path: Path) -> Callable[[float], Path]:
         return path
 
     return write
+
+
+def assert_no_ids(service: SpatialRealService, stats: Path, kinds: set[str]) -> None:
+    """Neither app id nor avatar id is in the file, nor in the packets in it."""
+    text = stats.read_text()
+    assert service.avatar_id not in text
+    assert service.app_id not in text
+    by_flags = json.loads(text)["packets"]["by_flags"]
+    assert kinds <= set(by_flags)
+    for kind in kinds:
+        for sample in map(base64.b64decode, by_flags[kind]["samples"]):
+            body = sample if kind == "message" else gzip.decompress(sample[5:])
+            assert service.avatar_id.encode() not in body
+            assert b"x" * len(service.avatar_id) in body  # there it was
 
 
 def secrets_of(service: SpatialRealService, server: LiveKitServer) -> list[str]:
@@ -98,7 +115,7 @@ async def test_says_a_file_records_it_and_leaves_evidence(
     assert {track["name"] for track in avatar["tracks"]} == {"egress-audio", "egress-animation"}
     assert avatar["attributes"]["lk.publish_on_behalf"] == "avatarkit-rtc"
     by_flags = told["packets"]["by_flags"]
-    assert {"0x18", "0x28", "0x48"} <= set(by_flags)
+    assert_no_ids(service, stats, {"0x18", "0x28", "0x48"})
     assert len(by_flags["0x48"]["samples"]) == 5
     everything = done.out + done.err + stats.read_text() + motion.read_text()
     for secret in secrets_of(service, livekit_server):
@@ -116,6 +133,10 @@ async def test_without_livekit(
     assert told["session"]["way"] == "direct"
     assert told["session"]["counters"]["received"] == 10
     assert told["session"]["counters"]["shown"] >= 8
+    assert told["packets"]["by_flags"]["message"]["count"] == 1
+    assert_no_ids(service, stats, {"message"})
+    for line in ("session connection-", "it speaks", "said, over at 0.40 s", "1 rounds, "):
+        assert line in done.err
     assert KEY not in done.out + done.err + stats.read_text()
 
 
@@ -149,36 +170,124 @@ async def test_a_service_that_refuses(
     assert "another-key" not in done.out + done.err + stats.read_text()
 
 
+@pytest.mark.parametrize("direct", [False, True])
 async def test_the_check_holds_and_cuts_off(
+    direct: bool,
     service: SpatialRealService,
     livekit_server: LiveKitServer,
     sound: Callable[[float], Path],
     monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(command, "_HOLD_AFTER_S", 0.2)
     monkeypatch.setattr(command, "_HOLD_S", 0.2)
     evidence = Evidence()
-    way = RoomWay(
-        evidence,
-        None,
-        api_key=KEY,
-        app_id=service.app_id,
-        avatar_id=service.avatar_id,
-        console_url=service.console_url,
-        ingress_url=service.ingress_url,
-        livekit_url=livekit_server.url,
-        livekit_api_key=livekit_server.api_key,
-        livekit_api_secret=livekit_server.api_secret,
-    )
+    options: dict[str, Any] = {
+        "api_key": KEY,
+        "app_id": service.app_id,
+        "avatar_id": service.avatar_id,
+        "console_url": service.console_url,
+        "ingress_url": service.ingress_url,
+    }
+    way: Way
+    if direct:
+        way = DirectWay(evidence, **options)
+    else:
+        options |= {"livekit_url": livekit_server.url, "livekit_api_key": livekit_server.api_key}
+        way = RoomWay(evidence, None, livekit_api_secret=livekit_server.api_secret, **options)
     async with AvatarPlayer(way.provider, play_audio=False) as player, way.begin(player):
         await player.wait_for_avatar(20)
-        await command._Plan(way, [sound(0.6)], evidence, check=True).run()
+        await command._Plan(way, [sound(1.5)], evidence, check=True).run()
+    printed = capfd.readouterr().err
+    assert printed.count("it speaks") == 3
+    for line in ("said, over at 1.50 s", "held at ", "it goes on", "cut off at "):
+        assert line in printed
     told = [event["event"] for event in evidence.as_dict()["events"]]
     said = [event for event in told if event.startswith(("speech", "say", "interrupted"))]
     whole = ["say", "speech-started", "speech-ended"]
     held = ["say", "speech-started", "speech-paused", "speech-resumed", "speech-ended"]
     cut = ["say", "speech-started", "interrupted", "speech-ended"]
     assert said == [*whole, *held, *cut]
+
+
+async def test_what_was_not_held_or_cut_off_is_told(
+    sound: Callable[[float], Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Way:
+        async def say(self, source: Any) -> Any:
+            playback = SpeechPlayback()
+            playback.finish(PlaybackFinished(0.1, False))
+            return playback
+
+        async def wait_speaking(self) -> None:
+            pass
+
+    evidence = Evidence()
+    await command._Plan(Way(), [sound(0.1)], evidence, check=True).run()  # type: ignore[arg-type]
+    told = [event["event"] for event in evidence.as_dict()["events"]]
+    assert told == ["say", "over", "say", "not held", "over", "say", "not cut off", "over"]
+    printed = capfd.readouterr().err
+    assert "not held: it was over before" in printed
+    assert "not cut off: it was over before" in printed
+
+
+@pytest.mark.parametrize("direct", [False, True])
+async def test_a_sentence_that_is_lost_fails_the_command(
+    direct: bool,
+    service: SpatialRealService,
+    env: dict[str, str],
+    sound: Callable[[float], Path],
+    tmp_path: Path,
+) -> None:
+    service.fail("sentence", SocketFault(cut=True, after_s=0.3))
+    stats = tmp_path / "evidence.json"
+    arguments = ["session", "--say", sound(1.5), "--headless", "--stats", stats]
+    done = await asyncio.to_thread(run_command, *arguments, *["--direct"] * direct, env=env)
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert "cut off" in done.err
+    told = json.loads(stats.read_text())
+    assert told["events"][-1]["code"] == "spatialreal-unreachable"
+    assert "failed" in [event["event"] for event in told["events"]]
+
+
+def test_what_is_no_sound_is_found_before_a_session_is_paid_for(
+    sound: Callable[[float], Path], tmp_path: Path
+) -> None:
+    text, stats = tmp_path / "say.wav.txt", tmp_path / "evidence.json"
+    text.write_text("no sound at all")
+    nobody = {"app_id": "an-app", "avatar_id": "a-face", "direct": True, "window": False, "stats": stats}
+    for arguments, wanted in (
+        ({"speak": [text]}, "say.wav.txt"),
+        ({"speak": [sound(3.0)], "check": True}, "3.0 s of sound; --check needs 4 s"),
+    ):
+        with pytest.raises(ConfigurationError, match=wanted):
+            command.session(**arguments, **nobody)  # type: ignore[arg-type]
+        (event,) = json.loads(stats.read_text())["events"]
+        assert (event["event"], event["code"]) == ("failed", "configuration")
+        stats.unlink()
+
+
+def test_a_start_that_fails_is_in_the_evidence_however_early(
+    sound: Callable[[float], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("API_KEY", "APP_ID", "AVATAR_ID"):
+        monkeypatch.delenv(f"SPATIALREAL_{name}", raising=False)
+    monkeypatch.setenv("LIVEKIT_URL", "")
+    stats = tmp_path / "evidence.json"
+    for arguments in (
+        {"direct": True},
+        {"direct": False},
+        {"direct": True, "motion_log": tmp_path / "nowhere" / "log"},
+        {"direct": True, "record": tmp_path / "nowhere" / "said.mp4"},
+    ):
+        if "record" in arguments:
+            pytest.importorskip("av")
+        with pytest.raises(AvatarKitError):
+            command.session(speak=[sound(0.1)], window=False, stats=stats, **arguments)  # type: ignore[arg-type]
+        (event,) = json.loads(stats.read_text())["events"]
+        assert event["event"] == "failed"
+        stats.unlink()
 
 
 @pytest.mark.parametrize(
@@ -219,3 +328,16 @@ async def test_the_microphone_is_said_until_it_ends(monkeypatch: pytest.MonkeyPa
     await command._Plan(Way(), [], Evidence(), check=False).run()  # type: ignore[arg-type]
     assert said == [microphone]
     assert microphone.closed
+
+
+async def test_an_avatar_that_does_not_come_is_missed_with_a_reason() -> None:
+    class Player:
+        async def wait_for_avatar(self, timeout: float) -> str:
+            raise AvatarTimeoutError("no avatar came.")
+
+    class Way:
+        def doubt(self) -> str | None:
+            return "this machine alone"
+
+    with pytest.raises(AvatarTimeoutError, match="no avatar came. this machine alone"):
+        await command._avatar(Player(), Way())  # type: ignore[arg-type]
