@@ -99,10 +99,12 @@ async def visit(player: AvatarPlayer, view: Listener, config: ConnectionConfig, 
 
 
 async def until(condition: Callable[[], bool], limit_s: float) -> float:
-    """Wait for ``condition`` for at most ``limit_s`` seconds; the seconds waited."""
-    start = time.monotonic()
-    while not condition() and time.monotonic() - start < limit_s:  # noqa: ASYNC110 - nothing announces it
+    """Wait for ``condition`` for at most ``limit_s`` seconds; the seconds waited. Looks are counted, not
+    seconds: a machine that stood still is looked at again."""
+    start, looks = time.monotonic(), 0
+    while not condition() and looks < limit_s / _SAMPLE_EVERY_S:
         await asyncio.sleep(_SAMPLE_EVERY_S)
+        looks += 1
     return time.monotonic() - start
 
 

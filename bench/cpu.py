@@ -49,7 +49,6 @@ def measure_once(where: Place, seconds: float, *, ours_first: bool) -> Run:
     with ExitStack() as close:
         stats = Path(close.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))) / "stats"
         avatar = ["publish", "--room", where.room, "--pause", "1"]
-        publisher = close.enter_context(Program(*AVATARKIT, *avatar, environment=where.environment))
         play = [*AVATARKIT, "play", "--headless", "--room", where.room, "--stats", str(stats)]
         programs: dict[bool, Program] = {}
         for is_ours in (ours_first, not ours_first):
@@ -61,12 +60,14 @@ def measure_once(where: Place, seconds: float, *, ours_first: bool) -> Run:
             programs[is_ours] = close.enter_context(program)
             program.wait_for("connected")
         ours, bare = programs[True], programs[False]
+        # It comes last and goes first, so that both receive the same however slowly they start and end.
+        publisher = close.enter_context(Program(*AVATARKIT, *avatar, environment=where.environment))
         ours.wait_for("is here")
         time.sleep(min(WARM_UP_S, seconds))
         before = ours.cpu_s(), bare.cpu_s(), time.monotonic()
         time.sleep(seconds)
         after = ours.cpu_s(), bare.cpu_s(), time.monotonic()
-        for program in (ours, bare, publisher):
+        for program in (publisher, ours, bare):
             program.stop()
         # The SDK may print something of its own as well.
         result = next(line for line in bare.output.splitlines() if line.startswith("{"))

@@ -338,11 +338,16 @@ async def test_closed_while_it_searches(devices: Devices) -> None:
 
 
 async def test_silence_keeps_time() -> None:
-    silence = NullMicrophone()
     loop = asyncio.get_running_loop()
-    start = loop.time()
-    blocks = [await anext(silence) for _ in range(20)]
-    assert 0.15 < loop.time() - start < 1.0
+    for _ in range(3):  # a machine that stands still meanwhile is no fault of ours
+        silence = NullMicrophone()
+        start = loop.time()
+        blocks = [await anext(silence) for _ in range(20)]
+        took = loop.time() - start
+        assert took > 0.15
+        if took < 1.0:
+            break
+    assert took < 1.0
     assert not any(block.samples.any() for block in blocks)
     await silence.aclose()
     assert [block async for block in silence] == []

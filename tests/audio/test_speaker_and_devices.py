@@ -365,9 +365,11 @@ def test_many_speakers_without_a_device_look_for_it_together(monkeypatch: pytest
     sound = FakeSound([card]).install(monkeypatch)
     with contextlib.ExitStack() as close:
         many = [close.enter_context(playing(keep_trying=True)) for _ in range(20)]
-        restarts = sound.restarts
+        restarts, since = sound.restarts, time.monotonic()
         time.sleep(1.5)
-        assert sound.restarts - restarts <= 2
+        done = sound.restarts - restarts
+        # One every two seconds; a sleep may take longer.
+        assert done <= 1 + (time.monotonic() - since) / 1.5
         card.plugged = True
         wait(lambda: all(each.changes() == [BACK] for each in many), "the device")
 

@@ -94,9 +94,11 @@ def test_play_writes_a_trace_that_can_be_replayed(
     room = ("--room", room_name)
     with start_command("play", *room, "--headless", "--arrival-log", path, env=server_env) as play:
         play.wait_for("connected")
-        sending = ("--rounds", "1", "--pause", "1.5")
+        # Reliable packets: a busy machine loses none.
+        sending = ("--rounds", "1", "--pause", "0.5", "--reliable")
         with start_command("publish", *room, *sending, env=server_env) as publish:
             assert_no_loose_ends(publish.finish(60))
+        play.wait_for("round 1: ")
         play.signal(signal.SIGINT)
         assert_no_loose_ends(play.finish(20))
     rows = list(csv.DictReader(line for line in path.open(encoding="utf-8") if not line.startswith("#")))

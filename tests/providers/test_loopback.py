@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -261,12 +262,14 @@ async def test_the_avatar_hears_the_user_in_real_time(provider: LoopbackProvider
 async def test_clearing_the_uplink_drops_what_was_not_yet_said(provider: LoopbackProvider) -> None:
     await provider.connect()
     uplink = await provider.open_uplink(name="voice", sample_rate=48000, channels=1)
+    since = time.monotonic()
     for _ in range(9):
         await uplink.write(block())
     uplink.clear()
     uplink.clear()
+    passed = time.monotonic() - since
     await asyncio.sleep(0.15)
-    assert provider.avatar.heard.seconds < 0.09
+    assert provider.avatar.heard.seconds <= passed
     provider.avatar.heard.clear()
     await uplink.write(block(value=7))
     await asyncio.sleep(0.03)
