@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from avatarkit_rtc.audio import AudioBlock, AudioOutput, NullSpeaker, Speaker
@@ -48,6 +49,17 @@ def run_main(pulse: PulseServer, body: str) -> list[dict[str, Any]]:
     script = f"{PLAY}\nasync def main():\n" + "\n".join(f"    {line}" for line in body.strip().splitlines())
     out = pulse.run(f"{script}\n\nasyncio.run(main())\n", sink="speaker")
     return [json.loads(line) for line in out.splitlines()]
+
+
+def heard_of(pulse: PulseServer, body: str) -> npt.NDArray[np.int16]:
+    """What is recorded of the sink while ``body`` runs. Up to three times, as long as the stats that it shows
+    say that the machine held something up: a ring that ran empty, or over."""
+    for _ in range(3):
+        with pulse.recording("speaker") as recording:
+            stats, *_ = run_main(pulse, body)
+        if not stats["underruns"] and not stats["overruns"]:
+            break
+    return recording.samples
 
 
 @pytest.mark.alone
@@ -96,25 +108,26 @@ speaker.close()
     )
 
 
+@pytest.mark.alone
 def test_it_plays_stereo(pulse: PulseServer) -> None:
-    with pulse.recording("speaker") as recording:
-        run_main(
-            pulse,
-            """
+    heard = heard_of(
+        pulse,
+        """
 speaker = await opened(channels=2)
 await play(speaker, tone(440, 0.5))
 await asyncio.sleep(0.3)
+show(speaker)
 speaker.close()
 """,
-        )
-    assert audible(recording.samples).sum() == pytest.approx(50, abs=6)
+    )
+    assert audible(heard).sum() == pytest.approx(50, abs=6)
 
 
+@pytest.mark.alone
 def test_volume_and_mute_are_heard(pulse: PulseServer) -> None:
-    with pulse.recording("speaker") as recording:
-        run_main(
-            pulse,
-            """
+    heard = heard_of(
+        pulse,
+        """
 speaker = await opened()
 speaker.volume = 0.1
 await play(speaker, tone(440, 0.6))
@@ -123,18 +136,19 @@ await play(speaker, tone(440, 0.4))
 speaker.muted, speaker.volume = False, 1.0
 await play(speaker, tone(440, 0.4))
 await asyncio.sleep(0.3)
+show(speaker)
 speaker.close()
 """,
-        )
-    loud = audible(recording.samples)
+    )
+    loud = audible(heard)
     first = int(np.argmax(loud))
-    quiet = recording.samples[(first + 10) * 480 : (first + 40) * 480]
+    quiet = heard[(first + 10) * 480 : (first + 40) * 480]
     assert rms(quiet) == pytest.approx(0.05 / np.sqrt(2), rel=0.05)
     rest = loud[first:]
     changes = np.flatnonzero(np.diff(rest.astype(int)))
     assert len(changes) == 3, "one silence in the middle"
     assert changes[1] - changes[0] == pytest.approx(40, abs=6)
-    assert rms(recording.samples[(first + changes[1] + 10) * 480 : (first + changes[2] - 10) * 480]) > 0.3
+    assert rms(heard[(first + changes[1] + 10) * 480 : (first + changes[2] - 10) * 480]) > 0.3
 
 
 @pytest.mark.alone
@@ -180,24 +194,13 @@ speaker.close()
     assert after["depth_ms"] >= 20
 
 
+@pytest.mark.alone
 def test_a_stalled_card_leaves_no_lasting_delay(pulse: PulseServer) -> None:
     """The sink is suspended for a second: the ring stays within its bound, and ends near its target."""
-    before, during, after = run_main(
-        pulse,
-        """
-import subprocess
-speaker = await opened()
-await play(speaker, tone(440, 0.5))
-show(speaker)
-subprocess.run(["pactl", "suspend-sink", "speaker", "1"], check=True)
-await play(speaker, tone(440, 1.0))
-show(speaker)
-subprocess.run(["pactl", "suspend-sink", "speaker", "0"], check=True)
-await play(speaker, tone(440, 1.5))
-show(speaker)
-speaker.close()
-""",
-    )
+    for _ in range(3):
+        before, during, after = run_main(pulse, STALLED)
+        if not before["underruns"] and not before["overruns"]:
+            break  # else the machine held something up before the card did
     assert before["overruns"] == 0
     assert 60 <= during["depth_ms"] <= 200
     assert during["overruns"] > 0
@@ -205,9 +208,31 @@ speaker.close()
     assert during["active"]
     assert after["played_ms"] > during["played_ms"] + 500
     assert after["depth_ms"] <= 100
-    lost = after["dropped_ms"] + after["trimmed_ms"]
-    lost += after["unheard_ms"] - after["stretched_ms"]
-    assert after["played_ms"] + after["depth_ms"] + lost == pytest.approx(3000, abs=10)  # at +-0.3 %
+    lost = after["dropped_ms"] + after["trimmed_ms"] - after["stretched_ms"]
+    assert after["written_ms"] + after["unheard_ms"] >= 3000
+    assert after["played_ms"] + after["depth_ms"] + lost == pytest.approx(
+        after["written_ms"],
+        abs=10,  # at +-0.3 %
+    )
+
+
+STALLED = """
+import subprocess
+speaker = await opened()
+await play(speaker, tone(440, 0.5))
+show(speaker)
+subprocess.run(["pactl", "suspend-sink", "speaker", "1"], check=True)
+await play(speaker, tone(440, 1.0))
+for _ in range(50):  # it is opened anew meanwhile, which takes its time
+    if speaker.stats().depth_ms >= 60:
+        break
+    await play(speaker, tone(440, 0.1))
+show(speaker)
+subprocess.run(["pactl", "suspend-sink", "speaker", "0"], check=True)
+await play(speaker, tone(440, 1.5))
+show(speaker)
+speaker.close()
+"""
 
 
 def test_a_device_that_goes_is_seen(portaudio: None) -> None:
