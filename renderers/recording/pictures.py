@@ -13,6 +13,7 @@ from renderers._stage import fit
 
 if TYPE_CHECKING:
     from avatarkit_rtc.video.picture import Picture, Pixels
+    from renderers.face import Image
 
 WAIT_S: Final = 0.3
 """A picture waits for its sound no longer than until one comes that is so much later: there may be none."""
@@ -49,6 +50,23 @@ class WaitingPictures:
                 return
             self._waiting.popleft()
             yield picture, t
+
+
+def checked(image: object, size: tuple[int, int]) -> Image:
+    """``image``, if it is a face's picture of that width and height: uint8, shape (height, width, 3), or with
+    a fourth channel, which is left out.
+
+    Raises:
+        TypeError: it is no array of uint8.
+        ValueError: its shape is another.
+    """
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        kind = f"an array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise TypeError(f"a face draws an array of uint8, not {kind}")
+    width, height = size
+    if image.ndim != 3 or image.shape[:2] != (height, width) or image.shape[2] not in (3, 4):
+        raise ValueError(f"the picture has the shape {image.shape}, not {(height, width, 3)}")
+    return np.ascontiguousarray(image[:, :, :3])
 
 
 class PictureFrames:

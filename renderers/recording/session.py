@@ -21,7 +21,7 @@ from renderers.recording.lookahead import Lookahead
 from renderers.recording.media_file import MediaFile
 from renderers.recording.pace import Pace
 from renderers.recording.parts import Part, Parts
-from renderers.recording.pictures import PictureFrames, WaitingPictures
+from renderers.recording.pictures import PictureFrames, WaitingPictures, checked
 from renderers.recording.sidecar import SUFFIX, SidecarWriter, check_own
 from renderers.recording.timeline import Timeline
 
@@ -105,6 +105,7 @@ class Session:
         self._av = av
         self._plan = plan
         self._face = face
+        self._size = face.size
         self._hooks = hooks
         self._timeline = Timeline()
         self._lookahead = Lookahead()
@@ -131,7 +132,7 @@ class Session:
             level=plan.level,
             on_part=self._begun,
         )
-        self._frames = PictureFrames(av, face.size)
+        self._frames = PictureFrames(av, self._size)
         self._pictures = WaitingPictures()
         self._control = LoadControl(len(plan.format.video.levels), first=plan.level)
         self._in_force = self._control.load
@@ -256,7 +257,7 @@ class Session:
     def _make_file(self, path: Path, level: int) -> MediaFile:
         plan = self._plan
         tracks = TRACKS if plan.own_voice else TRACKS[:1]
-        return MediaFile(self._av, path, plan.format, self._face.size, plan.fps, tracks=tracks, level=level)
+        return MediaFile(self._av, path, plan.format, self._size, plan.fps, tracks=tracks, level=level)
 
     def _write_released(self, *, all_of_it: bool = False) -> None:
         passed_over = self._lookahead.passed_over
@@ -292,7 +293,7 @@ class Session:
         return True
 
     def _draw(self, pose: Pose, t: float) -> None:
-        self._encode(t, lambda: self._face.render(pose))
+        self._encode(t, lambda: checked(self._face.render(pose), self._size))
 
     def _encode(self, t: float, draw: Callable[[], Any]) -> None:
         before = time.thread_time()

@@ -242,6 +242,45 @@ def test_a_face_that_fails_does_not_end_the_recording(
     assert sum("too wide" in record.message for record in caplog.records) == 1
 
 
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        None,
+        [[0]],
+        np.zeros((48, 64, 3), np.float32),
+        np.zeros((48, 64), np.uint8),
+        np.zeros((48, 64, 2), np.uint8),
+        np.zeros((96, 128, 3), np.uint8),
+        np.zeros((24, 32, 3), np.uint8),
+    ],
+)
+def test_what_is_no_picture_of_its_size_is_missing_and_nothing_else(
+    tmp_path: Path, pose: MakePose, drawn: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd(Flash):
+        def render(self, pose: Pose) -> Image:
+            return drawn if pose.frame.jaw_pose[0] > 0 else super().render(pose)  # type: ignore[return-value]
+
+    with Recorder(tmp_path / "odd.mp4", face=Odd()) as recorder:
+        for k in range(20):
+            recorder.show(pose(k / 25, jaw_pose=[float(k in {0, 9})]))
+    assert recorder.error is None
+    assert (recorder.stats().face_errors, recorder.pictures) == (2, 18)
+    assert len(probe(tmp_path / "odd.mp4")["video"]["times"]) == 18
+    assert sum("the face failed to draw" in record.message for record in caplog.records) == 1
+
+
+def test_a_face_without_a_background_is_recorded(tmp_path: Path, pose: MakePose) -> None:
+    class Clear(Flash):
+        def render(self, pose: Pose) -> Image:
+            return np.full((48, 64, 4), 255, np.uint8)
+
+    path = tmp_path / "clear.mp4"
+    with Recorder(path, face=Clear()) as recorder:
+        recorder.show(pose(0))
+    assert bright(path) == [0]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_a_full_disk_is_told_and_playing_goes_on(
     tmp_path: Path, pose: MakePose, caplog: pytest.LogCaptureFixture
