@@ -51,7 +51,7 @@ def replay(
     began = time.monotonic()
     done = run(lambda stop: _to_file(stop, source, out, face, parse_size(size), fps, codec))
     if done is None:
-        say(f"stopped; {out} holds what was drawn until then")
+        say(f"stopped; {out} was not written")
         return
     took = max(time.monotonic() - began, 1e-6)
     say(
@@ -82,11 +82,14 @@ async def _to_file(
 
     def progress(t: float) -> None:
         nonlocal pictures, newest
+        pictures, newest = pictures + 1, t
+        check()
+
+    def check() -> None:
         if stop.is_set():
             raise _Stopped
-        pictures, newest = pictures + 1, t
 
-    work = asyncio.to_thread(source.to_file, out, drawn, fps=fps, codec=codec, progress=progress)
+    work = asyncio.to_thread(source.to_file, out, drawn, fps=fps, codec=codec, progress=progress, check=check)
     async with live_line(lambda rate: f"{out.name} | {newest:.1f} s | {rate:.0f} poses/s", lambda: pictures):
         with contextlib.suppress(_Stopped):
             return await work

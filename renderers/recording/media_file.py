@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +47,7 @@ class MediaFile:
         *,
         tracks: Sequence[str] = ("avatar",),
         level: int = 0,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
@@ -55,11 +57,13 @@ class MediaFile:
             fps: pictures a second that are usual.
             tracks: titles of the sound tracks.
             level: how little the encoder shall work, see :class:`~renderers.recording.video.VideoEncoder`.
+            check: called for each packet, within long stretches of silence, too; may raise to end it.
 
         Raises:
             OSError: the file cannot be written.
         """
         self.path: Final = path
+        self._check = check
         path.open("wb").close()
         self._container: Any = av.open(
             os.fspath(path), "w", format=format_.muxer, options=dict(format_.options)
@@ -170,8 +174,9 @@ class MediaFile:
         for track in self._tracks:
             self._mux(track.flush())
 
-    def _mux(self, packets: list[Any]) -> None:
+    def _mux(self, packets: Iterable[Any]) -> None:
         for packet in packets:
+            self._check()
             self._container.mux_one(packet)
 
 
@@ -204,3 +209,16 @@ def cut_to_whole_boxes(path: Path) -> int:
         if whole:
             file.truncate(whole)
     return size - whole if whole else 0
+
+
+def check_writable(path: Path) -> None:
+    """Raises OSError if ``path`` cannot be written. It is not touched: what is there may be needed still."""
+    if not path.parent.is_dir():
+        number = errno.ENOENT
+    elif path.is_dir():
+        number = errno.EISDIR
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        number = errno.EACCES
+    else:
+        return
+    raise OSError(number, os.strerror(number), os.fspath(path))

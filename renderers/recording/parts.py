@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ import numpy.typing as npt
 
 from renderers.face import Image
 from renderers.recording.formats import SUFFIXES
-from renderers.recording.media_file import MediaFile
+from renderers.recording.media_file import MediaFile, check_writable
 from renderers.recording.sidecar import SUFFIX
 from renderers.recording.sound import SAMPLE_RATE
 
@@ -90,7 +88,7 @@ class Parts:
         self._picture_t = 0.0
         self.current: Part | None = None
         """The newest file; None before the first picture."""
-        _check_writable(self.path)
+        check_writable(self.path)
 
     @property
     def path(self) -> Path:
@@ -252,16 +250,3 @@ def _highest(path: Path) -> int:
     name = re.compile(rf"{re.escape(path.stem)}-(\d{{4,}})(?:{kinds})", re.IGNORECASE)
     found = [name.fullmatch(each.name) for each in path.parent.iterdir()] if path.parent.is_dir() else []
     return max((int(match[1]) for match in found if match is not None), default=0)
-
-
-def _check_writable(path: Path) -> None:
-    """Raises OSError if ``path`` cannot be written. It is not touched: what is there may be needed still."""
-    if not path.parent.is_dir():
-        number = errno.ENOENT
-    elif path.is_dir():
-        number = errno.EISDIR
-    elif not os.access(path if path.exists() else path.parent, os.W_OK):
-        number = errno.EACCES
-    else:
-        return
-    raise OSError(number, os.strerror(number), os.fspath(path))

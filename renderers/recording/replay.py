@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ from avatarkit_rtc.playout.pose import Pose
 from avatarkit_rtc.pyav import load_av
 from renderers.face import Face, hearing
 from renderers.recording.formats import format_of
-from renderers.recording.media_file import MediaFile
+from renderers.recording.media_file import MediaFile, check_writable
 from renderers.recording.pace import Pace
+from renderers.recording.pictures import checked
 from renderers.recording.sidecar import Line, read_sidecar
 from renderers.recording.sound import SAMPLE_RATE
 
@@ -25,6 +27,10 @@ BLOCK_S: Final = 0.010
 
 AHEAD_S: Final = 0.2
 """Sound is handed on so long before its pose, as a face that moves by it needs."""
+
+
+LEAP_S: Final = 3600.0
+"""Poses that are so far apart, or from the beginning, are not from a recording: those are without a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +83,22 @@ class Replay:
         """The poses; ``t`` and ``presentation_time`` are seconds since the beginning of the recording.
 
         Raises:
-            ConfigurationError: a line cannot be understood.
+            ConfigurationError: a line cannot be understood, or its time goes back or leaps by more than an
+                hour.
         """
-        return (line.pose() for line in self.lines() if line.type == "pose")
+        before = None
+        for line in self.lines():
+            if line.type != "pose":
+                continue
+            if before is not None and line.t < before:
+                raise ConfigurationError(f"{self.path}: times go back, from {before:g} s to {line.t:g} s")
+            if abs(line.t - (before or 0.0)) > LEAP_S:
+                raise ConfigurationError(
+                    f"{self.path}: from {before or 0.0:g} s the time leaps to {line.t:g} s, "
+                    "which no recording does"
+                )
+            before = line.t
+            yield line.pose()
 
     def blocks(self) -> Iterator[ReceivedAudio]:
         """The sound in blocks of 10 ms, mono; none where there is no sound.
@@ -117,50 +136,78 @@ class Replay:
         fps: float = 25,
         codec: str | None = None,
         progress: Callable[[float], None] = lambda t: None,
+        check: Callable[[], None] = lambda: None,
     ) -> Replayed:
         """Draw the poses with ``face`` into the file ``out``, with the sound.
+
+        It is written beside, as ``out`` with ``….part``, and takes its name once it is whole: whatever goes
+        wrong, what is there under that name stays as it was.
 
         Args:
             fps: pictures a second at most; the poses' own times are kept.
             codec: as :class:`renderers.Recorder` takes it.
             progress: called with the time of each pose; may raise to end it.
+            check: called more often than that, within long stretches of silence, too; may raise to end it.
 
         Raises:
-            ConfigurationError: a file cannot be read, or ``out`` is no name for one.
+            ConfigurationError: a file cannot be read, ``out`` is no name for one, or the face does not draw
+                pictures of its size.
             MissingDependencyError: PyAV is missing.
             RecordingError: ``out`` cannot be written.
         """
         av = _pyav()
         if out.resolve() in (self.path.resolve(), self.sound and self.sound.resolve()):
             raise ConfigurationError(f"{out} is what is being read; give another name")
+        form, target = format_of(out, codec), out.resolve()
+        part = target.with_name(f"{target.name}.{os.getpid()}.part")
         try:
-            file = MediaFile(av, out, format_of(out, codec), face.size, fps)
+            check_writable(target)
+            part.open("xb").close()  # nobody else's
             try:
-                return self._write(file, face, fps, progress)
+                file = MediaFile(av, part, form, face.size, fps, check=check)
+                try:
+                    done = self._write(file, face, fps, progress)
+                    file.close()
+                except BaseException:
+                    file.abandon()
+                    raise
+                part.replace(target)
             finally:
-                file.close()
-                if not file.pictures:
-                    out.unlink(missing_ok=True)
+                part.unlink(missing_ok=True)
         except OSError as error:
             raise RecordingError(f"{out} cannot be written: {error.strerror or error}") from error
+        return done
 
     def _write(self, file: MediaFile, face: Face, fps: float, progress: Callable[[float], None]) -> Replayed:
         blocks = self.blocks()
         hear = hearing(face)
         waiting = next(blocks, None)
-        last, pace = 0.0, Pace()
+        last, pace, seen = 0.0, Pace(), 0
         for pose in self.poses():
+            seen += 1
             while waiting is not None and waiting.presentation_time <= pose.t + AHEAD_S:
                 waiting = self._hand_on(file, hear, waiting, blocks)
             progress(pose.t)
-            if pace.wants(pose.t, 1 / fps) and file.picture(face.render(pose), pose.t):
+            if pace.wants(pose.t, 1 / fps) and self._drawn(file, face, pose):
                 last = pose.t
+        if seen and not file.pictures:
+            raise ConfigurationError(
+                f"{self.path}: all its poses are before the beginning of the file (t < 0)"
+            )
         if not file.pictures:
             raise ConfigurationError(f"{self.path} holds no pose")
         end = last + 1 / fps
         while waiting is not None and waiting.presentation_time < end:
             waiting = self._hand_on(file, hear, waiting, blocks)
         return Replayed(file.pictures, end)
+
+    @staticmethod
+    def _drawn(file: MediaFile, face: Face, pose: Pose) -> bool:
+        try:
+            image = checked(face.render(pose), face.size)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"the face failed to draw the pose at {pose.t:g} s: {error}") from error
+        return file.picture(image, pose.t)
 
     @staticmethod
     def _hand_on(

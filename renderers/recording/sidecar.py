@@ -29,6 +29,9 @@ SUFFIX: Final = ".jsonl"
 FLUSH_S: Final = 1.0
 """Lines are handed to the system this often, in the recording's own time."""
 
+LONGEST_S: Final = 1e9
+"""A time beyond this, thirty years, is none."""
+
 _DIGITS: Final = 5
 _LONGEST_HEADER: Final = 100_000
 
@@ -202,6 +205,10 @@ def _parse(text: str, *, first: bool) -> Line:
             raise ValueError(f"its version is {version}; this program reads up to {VERSION}")
         return Line("recording", 0.0, content)
     t = content.get("t")
-    if isinstance(t, bool) or not isinstance(t, int | float) or not math.isfinite(t):
+    if isinstance(t, bool) or not isinstance(t, int | float) or not abs(t) < math.inf:
         raise ValueError("no time t")
+    if abs(t) > LONGEST_S:
+        raise ValueError(
+            f"its time is {t:.3g} s" if isinstance(t, float) else "its time is beyond all measure"
+        )
     return Line(content["type"], float(t), content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Final
 
@@ -60,8 +61,8 @@ class SoundTrack:
         """Seconds of sound in the track, what is not yet encoded included."""
         return self.position / SAMPLE_RATE
 
-    def add(self, samples: npt.NDArray[np.int16], rate: int, t: float) -> list[Any]:
-        """Add sound whose first sample belongs at ``t`` seconds; returns packets.
+    def add(self, samples: npt.NDArray[np.int16], rate: int, t: float) -> Iterator[Any]:
+        """Add sound whose first sample belongs at ``t`` seconds; yields packets, and must be gone through.
 
         It follows what is there as long as its time is within 60 ms; otherwise silence is put in before it,
         or as much of it is cut off as overlaps.
@@ -72,29 +73,26 @@ class SoundTrack:
         """
         self.heard = True
         off = t - self.end_s
-        packets: list[Any] = []
         if off > GAP_S or (self.position == 0 and off > 0):
-            packets += self.fill_to(t)
+            yield from self.fill_to(t)
         elif off < -GAP_S or (self.position == 0 and off < 0):
             skip = min(len(samples), round(-off * rate))
             self.cut_s += skip / rate
             samples = samples[skip:]
         if not len(samples):
-            return packets
+            return
         mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
         floats = mono.astype(np.float32) * _FULL_SCALE
-        return packets + self._append(floats if rate == SAMPLE_RATE else self._resampled(floats, rate))
+        yield from self._append(floats if rate == SAMPLE_RATE else self._resampled(floats, rate))
 
-    def fill_to(self, t: float) -> list[Any]:
-        """Put in silence up to ``t`` seconds; returns packets."""
-        packets: list[Any] = []
+    def fill_to(self, t: float) -> Iterator[Any]:
+        """Put in silence up to ``t`` seconds; yields packets as they are made, and must be gone through."""
         missing = round(t * SAMPLE_RATE) - self.position
-        self.silence_s += max(0, missing) / SAMPLE_RATE
         while missing > 0:
             count = min(missing, SAMPLE_RATE)
-            packets += self._append(np.zeros(count, np.float32))
+            self.silence_s += count / SAMPLE_RATE
+            yield from self._append(np.zeros(count, np.float32))
             missing -= count
-        return packets
 
     def flush(self) -> list[Any]:
         """Encode what is left. The track takes no more sound."""

@@ -118,6 +118,25 @@ def test_what_cannot_be_is_said_in_a_line(tmp_path: Path, arguments: list[str], 
     assert not list(tmp_path.iterdir())
 
 
+@signals
+def test_a_replay_in_long_silence_ends_on_a_signal_and_leaves_what_was_there(tmp_path: Path) -> None:
+    sidecar, out = tmp_path / "talk.jsonl", tmp_path / "again.mp4"
+    poses = [f'{{"type":"pose","t":{3500 * k},"kind":"idle","pose":{{}}}}\n' for k in range(40)]
+    sidecar.write_text('{"type":"recording","version":1}\n' + "".join(poses), encoding="utf-8")
+    out.write_bytes(b"of yesterday")
+    with start_command("replay", sidecar, "--out", out, "--face", "cartoon", "--size", "64") as replay:
+        deadline = time.monotonic() + 40
+        while not any(each.stat().st_size for each in tmp_path.glob("again.mp4.*.part")):
+            assert time.monotonic() < deadline, "it writes nothing"
+            time.sleep(0.05)
+        replay.signal(signal.SIGTERM)
+        done = replay.finish(20)
+    assert_no_loose_ends(done)
+    assert f"{out} was not written" in done.err
+    assert out.read_bytes() == b"of yesterday"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["again.mp4", "talk.jsonl"]
+
+
 def test_a_window_needs_a_display(tmp_path: Path) -> None:
     sidecar = tmp_path / "talk.jsonl"
     sidecar.write_text('{"type":"recording","version":1}\n', encoding="utf-8")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,4 +107,90 @@ def test_what_cannot_be_is_refused(tmp_path: Path, sidecar: Path) -> None:
     poseless.write_text(header + "\n", encoding="utf-8")
     with pytest.raises(ConfigurationError, match="no pose"):
         Replay(poseless, with_sound=False).to_file(tmp_path / "a.mp4", Flash())
-    assert not (tmp_path / "a.mp4").exists()
+    assert not list(tmp_path.glob("a.mp4*"))
+
+
+def with_poses_at(sidecar: Path, *times: float) -> Path:
+    """A sidecar beside ``sidecar`` that has poses at these times."""
+    header = sidecar.read_text(encoding="utf-8").splitlines()[0]
+    poses = [json.dumps({"type": "pose", "t": t, "kind": "idle", "pose": {}}) for t in times]
+    path = sidecar.with_name("odd.jsonl")
+    path.write_text("\n".join([header, *poses, ""]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("times", "says"),
+    [
+        ((0.0, 1e300), "its time is 1e[+]300 s"),
+        ((0.0, 10**400), "its time is beyond all measure"),
+        ((0.0, 4000.0), "from 0 s the time leaps to 4000 s"),
+        ((4000.0,), "from 0 s the time leaps to 4000 s"),
+        ((-4000.0, 0.0), "leaps to -4000 s"),
+        ((0.0, 1.0, 0.96), "times go back, from 1 s to 0.96 s"),
+        ((-0.08, -0.04), "all its poses are before the beginning"),
+    ],
+)
+def test_times_that_no_recording_has_are_told(
+    tmp_path: Path, sidecar: Path, times: tuple[float, ...], says: str
+) -> None:
+    odd = Replay(with_poses_at(sidecar, *times), with_sound=False)
+    with pytest.raises(ConfigurationError, match=says):
+        odd.to_file(tmp_path / "a.mp4", Flash())
+    assert not list(tmp_path.glob("a.mp4*"))
+
+
+def test_poses_before_the_beginning_are_left_out(tmp_path: Path, sidecar: Path) -> None:
+    """The first sound may be later than the first pose, and is the beginning."""
+    odd = Replay(with_poses_at(sidecar, -0.04, 0.0, 0.04), with_sound=False)
+    assert odd.to_file(tmp_path / "a.mp4", Flash()).pictures == 2
+
+
+def test_long_silence_is_written_as_it_is_made_and_can_be_broken_off(tmp_path: Path, sidecar: Path) -> None:
+    class EnoughError(Exception):
+        pass
+
+    out = tmp_path / "a.mp4"
+    out.write_bytes(b"of yesterday")
+    calls = 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 500:  # 10 s of sound and two pictures
+            raise EnoughError
+
+    odd = Replay(with_poses_at(sidecar, 0.0, 3500.0, 7000.0), with_sound=False)
+    with pytest.raises(EnoughError):
+        odd.to_file(out, Flash(), check=check)
+    assert out.read_bytes() == b"of yesterday"
+    assert [each.name for each in tmp_path.glob("a.mp4*")] == ["a.mp4"]
+
+
+class Wrong(Flash):
+    """Draws something that is no picture of its size from 1 s on."""
+
+    def __init__(self, drawn: object) -> None:
+        self._drawn = drawn
+
+    def render(self, pose: Pose) -> Image:
+        return super().render(pose) if pose.t < 1 else self._drawn  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("drawn", [None, np.zeros((48, 64), np.uint8), np.zeros((96, 128, 3), np.uint8)])
+def test_a_replay_that_fails_leaves_what_was_there(tmp_path: Path, sidecar: Path, drawn: object) -> None:
+    out = tmp_path / "a.mp4"
+    out.write_bytes(b"of yesterday")
+    with pytest.raises(ConfigurationError, match="the face failed to draw the pose at 1 s"):
+        Replay(sidecar).to_file(out, Wrong(drawn))
+    assert out.read_bytes() == b"of yesterday"
+    assert [each.name for each in tmp_path.glob("a.mp4*")] == ["a.mp4"]
+
+
+def test_a_replay_overwrites_what_a_link_points_to(tmp_path: Path, sidecar: Path) -> None:
+    out, link = tmp_path / "real.mp4", tmp_path / "link.mp4"
+    out.write_bytes(b"of yesterday")
+    link.symlink_to(out)
+    Replay(with_poses_at(sidecar, 0.0, 0.04), with_sound=False).to_file(link, Flash())
+    assert link.is_symlink()
+    assert plays(out) == ""
