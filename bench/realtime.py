@@ -27,6 +27,7 @@ from avatarkit_rtc.testing.realtime import RATE, Reply, StandInRealtimeServer
 from bench.latency import percentile
 from bench.lipsync import Ear
 from bench.processes import Program
+from bench.realtime_program import POSES_HZ
 from bench.report import Figure, Report, arguments, machine, publish
 from tests.support.pulse import PulseServer
 
@@ -43,6 +44,8 @@ MOVING: Final = 0.05
 STILL_S: Final = 0.2
 GRID_MS: Final = 5.0
 """Sound goes out each 10 ms, so it waits half of that on average."""
+HALF_A_POSE_MS: Final = 500 / POSES_HZ
+"""A pose is shown so much after its moment on average."""
 LEFT_OUT: Final = 1
 """Turns at the beginning: a null sink wakes up in the first."""
 
@@ -170,12 +173,16 @@ def report(
     depth, device = float(speaker["depth_ms"]), float(speaker["device_ms"])
     known = GRID_MS + depth + device
     rest = statistics.median(measured["first sound of the model to sound"]) - known
+    known_mouth = known + HALF_A_POSE_MS  # the mouth keeps in step with the sound
+    rest_mouth = statistics.median(measured["first sound of the model to moving mouth"]) - known_mouth
     figures += [
         Figure("known parts to sound: grid", GRID_MS, "ms"),
         Figure("known parts to sound: our ring, on average", depth, "ms"),
         Figure("known parts to sound, and to silence: the sound card, as it says", device, "ms"),
         Figure("known parts to sound, sum", known, "ms"),
         Figure("the rest: socket, resampler, sound server, its monitor and the recorder", rest, "ms"),
+        Figure("known parts to moving mouth: those to sound, and half a pose", known_mouth, "ms"),
+        Figure("the rest: socket, and, before its first frame, the mouth's way from rest", rest_mouth, "ms"),
         Figure("underruns", float(speaker["underruns"]), ""),
         Figure("turns without a measurement", float(4 * len(first) - sum(map(len, measured.values()))), ""),
     ]

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 from avatarkit_rtc.face import FaceDriver
 from avatarkit_rtc.integrations.realtime import RealtimeAvatar, RealtimeSessionConfig, WebSocketRealtimeClient
@@ -21,6 +22,9 @@ from avatarkit_rtc.integrations.realtime.performed_output import PerformedOutput
 from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX
 from renderers import HeadlessSink
 from renderers.headless import Shot
+
+POSES_HZ: Final = 60.0
+"""Poses a second, as in a window."""
 
 _JAW = ARKIT_INDEX["jawOpen"]
 
@@ -37,8 +41,7 @@ async def main(url: str, path: Path) -> None:
 
         view = HeadlessSink(shown, driver=FaceDriver())
         client = WebSocketRealtimeClient(url)
-        # 60 poses a second, as in a window.
-        async with RealtimeAvatar(client, view, render_rate_hz=60.0, log_level="error") as avatar:
+        async with RealtimeAvatar(client, view, render_rate_hz=POSES_HZ, log_level="error") as avatar:
             await avatar.start(RealtimeSessionConfig(), microphone=False)
             print("ready", flush=True)
             depths: list[float] = []

@@ -34,6 +34,21 @@ def test_a_mouth_opens_and_comes_to_rest() -> None:
     assert realtime.mouth_moments(["0.0 0.0"]) == ([], [])
 
 
+def test_sound_and_mouth_stand_beside_the_sum_of_their_known_parts() -> None:
+    poses = [f"{n * 0.01:.3f} {0.3 if 115 <= n < 220 else 0.0}" for n in range(300)]
+    speaker = {"depth_ms": 60.0, "device_ms": 90.0, "underruns": 0, "held_up_ms": 0.0}
+    found = realtime.report(np.array([1.17]), np.array([2.1]), poses, [1.0], [2.0], speaker)
+    figures = {each.name: each.value for each in found.figures}
+    assert figures["first sound of the model to sound, median"] == pytest.approx(170)
+    assert figures["known parts to sound, sum"] == pytest.approx(155)
+    assert figures["first sound of the model to moving mouth, median"] == pytest.approx(150)
+    assert figures["known parts to moving mouth: those to sound, and half a pose"] == pytest.approx(
+        155 + 1000 / 120
+    )
+    rest = "the rest: socket, and, before its first frame, the mouth's way from rest"
+    assert figures[rest] == pytest.approx(150 - 155 - 1000 / 120)
+
+
 @pytest.mark.long
 def test_short_form(tmp_path: Path) -> None:
     written = tmp_path / "figures.json"

@@ -157,7 +157,11 @@ class RemoteRealtimeClient:
             if make is None:
                 known = ", ".join(sorted(self._adapters))
                 raise RealtimeStateError(f"there is no realtime adapter {adapter!r}; there are {known}")
-            client = make(parse_way(await self._ask(config, adapter), adapter))
+            way = parse_way(await self._ask(config, adapter), adapter)
+            try:
+                client = make(way)
+            except ConfigurationError as error:
+                raise RealtimeReplyError(f"the session server's answer is of no use: {error}") from error
             client.set_event_handler(self._happened)
             self._client = client
             try:

@@ -131,7 +131,8 @@ ANSWERS: list[tuple[int, Any, type[RealtimeError], str]] = [
     (200, {**WAY, "transport": "webrtc"}, RealtimeReplyError, "'webrtc'"),
     (200, {**WAY, "token": None}, RealtimeReplyError, "no url and token"),
     (200, {**WAY, "url": ""}, RealtimeReplyError, "no url and token"),
-    (200, {**WAY, "url": "http://a/"}, ConfigurationError, "address"),  # type: ignore[list-item]
+    (200, {**WAY, "url": "http://a/"}, RealtimeReplyError, "address"),
+    (200, {**WAY, "token": "sk geheim"}, RealtimeReplyError, "key"),
 ]
 
 
