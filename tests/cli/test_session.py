@@ -339,5 +339,5 @@ async def test_an_avatar_that_does_not_come_is_missed_with_a_reason() -> None:
         def doubt(self) -> str | None:
             return "this machine alone"
 
-    with pytest.raises(AvatarTimeoutError, match="no avatar came. this machine alone"):
+    with pytest.raises(AvatarTimeoutError, match=r"no avatar came\. this machine alone"):
         await command._avatar(Player(), Way())  # type: ignore[arg-type]

@@ -45,7 +45,10 @@ class Connecting(Protocol):
         """Open it; raises AvatarKitError."""
 
     def explained(self, error: AvatarKitError) -> AvatarKitError:
-        """Called with everything that goes wrong, once; may add to it."""
+        """Called with each failure of a connection; may add to it."""
+
+    def gave_up(self, error: AvatarKitError) -> None:
+        """There is no other try, and nobody who waits for ``error``."""
 
     def worth_a_retry(self, error: SpatialRealError, *, stable: bool) -> bool:
         """Whether another connection may do better; ``stable``: this one had lasted for a while."""
@@ -173,7 +176,7 @@ class Keeper:
                 starting = self.state is SessionState.STARTING
                 self._move(SessionInput.GIVE_UP)
                 if not starting:  # else start() raises it
-                    self._emit("error", error)
+                    self._session.gave_up(error)
                 return
             await self._pause(error, attempt, at_once=stable)
 
@@ -219,6 +222,10 @@ class Keeper:
     def _over(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("the session broke down", exc_info=error)
+            if self.state not in OVER:
+                self.error = _broken(error)
+                if self.state is not SessionState.STARTING:
+                    self._session.gave_up(self.error)
         self._move(SessionInput.CLOSED if self.state in OVER else SessionInput.GIVE_UP)
 
     def _move(self, happened: SessionInput) -> None:
@@ -228,3 +235,12 @@ class Keeper:
         changed.set()
         if self.state is not before:
             self._emit("state-changed", self.state)
+
+
+def _broken(cause: BaseException) -> SpatialRealError:
+    error = SpatialRealError(
+        f"the session broke down here ({type(cause).__name__}); what it was given may not be right",
+        retryable=False,
+    )
+    error.__cause__ = cause
+    return error

@@ -20,6 +20,7 @@ from avatarkit_rtc.errors import (
 )
 from avatarkit_rtc.events import ConnectionState, DisconnectReason
 from avatarkit_rtc.integrations.spatialreal.credentials import SpatialRealCredentials, SpatialRealEndpoints
+from avatarkit_rtc.integrations.spatialreal.direct.news import ServiceNews
 from avatarkit_rtc.integrations.spatialreal.direct.playback import SpeechPlayback
 from avatarkit_rtc.integrations.spatialreal.direct.speaking import Speaking
 from avatarkit_rtc.integrations.spatialreal.direct.stage import SpeechOptions
@@ -27,6 +28,7 @@ from avatarkit_rtc.integrations.spatialreal.direct.stats import SpatialRealProvi
 from avatarkit_rtc.integrations.spatialreal.keeper import STABLE_S
 from avatarkit_rtc.integrations.spatialreal.link import Link
 from avatarkit_rtc.integrations.spatialreal.problems import expected
+from avatarkit_rtc.integrations.waiting import wait_out
 from avatarkit_rtc.options import ReconnectPolicy
 from avatarkit_rtc.providers.base import AudioUplink, ConnectionConfig, ProviderListener, PublishedTrack
 
@@ -37,23 +39,6 @@ RETRY: Final = ReconnectPolicy(attempts=5)
 """How a lost connection is made anew: 0.5, 1, 2, 4 and 8 s apart."""
 
 _log = logging.getLogger("avatarkit_rtc.spatialreal")
-
-
-class _ServiceNews:
-    """A :class:`~avatarkit_rtc.integrations.spatialreal.link.LinkListener`."""
-
-    def __init__(self, failed: Callable[[AvatarKitError, str | None], None]) -> None:
-        self._failed = failed
-
-    def on_signal(self, request_id: str, end: bool) -> None:
-        """Not needed: the motion says it itself."""
-
-    def on_playback_state(self, request_id: str, state: str, position_s: float, reason: str) -> None:
-        """Not needed: what is played is played here."""
-
-    def on_service_error(self, error: AvatarKitError, request_id: str | None) -> None:
-        """The service could not do something."""
-        self._failed(error, request_id)
 
 
 class SpatialRealProvider:
@@ -126,6 +111,8 @@ class SpatialRealProvider:
         self._opening: asyncio.Task[Link] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
+        self._ending: asyncio.Task[None] | None = None
+        self._reported: AvatarKitError | None = None
         self._random = random.Random()
         self._attempts = self._reconnects = 0
         self._timeout_s = 20.0
@@ -212,6 +199,8 @@ class SpatialRealProvider:
             ConfigurationError: the vendor's package does not take the configuration.
             MissingDependencyError: the vendor's package is not installed.
         """
+        while self._ending is not None:
+            await asyncio.wait([self._ending])
         if self._opening is not None or self._watching is not None:
             raise AlreadyConnectedError("connected or connecting already; disconnect() first")
         self._timeout_s = config.timeout_s if config is not None else 20.0
@@ -221,7 +210,8 @@ class SpatialRealProvider:
             await asyncio.wait([opening])
         except asyncio.CancelledError:
             opening.cancel()
-            await asyncio.wait([opening])
+            with contextlib.suppress(asyncio.CancelledError):
+                await wait_out(opening)
             self._discard(opening)
             self._set_state(ConnectionState.DISCONNECTED, DisconnectReason.CLIENT_INITIATED)
             raise
@@ -239,8 +229,20 @@ class SpatialRealProvider:
         self._came_up(opening.result())
 
     async def disconnect(self) -> None:
-        """End the session; what is said breaks off. Never raises, takes at most some seconds, may be called
-        at any time and more than once."""
+        """End the session; what is said breaks off. Takes at most some seconds, may be called at any time and
+        more than once. Never raises but when the caller is cancelled, and goes on then."""
+        if self._ending is None:
+            # In a task of its own: a connection that nobody closes is paid for.
+            self._ending = asyncio.create_task(self._end(), name="disconnect from SpatialReal")
+            self._ending.add_done_callback(self._ended)
+        await asyncio.shield(self._ending)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._ending = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("disconnecting from SpatialReal failed", exc_info=error)
+
+    async def _end(self) -> None:
         opening, self._opening = self._opening, None
         watching, self._watching = self._watching, None
         for task in (opening, watching):
@@ -278,7 +280,7 @@ class SpatialRealProvider:
     # -- the connection --------------------------------------------------------------------------------------
 
     async def _open(self) -> Link:
-        link = Link(self._credentials, self._endpoints, _ServiceNews(self._service_failed))
+        link = Link(self._credentials, self._endpoints, ServiceNews(self._service_failed))
         try:
             await link.open(
                 valid_for_s=self._token_life_s,
@@ -376,6 +378,9 @@ class SpatialRealProvider:
         await self._speaking.stop(problem)
 
     def _report(self, problem: AvatarKitError) -> None:
+        if problem is self._reported:
+            return  # the service has said it, and then closed the connection
+        self._reported = problem
         if self._listener is not None:
             self._listener.on_provider_error(problem)
 

@@ -36,6 +36,8 @@ SAMPLE_RATE: Final = 24000
 TOKEN_MARGIN_S: Final = 23 * 3600.0
 """A day together with the session's hour, as livekit-plugins-spatialreal gives it: tokens of an hour ran out
 in the middle of sessions."""
+MAX_LIFE_S: Final = 7 * 86400.0
+"""Longest time that tokens are asked for."""
 RETRY: Final = ReconnectPolicy(attempts=5, max_delay_s=8.0)
 _CODES_KEPT: Final = 32
 
@@ -104,8 +106,8 @@ class SpatialRealSession:
                 connection; None to make them from key and secret.
             avatar_identity: whom the avatar joins as.
             on_behalf_of: identity of the participant whose avatar it is (attribute ``lk.publish_on_behalf``).
-            session_length_s: so long the service's session token is valid; then the service ends the
-                connection, and another one is made.
+            session_length_s: so long the service's session token is valid, a week at most; then the service
+                ends the connection, and another one is made.
             token_margin_s: so much longer than that the avatar's join token is valid: the service's worker
                 joins anew with it after losses of its own, for as long as the connection lasts.
             idle_timeout_s: seconds of complete silence after which the service ends the avatar; 0 for its
@@ -121,10 +123,12 @@ class SpatialRealSession:
         """
         if not 8000 <= sample_rate <= 48000 or sample_rate % 100:
             raise ConfigurationError(f"sample_rate is 8000 to 48000 in steps of 100, not {sample_rate!r}")
-        if not (session_length_s > 0 and connect_timeout_s > 0 and token_margin_s >= 0):
+        if not (0 < session_length_s <= MAX_LIFE_S and 0 <= token_margin_s <= MAX_LIFE_S):
             raise ConfigurationError(
-                "session_length_s and connect_timeout_s must be more than 0, token_margin_s not negative"
+                "session_length_s is more than 0, token_margin_s not negative, and each a week at most"
             )
+        if not connect_timeout_s > 0:
+            raise ConfigurationError("connect_timeout_s must be more than 0")
         if not 0.1 <= lead_s <= 60 or idle_timeout_s < 0:
             raise ConfigurationError("lead_s is 0.1 to 60, and idle_timeout_s not negative")
         if not (avatar_identity and on_behalf_of):
@@ -140,6 +144,7 @@ class SpatialRealSession:
         self._keeper = Keeper(self, retry, self._hub.emit)
         self._speech = Speech(self._keeper.connected, self._hub.emit, sample_rate=sample_rate, lead_s=lead_s)
         self._token: JoinToken | None = None
+        self._told: AvatarKitError | None = None  # what the service has said last
         self._stats = SessionStats()
         self._sigterm = SigtermEnd(self._keeper.begin_end)
         self._end_on_sigterm = end_on_sigterm
@@ -335,6 +340,7 @@ class SpatialRealSession:
 
     def on_service_error(self, error: AvatarKitError, request_id: str | None) -> None:
         """Called by the link."""
+        self._told = self._explain(error)
         self._count(error)
         self._speech.on_service_error(error, request_id)
         self._hub.emit("error", error)
@@ -375,7 +381,20 @@ class SpatialRealSession:
 
     def explained(self, error: AvatarKitError) -> AvatarKitError:
         """Called by the keeper. Adds what the avatar's token itself says, where that may be the reason."""
-        self._count(error)
+        if error is not self._told:  # else the service has said it before it closed the connection
+            self._explain(error)
+            self._count(error)
+        if isinstance(error, SpatialRealError) and error.close_code is not None:
+            codes = (*self._stats.close_codes, error.close_code)[-_CODES_KEPT:]
+            self._stats = dataclasses.replace(self._stats, close_codes=codes)
+        return error
+
+    def gave_up(self, error: AvatarKitError) -> None:
+        """Called by the keeper."""
+        if error is not self._told:
+            self._hub.emit("error", error)
+
+    def _explain(self, error: AvatarKitError) -> AvatarKitError:
         if isinstance(error, SpatialRealEgressError) and (complaint := self._complaint()) is not None:
             error.args = (f"{error}. The avatar's join token: {complaint}",)
         return error
@@ -401,6 +420,3 @@ class SpatialRealSession:
 
     def _count(self, error: AvatarKitError) -> None:
         self._stats.errors[error.code] = self._stats.errors.get(error.code, 0) + 1
-        if isinstance(error, SpatialRealError) and error.close_code is not None:
-            codes = (*self._stats.close_codes, error.close_code)[-_CODES_KEPT:]
-            self._stats = dataclasses.replace(self._stats, close_codes=codes)

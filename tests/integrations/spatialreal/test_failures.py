@@ -260,9 +260,13 @@ class TestAvatarsToken:
     async def test_expired(self, livekit_server: LiveKitServer, room_name: str, make: SessionMaker) -> None:
         token = self.expired(livekit_server, room_name)
         async with make(avatar_token=token) as session:
+            notes = Notes(session)
             assert session.room_name == room_name
             await session.wait_ended()
             error = session.error
+        assert notes.of("error") == [error]  # once, though the service says it and then closes
+        assert session.stats().errors == {"spatialreal-egress": 1}
+        assert session.stats().close_codes == (error.close_code,)  # type: ignore[union-attr]
         assert isinstance(error, SpatialRealEgressError)
         assert error.token_refused
         assert "expired 2 minutes ago" in str(error)
@@ -287,8 +291,11 @@ class TestAvatarsToken:
 
     async def test_of_another_servers_key(self, service: SpatialRealService, make: SessionMaker) -> None:
         async with make(livekit_api_secret="not-the-servers-secret-but-long-enough") as session:
+            notes = Notes(session)
             await session.wait_ended()
             assert isinstance(session.error, SpatialRealEgressError)
+            assert notes.of("error") == [session.error]
+            assert session.stats().errors == {"spatialreal-egress": 1}
         assert len(service.seen("token")) == 1  # a fresh one would be refused as well
 
     async def test_of_another_room(self, livekit_server: LiveKitServer, make: SessionMaker) -> None:
@@ -304,6 +311,35 @@ class TestAvatarsToken:
 
         with pytest.raises(SpatialRealEgressError, match="no vault"):
             await make(avatar_token=fails, room_name="here").start()
+
+    async def test_what_is_none(self, make: SessionMaker) -> None:
+        session = make(avatar_token=lambda: None, room_name="here")
+        with pytest.raises(SpatialRealEgressError, match="gave no join token but NoneType"):
+            await session.start()
+        assert isinstance(session.error, SpatialRealEgressError)
+        with pytest.raises(ConfigurationError, match="avatar_token"):
+            make(avatar_token=42, room_name="here")
+
+
+async def test_what_breaks_down_here_says_so_and_keeps_its_cause(make: SessionMaker) -> None:
+    async def broken(link: object) -> None:
+        raise AttributeError("a bug")
+
+    session = make()
+    session.open_link = broken  # type: ignore[method-assign]
+    with pytest.raises(SpatialRealError, match="broke down here") as raised:
+        await session.start()
+    assert session.error is raised.value
+    assert isinstance(raised.value.__cause__, AttributeError)
+    assert session.state is SessionState.FAILED
+    await session.aclose()
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 1e9, -1.0])
+async def test_lives_that_no_token_can_have(seconds: float, make: SessionMaker) -> None:
+    for name in ("session_length_s", "token_margin_s"):
+        with pytest.raises(ConfigurationError, match=name):
+            make(**{name: seconds})
 
 
 async def test_the_environment_says_who_and_where(

@@ -244,3 +244,34 @@ async def test_rubbish_is_counted_and_the_rest_is_played() -> None:
         assert not (await playback.wait()).interrupted
         assert on.provider.stats().counters.shown == 25
         assert on.player.is_connected
+
+
+@virtually
+async def test_what_the_service_says_before_it_closes_is_told_once() -> None:
+    async with service_of() as service, performing(service, retry=None) as on:
+        fault = SocketFault(error_code=13, error_message="upstream", close_code=4500, after_s=0.5)
+        await broken_off(on, fault)
+        await asyncio.wait_for(on.player.wait_closed(), 10)
+        (error,) = on.record.payloads("error")
+        assert "upstream" in str(error)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5])
+def test_a_cancelled_disconnect_leaves_no_connection_behind(steps: int) -> None:
+    @virtually
+    async def attempt() -> None:
+        async with service_of() as service:
+            provider = provider_of(service)
+            await provider.connect()
+            ending = asyncio.create_task(provider.disconnect())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            ending.cancel()
+            await asyncio.wait([ending])
+            await provider.connect()  # waits for the end of the one before
+            assert [each.closed.is_set() for each in service.connections] == [True, False]
+            await provider.disconnect()
+            await until(service.connections[1].closed.is_set, "the end of the second")
+            assert provider.get_connection_state() is ConnectionState.DISCONNECTED
+
+    attempt()
