@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 MAX_DELAY_MS: Final = 400.0
 """Cap of the buffer's delay: nobody waits for a recording, so nothing is left out for the sake of speed."""
 
-QUIET: Final = 100
-"""Samples smaller than this (-50 dB of full scale) are no voice."""
+QUIET: Final = 32768 * 10 ** (-40 / 20)
+"""A block of 10 ms whose root mean square is below this, -40 dB of full scale, is no voice: speech is usually
+at -30 to -15, the noise of a line or of a microphone below -45."""
 
 
 class Silence:
@@ -61,7 +62,8 @@ class Silence:
 
     def sound(self, block: AudioBlock) -> None:
         """Loud sound is speech."""
-        self._passed(block.t, speech=bool(len(block.samples)) and int(np.abs(block.samples).max()) > QUIET)
+        power = np.square(block.samples, dtype=np.float32).mean() if len(block.samples) else 0.0
+        self._passed(block.t, speech=bool(power > QUIET**2))
 
     def _passed(self, now: float, *, speech: bool) -> None:
         self._now = max(self._now, now)
@@ -86,7 +88,10 @@ def record(
     until_silent: Annotated[
         float | None,
         typer.Option(
-            "--until-silent", min=0.1, help="Stop once the avatar has spoken and then been silent so long."
+            "--until-silent",
+            min=0.1,
+            help="Stop once the avatar has spoken and then been silent so long; as it may never speak, "
+            "give --duration, too, where nobody is there to end it.",
         ),
     ] = None,
     face: Face = "head",

@@ -7,8 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.cli.options import parse_size
 from avatarkit_rtc.cli.record import Silence
 from avatarkit_rtc.errors import ConfigurationError
@@ -150,6 +152,25 @@ def test_sizes_on_the_command_line() -> None:
     for wrong in ("", "x", "1x2x3", "1.5"):
         with pytest.raises(ConfigurationError):
             parse_size(wrong)
+
+
+def test_noise_is_silence_and_quiet_speech_is_none() -> None:
+    random = np.random.default_rng(1)
+
+    def noise(t: float, loudest: int) -> AudioBlock:
+        return AudioBlock(random.integers(-loudest, loudest, (240, 1), np.int16, endpoint=True), 24000, t)
+
+    for loudest, over in ((180, True), (500, True), (1500, False)):  # -50, -41 and -32 dB
+        silence = Silence(2.0)
+        silence.sound(block(0.0, True))
+        for k in range(300):
+            silence.sound(noise(k / 100, loudest))
+        assert silence.over.is_set() == over, loudest
+    silence = Silence(2.0)
+    silence.sound(block(0.0, True))
+    silence.sound(AudioBlock(np.full((240, 1), -32768, np.int16), 24000, 1.0))
+    silence.sound(AudioBlock(np.zeros((0, 1), np.int16), 24000, 2.5))
+    assert not silence.over.is_set(), "the loudest there is"
 
 
 def test_silence_counts_from_the_last_of_motion_and_voice() -> None:
