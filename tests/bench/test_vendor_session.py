@@ -33,10 +33,14 @@ def test_the_sound_of_interruptions_is_never_silent() -> None:
 @pytest.mark.alone
 def test_both_ways_show_the_clip_and_can_be_interrupted() -> None:
     require("pulseaudio", "parec", "pactl")
-    report = quick()
+    report, frames = quick(), len(utterance("clip").frames)
     for way in WAYS:
         assert report.figure(f"{way}: rounds of the clip that were played").met, report.table()
+        assert report.figure(f"{way}: rounds that ended").met, report.table()
         assert report.figure(f"{way}: largest error of a frame's values").met, report.table()
+        # That error is of what was shown: so nearly all must have been.
+        missing = report.figure(f"{way}: frames of {frames} that were not shown")
+        assert missing.value < 0.1 * frames, report.table()
         # Not the goals: the machine may be busy.
         for what in ("mouth still", "silence"):
             assert report.figure(f"{way}: from interrupt() to {what}, median").value < 1000

@@ -22,6 +22,7 @@ from avatarkit_rtc.errors import (
     SpatialRealUnsupportedError,
 )
 from avatarkit_rtc.integrations.spatialreal import SessionState, speech
+from avatarkit_rtc.playout.pose import PoseKind
 from avatarkit_rtc.testing.spatialreal_service import Behaviour, SpatialRealService
 from tests.integrations.spatialreal.conftest import SessionMaker
 from tests.support.livekit import until
@@ -95,8 +96,12 @@ async def test_a_player_shows_and_hears_what_is_said(service: SpatialRealService
         await until(lambda: view.spoken, "the face to speak")
         await until(lambda: view.idles, "the end of it")
         assert max(loud) > 5000
-        frames = {pose.position for pose in view.spoken}
-        assert len(frames) >= 13
+        (turn,) = service.connections[0].turns
+        shown = [pose for pose in view.spoken if pose.kind in (PoseKind.RECEIVED, PoseKind.RECOVERED)]
+        assert len({pose.position for pose in shown}) >= 13
+        for pose in shown:
+            assert pose.position is not None
+            assert pose.frame == turn.frames[round(pose.position)]
         assert max(pose.frame.jaw_pose[0] for pose in view.spoken) > 0.1
     await listening
 
