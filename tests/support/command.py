@@ -85,11 +85,11 @@ class Child:
         """Standard error so far."""
         return "".join(self._chunks["err"])
 
-    def wait_for(self, text: str, timeout_s: float = 30.0) -> None:
+    def wait_for(self, text: str, timeout_s: float = 60.0) -> None:
         """Wait until ``text`` was printed, on whichever stream."""
         self.wait_for_count(text, 1, timeout_s)
 
-    def wait_for_count(self, text: str, count: int, timeout_s: float = 30.0) -> None:
+    def wait_for_count(self, text: str, count: int, timeout_s: float = 60.0) -> None:
         """Wait until ``text`` was printed ``count`` times."""
         deadline = time.monotonic() + timeout_s
         while self.out.count(text) + self.err.count(text) < count:
