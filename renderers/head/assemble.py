@@ -18,7 +18,7 @@ PARTS: Final = ("head", "torso", "cavity", "tongue", "eye", "upper_teeth", "lowe
 """What a quad belongs to, for its place in the texture; ``lining`` is the inner side of a sheet of hair."""
 
 BEHIND, BODY, INSIDE, FACE, BEFORE = range(5)
-"""Layers from back to front."""
+"""Layers from back to front; ``BEFORE`` is before what of ``FACE`` is near it only."""
 
 _EYE_GRID: Final = 7
 _EYE_REACH: Final = 1.15
@@ -94,7 +94,7 @@ def add_body(builder: Builder, asset: Asset, covered_ears: bool) -> None:
     chart = {name: asset.charts == index for index, name in enumerate(asset.chart_names)}
     quads, uv = asset.quads, asset.quad_uvs
     if covered_ears:
-        chart["head"] &= asset.ears[quads].min(1) < 0.8
+        chart["head"] &= asset.ears[quads].max(1) < 0.1
     solid = asset.turning[quads].min(1) > 0.93
     head = chart["head"]
     low_u, low_v, wide_u, wide_v = HEAD_UV

@@ -2,11 +2,55 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Final
+
 import numpy as np
 
 from renderers.head.asset import Floats
 from renderers.head.looks import ClothesStyle, HeadLook
 from renderers.head.paint import Ground, color, mix, noise, step
+
+_Line = tuple[tuple[float, float], ...]
+
+_CREW: Final[_Line] = (
+    (0, -0.40),
+    (0.35, -0.35),
+    (0.7, -0.20),
+    (1.05, -0.01),
+    (1.4, 0.10),
+    (2.0, 0.16),
+    (3.2, 0.20),
+)
+_TURTLENECK: Final[_Line] = ((0, 0.22), (0.6, 0.26), (1.4, 0.40), (3.2, 0.46))
+"""Height of the edge by the angle around the neck, 0 in front."""
+_V_NECK: Final[_Line] = ((0, -0.95), (0.06, -0.86), (0.50, -0.02), (0.66, 0.14), (0.9, 0.14))
+_SHIRT: Final[_Line] = ((0, -0.52), (0.05, -0.46), (0.30, 0.02), (0.50, 0.16), (0.9, 0.16))
+"""The same by the distance from the middle."""
+_LEAF: Final[_Line] = ((0, -0.53), (0.05, -0.48), (0.31, -0.40), (0.54, -0.08), (0.72, 0.0), (0.9, 0.02))
+"""Lower edge of a shirt's collar, likewise: two leaves, each ending in a point."""
+
+_POINTS: Final = 1000
+"""Of a curve's table."""
+
+
+def curve(value: Floats, line: _Line, reach: float) -> Floats:
+    """The height of ``line`` at ``value`` (not negative), its corners rounded over ``reach`` on both sides.
+
+    Left of 0 the line goes on as in a mirror, right of its end level.
+    """
+    return np.asarray(np.interp(value, *_rounded(line, reach)), np.float32)
+
+
+@cache
+def _rounded(line: _Line, reach: float) -> tuple[Floats, Floats]:
+    along, height = zip(*line, strict=True)
+    step = along[-1] / (_POINTS - 1)
+    width = max(1, round(reach / step))
+    places = np.arange(-width, _POINTS + width) * step
+    kernel = np.hanning(2 * width + 3)[1:-1]
+    heights = np.convolve(np.interp(np.abs(places), along, height), kernel / kernel.sum(), mode="valid")
+    return places[width:-width], heights
 
 
 def below_collar(place: Floats, style: ClothesStyle) -> Floats:
@@ -20,17 +64,14 @@ def below_collar(place: Floats, style: ClothesStyle) -> Floats:
     # Around the neck's axis, 0 in front and pi behind; the neck leans forward.
     angle = np.arctan2(side, z - 0.02 - 0.25 * y)
     if style == "turtleneck":
-        edge = np.interp(angle, [0, 0.6, 1.4, np.pi], [0.22, 0.26, 0.40, 0.46])
-        return np.asarray(edge - y, np.float32)
-    if style == "crew":
-        dip = np.interp(
-            angle, [0, 0.35, 0.7, 1.05, 1.4, 2.0, np.pi], [-0.40, -0.35, -0.20, -0.01, 0.10, 0.16, 0.20]
-        )
+        edge = curve(angle, _TURTLENECK, 0.3)
+    elif style == "crew":
+        edge = curve(angle, _CREW, 0.3)
     elif style == "v_neck":
-        dip = np.interp(side, [0.0, 0.06, 0.50, 0.66], [-0.95, -0.86, -0.02, 0.14]) + 0.4 * step(0.0, -0.4, z)
+        edge = curve(side, _V_NECK, 0.08) + 0.4 * step(0.0, -0.4, z)
     else:
-        dip = np.interp(side, [0.0, 0.05, 0.30, 0.50], [-0.52, -0.46, 0.02, 0.16]) + 0.3 * step(0.0, -0.4, z)
-    return np.asarray(dip - y, np.float32)
+        edge = curve(side, _SHIRT, 0.10) + 0.3 * step(0.0, -0.4, z)
+    return np.asarray(edge - y, np.float32)
 
 
 def paint_clothes(image: Floats, ground: Ground, look: HeadLook) -> Floats:
@@ -71,9 +112,9 @@ def paint_clothes(image: Floats, ground: Ground, look: HeadLook) -> Floats:
 def _shirt(cloth: Floats, ground: Ground, below: Floats, tone: Floats) -> Floats:
     side = np.abs(ground.x)
     dark = tone * 0.55
-    # Two leaves of the collar, each ending in a point.
-    point = np.interp(side, [0.0, 0.10, 0.34, 0.42, 0.60, 0.9], [0.02, 0.06, 0.34, 0.26, 0.17, 0.15])
-    leaf = step(0.008, -0.008, below - point)
+    # How far below the upper edge the collar's lower one is.
+    point = np.maximum(curve(side, _SHIRT, 0.10) - curve(side, _LEAF, 0.04), 0.02)
+    leaf = step(0.014, -0.014, below - point)
     cloth = mix(cloth, np.clip(tone * 1.10 + 0.02, 0, 1), 0.75 * leaf)
     cloth = mix(cloth, dark, 0.55 * np.exp(-((np.maximum(below - point, 0) / 0.045) ** 2)) * (below > point))
     cloth = mix(cloth, np.clip(tone * 1.2 + 0.05, 0, 1), 0.4 * np.exp(-(((below - 0.012) / 0.014) ** 2)))

@@ -52,6 +52,9 @@ _STIFF_SLIVER: Final = 0.01
 _OUTSIDE: Final = -1000.0
 """Place in the texture of what no quad covers: beyond its border, where it is black."""
 
+_CLEAR: Final = 0.15
+"""Decimetres that a wall must be behind a window to be drawn before it: lids are less than that behind theirs."""
+
 _NEXT: Final = [1, 2, 3, 0]
 _LAST: Final = [3, 0, 1, 2]
 """A quad's corners, from the second and from the last on."""
@@ -94,6 +97,8 @@ class Painter:
         self._shiny = np.append(surface.shiny, False)
         self._lashed = np.append(surface.lashed, False)
         self._windows = surface.windows
+        self._walls = surface.walls
+        self._beyond = np.float32(4 * surface.beyond)
         self._emerging = surface.emerging
         self._emerged = self._nearness.copy()
         self._emerged[surface.emerging] = 4 * surface.emerged
@@ -214,14 +219,24 @@ class Painter:
         if came_out is not None:
             wanted[came_out] = True
         shown = np.flatnonzero(wanted)
-        distance = np.ascontiguousarray(points[:, 2])[corners[:, shown]]
-        nearness = (
-            (self._emerged if emerged else self._nearness)[shown]
-            - distance[0]
-            - distance[1]
-            - distance[2]
-            - distance[3]
-        )
+        depth = np.ascontiguousarray(points[:, 2])
+        distance = depth[corners[:, shown]]
+        nearness = (self._emerged if emerged else self._nearness)[shown]
+        if self._walls is not None:
+            nearest = distance.min(0)
+            for window in self._windows:
+                content = window.quads[wanted[window.quads]]
+                if not len(content):
+                    continue
+                wx, wy = px[window.ring], py[window.ring]
+                # Of a turned head: its far side, which still faces the viewer, behind the eye.
+                farthest = max(depth[corners[:, content]].max(), depth[window.ring].max()) + _CLEAR
+                far = np.flatnonzero(nearest > farthest)
+                far = far[self._walls[shown[far]]]
+                fx, fy = x[:, shown[far]], y[:, shown[far]]
+                across = (fx.max(0) > wx.min()) & (fx.min(0) < wx.max())
+                nearness[far[across & (fy.max(0) > wy.min()) & (fy.min(0) < wy.max())]] = self._beyond
+        nearness -= distance[0] + distance[1] + distance[2] + distance[3]
         shown = shown[np.argsort(nearness)]
         return shown, x[:, shown], y[:, shown]
 
@@ -354,17 +369,29 @@ class Painter:
 
 
 def _convex(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """The corners of quads, shape (4, k), with those that point inwards drawn out to a straight side."""
+    """The corners of quads, shape (4, k), of those that are none that OpenCV fills as they are.
+
+    A corner that points inwards is drawn out to a straight side; where two sides cross, the two corners of
+    the smaller part become one. What is seen from behind stays.
+    """
     step_x, step_y = x[_NEXT] - x, y[_NEXT] - y
     turn = step_x[_LAST] * step_y
     turn -= step_y[_LAST] * step_x
-    bent = np.flatnonzero(turn.ravel() > 0)
-    if not len(bent):
+    inwards = turn > 0
+    quads = np.flatnonzero(inwards[0] | inwards[1] | inwards[2] | inwards[3])
+    if not len(quads):
         return x, y
-    corner, quad = np.divmod(bent, x.shape[1])
+    inwards = inwards[:, quads]
+    count = inwards.sum(0)
+    corner, at = np.nonzero(inwards & (count == 1))
+    quad = quads[at]
+    crossed = count == 2
+    both = inwards[:, crossed]
     x, y = x.copy(), y.copy()
     for values in (x, y):
         values[corner, quad] = (values[corner - 1, quad] + values[(corner + 1) % 4, quad]) / 2
+        own = values[:, quads[crossed]]
+        values[:, quads[crossed]] = np.where(both, (own * both).sum(0) / 2, own)
     return x, y
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from renderers.head.assemble import FACE, MATERIALS, PARTS
+from renderers.head.assemble import BEFORE, BODY, FACE, MATERIALS, PARTS
 from renderers.head.asset import Floats
 from renderers.head.figure import Figure
 from renderers.head.light import ball_centers
@@ -38,6 +38,10 @@ _TONGUE_NEARER: Final = 0.25
 
 _UPPER_LIP: Final = 0.10
 """Decimetres by which the upper lip counts as nearer: lips that are pressed go through each other."""
+
+_HANGING: Final = 0.25
+"""Decimetres by which hair that hangs counts as nearer: it goes through the hair of the head, and is before
+it. The hair on the far side of a turned head is further behind its cheek and temple than that."""
 
 
 def make_surface(
@@ -70,16 +74,21 @@ def make_surface(
     )
     under = figure.under[chosen][joined.origin]
     quads, origin = joined.quads, np.flatnonzero(chosen)[joined.origin]
+    layers = figure.layers[origin]
     needed = _needed(figure, joined)
     number = np.cumsum(needed) - 1
     surface = Surface(
         quads=number[quads],
         uvs=joined.uvs,
         balls=ball_centers()[figure.materials[origin]],
-        nearness=1000.0 * figure.layers[origin] + _UPPER_LIP * figure.upper_lip[quads].all(axis=1),
+        nearness=1000.0 * np.minimum(layers, FACE)
+        + _HANGING * (layers == BEFORE)
+        + _UPPER_LIP * figure.upper_lip[quads].all(axis=1),
         shiny=figure.parts[origin] == PARTS.index("eye"),
         lashed=np.asarray(figure.around_eyes[quads].all(axis=1), dtype=np.bool_),
         windows=tuple(Window(number[window.ring], window.quads) for window in figure.windows(quads, origin)),
+        walls=layers >= FACE,
+        beyond=1000.0 * BODY,
         emerging=np.flatnonzero(
             (figure.parts[origin] == PARTS.index("tongue"))
             & (figure.canonical[quads][:, :, 2].mean(1) > _TONGUE_FRONT)

@@ -37,6 +37,10 @@ class Surface:
     lashed: npt.NDArray[np.bool_]
     """Which quads are drawn over by strokes, shape (q,): see :class:`Stroke`."""
     windows: tuple[Window, ...] = ()
+    walls: npt.NDArray[np.bool_] | None = None
+    """Which quads have the windows in them, shape (q,): they hide what is behind a window, outside of it."""
+    beyond: float = 0.0
+    """Nearness of those walls that are themselves behind all that is seen through a window."""
     emerging: Indices = field(default_factory=lambda: np.zeros(0, np.intp))
     """Quads that can come out of their window, such as the tongue's, shape (e,)."""
     emerged: float = 0.0

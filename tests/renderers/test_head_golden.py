@@ -6,6 +6,7 @@ seen, ``python tests/renderers/test_head_golden.py`` from the checkout draws the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,13 @@ import pytest
 from avatarkit_rtc.face.face_pose import FacePose
 from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX
 from renderers.head import LOOKS, HeadFace
+from renderers.head.person import make_person
+from renderers.head.rig import Rig
 
 GOLDEN = Path(__file__).parent / "golden"
 SIZE = (144, 144)
+TURNED_SIZE = (256, 256)
+"""Of the turned heads: what goes wrong at their far side is small."""
 
 POSES: dict[str, dict[str, float]] = {
     "jaw_open": {"jawOpen": 0.55},
@@ -31,7 +36,8 @@ TURNS = {"turned_left": (0.0, 0.35, 0.0), "turned_right": (0.0, -0.35, 0.0), "no
 NAMES = [*(f"look_{name}" for name in LOOKS), *POSES, *TURNS, "gaze"]
 
 
-def draw(name: str) -> npt.NDArray[np.uint8]:
+def posed(name: str) -> tuple[str, tuple[int, int], FacePose]:
+    """The look, the size of the picture and the pose."""
     values = np.zeros(52, np.float32)
     for shape, value in POSES.get(name, {}).items():
         for side in ("", "Left", "Right"):
@@ -41,14 +47,40 @@ def draw(name: str) -> npt.NDArray[np.uint8]:
     turn = TURNS.get(name, (0.0, 0.0, 0.0))
     look = name.removeprefix("look_") if name.startswith("look_") else "anna"
     pose = FacePose(values, np.array(turn, np.float32), np.array(gaze, np.float32))
-    return HeadFace(SIZE, look).draw(pose)
+    return look, TURNED_SIZE if name in TURNS else SIZE, pose
 
 
-def alike(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> bool:
-    """Whether two pictures show the same, as a whole and in the middle of the face."""
+def draw(name: str) -> npt.NDArray[np.uint8]:
+    look, size, pose = posed(name)
+    return HeadFace(size, look).draw(pose)
+
+
+def windows(name: str) -> list[tuple[slice, slice]]:
+    """Where in the picture mouth and eyes are: rows and columns."""
+    look, size, pose = posed(name)
+    person = make_person(LOOKS[look], size)
+    rig = Rig(person.mobile, size)
+    screen = rig.project(rig.pose(pose)[0])
+    boxes = []
+    for window in person.moving.windows:
+        left, top = np.floor(screen[window.ring, :2].min(0)).astype(int) - 1
+        right, bottom = np.ceil(screen[window.ring, :2].max(0)).astype(int) + 1
+        boxes.append((slice(top, bottom), slice(left, right)))
+    return boxes
+
+
+def alike(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8], boxes: list[tuple[slice, slice]]) -> bool:
+    """Whether two pictures show the same: as a whole, in the middle of the face, and in each of ``boxes``."""
+    if one.shape != other.shape:
+        return False
     difference = np.abs(one.astype(int) - other).max(2)
-    parts = (difference, difference[44:110, 42:102])
-    return all(part.mean() < 1.0 and (part > 24).mean() < 0.006 for part in parts)
+    height, width = difference.shape
+    middle = difference[
+        round(0.30 * height) : round(0.77 * height), round(0.29 * width) : round(0.71 * width)
+    ]
+    if not all(part.mean() < 1.0 and (part > 24).mean() < 0.006 for part in (difference, middle)):
+        return False
+    return all(difference[box].mean() < 4.0 and (difference[box] > 24).mean() < 0.08 for box in boxes)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,7 +88,7 @@ def test_it_looks_as_it_was_looked_at(name: str) -> None:
     cv2 = pytest.importorskip("cv2")
     expected = cv2.imread(str(GOLDEN / f"head_{name}.png"))
     # Other versions of OpenCV fill and look up a little differently; another face differs by far more.
-    assert alike(draw(name), expected)
+    assert alike(draw(name), expected, windows(name))
 
 
 def test_the_pictures_differ_by_more_than_is_allowed() -> None:
@@ -64,7 +96,49 @@ def test_the_pictures_differ_by_more_than_is_allowed() -> None:
     neutral = draw("look_anna")
     for name in NAMES:
         if name != "look_anna":
-            assert not alike(draw(name), neutral), name
+            assert not alike(draw(name), neutral, []), name
+
+
+def test_an_eye_alone_that_is_wrong_is_seen() -> None:
+    for name in ("look_anna", "turned_left"):
+        picture = draw(name)
+        for box in windows(name):
+            wrong = picture.copy()
+            # Skin over half of it.
+            part = wrong[box]
+            part[:, : part.shape[1] // 2] = picture[box][-1, -1]
+            assert not alike(wrong, picture, windows(name)), (name, box)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_far_side_of_a_turned_head_does_not_cover_its_eyes(look: str) -> None:
+    """An eye is drawn as on a head that ends behind the eyes."""
+    size = TURNED_SIZE
+    person = make_person(LOOKS[look], size)
+    painter, rig = person.painter(), Rig(person.mobile, size)
+    # All that is at least 0.35 decimetres behind the middle of the eyes.
+    behind = person.mobile.rest[person.moving.quads][:, :, 2].max(1) < person.mobile.eyes[:, 2].mean() - 0.35
+    assert 100 < behind.sum() < 0.7 * len(behind)
+    # Far below all layers: whatever else is there is drawn over it.
+    bare = replace(person.moving, nearness=np.where(behind, -9000.0, person.moving.nearness))
+    without = replace(person, moving=bare).painter()
+    for turn in (-0.5, -0.35, 0.35, 0.5):
+        points, normals = rig.pose(FacePose(np.zeros(52, np.float32), np.array([0.0, turn, 0.0], np.float32)))
+        screen = rig.project(points)
+        pictures = []
+        for each in (painter, without):
+            image = np.full((*size[::-1], 3), 128, np.uint8)
+            each.paint(screen, normals, image)
+            pictures.append(image)
+        difference = np.abs(pictures[0].astype(int) - pictures[1]).max(2)
+        for ball in person.mobile.eye_balls:
+            # Five by five of its seven by seven vertices: the iris and the white beside it.
+            inner = screen[ball].reshape(7, 7, 3)[1:-1, 1:-1, :2].reshape(-1, 2)
+            (left, top), (right, bottom) = (
+                np.floor(inner.min(0)).astype(int),
+                np.ceil(inner.max(0)).astype(int),
+            )
+            assert (difference[top:bottom, left:right] > 24).mean() < 0.02, (turn, ball)
 
 
 def main() -> None:

@@ -82,12 +82,15 @@ class Scene:
         emerged: bool = False,
         under: npt.NDArray[np.bool_] | None = None,
         solid: npt.NDArray[np.bool_] | None = None,
+        walls: npt.NDArray[np.bool_] | None = None,
     ) -> npt.NDArray[np.uint8]:
         surface = replace(
             self.surface(windows),
             emerging=np.array(emerging, np.intp),
             emerged=2000.0,
             under=under,
+            walls=walls,
+            beyond=-500.0,
         )
         painter = Painter((SIDE, SIDE), surface, texture(), balls(), 30.0, 1.0)
         image = np.full((SIDE, SIDE, 3), background, np.uint8)
@@ -162,6 +165,23 @@ def test_what_lies_outside_of_its_window_is_left_out() -> None:
     assert not image[45, 45].any()
 
 
+def test_a_wall_behind_all_that_a_window_shows_does_not_hide_it() -> None:
+    for distance, seen in ((4.0, RED), (5.05, RED), (9.0, GREEN)):
+        scene = Scene()
+        scene.add((20, 20, 40, 40), RED, distance=distance, nearness=1000.0)
+        scene.add((10, 10, 30, 50), GREEN, distance=5.0)
+        # Beside the window it stays where it is.
+        scene.add((44, 20, 54, 40), RED, distance=distance, nearness=1000.0)
+        scene.add((44, 20, 60, 40), BLUE, distance=3.0)
+        ring = np.arange(4, 8)  # the corners of the green one
+        walls = np.array([True, False, True, False])
+        image = scene.paint(windows=(Window(ring, np.array([1])),), walls=walls)
+        assert image[30, 25].argmax() == {RED: 2, GREEN: 1}[seen]
+        assert image[30, 50].argmax() == 2
+        # Without walls nothing of that.
+        assert scene.paint(windows=(Window(ring, np.array([1])),))[30, 25].argmax() == 2
+
+
 def test_what_emerges_from_its_window_goes_before_the_rest() -> None:
     scene = Scene()
     scene.add((10, 10, 50, 30), RED, nearness=1000.0)
@@ -197,6 +217,25 @@ def test_a_twisted_quad_leaves_no_hole() -> None:
     image = scene.paint()
     assert image[14, 14, 2] > 100
     assert image[13, 30, 2] > 100 or image[30, 13, 2] > 100
+
+
+def test_sides_that_cross_cost_the_smaller_part_only() -> None:
+    scene = Scene()
+    scene.add((10, 10, 40, 40), WHITE)
+    # Left side: the upper corner is pulled below the lower one, by a little.
+    scene.points[0], scene.points[1] = [10.0, 41.0, 5.0], [13.0, 39.0, 5.0]
+    scene.points[3], scene.points[2] = [40.0, 10.0, 5.0], [40.0, 40.0, 5.0]
+    image = scene.paint()
+    # What is to the right of the line from (11.5, 40) to (40, 10).
+    assert (image[20:39, 36] > 100).all()
+    assert (image[38, 18:39] > 100).all()
+
+
+def test_what_faces_the_viewer_is_filled_even_if_it_is_seen_from_behind() -> None:
+    scene = Scene()
+    scene.add((10, 10, 40, 40), RED, behind=True)
+    scene.normals = [(0.0, 0.0, 1.0)] * 4
+    assert (scene.paint()[12:38, 12:38, 2] > 100).all()
 
 
 def test_nothing_within_the_picture_is_nothing_drawn() -> None:
