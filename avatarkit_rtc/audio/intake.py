@@ -11,13 +11,15 @@ from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Converter, Samples
 from avatarkit_rtc.audio.drift import DriftController
 from avatarkit_rtc.audio.output import Gain
-from avatarkit_rtc.audio.playback import PAUSE_S, Playback
+from avatarkit_rtc.audio.playback import LONGEST_BLOCK_S, PAUSE_S, USUAL_BLOCK_S, Playback
 from avatarkit_rtc.audio.variable_rate import VariableRate, make_variable_rate
 
 _SILENCE: Final = 64
 """A block whose samples are all smaller than this (-54 dB of full scale) may be cut or lengthened."""
 _MOST_STRETCH_S: Final = 0.02
 """Silence put in with one block at most."""
+_BLOCKS_S: Final = 10.0
+"""A block that is longer than the others is remembered for so long, and up to twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Intake:
         self._due = 0.0  # samples that should have come out of the resamplers, and have
         self._made = 0
         self._last_write = float("-inf")
+        self._longest = self._longest_before = USUAL_BLOCK_S  # in this stretch of time, and the one before
+        self._stretch_ends = float("-inf")
         self._written_s = 0.0
         self._dropped = self._trimmed = self._stretched = self._flushed = 0
         self._underruns = self._overruns = 0
@@ -70,6 +74,7 @@ class Intake:
             if now - self._last_write < PAUSE_S:
                 self._underruns += 1
         self._last_write = now
+        self._expect(block.duration, now)
         length = len(block.samples) * self._rate / block.sample_rate
         ratio = self._follow(now, length)
         samples = self._converter.convert(block.samples, block.sample_rate)
@@ -80,11 +85,11 @@ class Intake:
         self._written_s += block.duration
         samples, shift = self._fit(samples)
         position = ring.write_position + held + shift
-        if ring.depth + len(samples) > ring.capacity:
+        if ring.depth + len(samples) > playback.limit:
             # All the way back to the target in one cut: dropping a little at each write would crackle.
             self._overruns += 1
             self._dropped += ring.keep_newest(max(0, playback.target - len(samples)))
-        self._dropped += ring.write(samples)
+        self._dropped += ring.write(samples) + ring.keep_newest(playback.limit)
         return position
 
     def flush(self) -> None:
@@ -96,6 +101,20 @@ class Intake:
         self.playback.flushing = True
         self._steady = False
         self._last_write = float("-inf")  # the ring runs empty on purpose: no underrun
+
+    def _expect(self, block_s: float, now: float) -> None:
+        """Hold more for long blocks, as long as they come."""
+        if block_s > LONGEST_BLOCK_S:
+            block_s = USUAL_BLOCK_S  # no stream of blocks, but sound that is not paced at all
+        longest = max(self._longest, self._longest_before)
+        if now >= self._stretch_ends:
+            self._stretch_ends = now + _BLOCKS_S
+            self._longest_before, self._longest = self._longest, USUAL_BLOCK_S
+        self._longest = max(self._longest, block_s)
+        now_longest = max(self._longest, self._longest_before)
+        if now_longest != longest:
+            self.playback.expect_blocks(now_longest)
+            self.drift.target_s = self.playback.target / self._rate
 
     def _follow(self, now: float, length: float) -> float:
         if not self.playback.playing:

@@ -30,7 +30,8 @@ class SpeakerStats:
     average_depth_ms: float | None
     """The same on average over some seconds; None while nothing is played."""
     target_ms: float
-    """Depth at which playing begins and which is kept from then on, in milliseconds."""
+    """Depth that is kept, in milliseconds; more than what was asked for while blocks longer than 20 ms are
+    written."""
     correction_ppm: float
     """By how much sound is lengthened now to keep that depth, in millionths; negative: shortened."""
     device_latency_ms: float

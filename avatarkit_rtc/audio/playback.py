@@ -25,6 +25,12 @@ STALL_S: Final = 0.15
 PAUSE_S: Final = 0.5
 """Sound that comes again after a gap longer than this had ended; a shorter gap was an underrun."""
 
+USUAL_BLOCK_S: Final = 0.02
+"""Sound that is written in blocks up to this long needs no more than the target depth."""
+
+LONGEST_BLOCK_S: Final = 0.3
+"""Blocks up to this long may be written one after another: there is room for them."""
+
 _FADE_S: Final = 0.003
 """Sound that breaks off dies away over so long: a step to 0 would click."""
 
@@ -48,15 +54,19 @@ class Playback:
             sample_rate: samples per second.
             channels: of the stream.
             target_s: depth to be kept, in seconds. Playing begins with a block more.
-            max_s: most that the ring holds, in seconds.
+            max_s: most that the ring holds, in seconds; both are for blocks up to :data:`USUAL_BLOCK_S`.
             start: position of the first sample, so that positions go on counting from stream to stream.
             ended: the stream has ended by itself; called in PortAudio's thread.
         """
         self.sample_rate = sample_rate
-        self.target = round(sample_rate * target_s)
-        self._begin = self.target + sample_rate // 100
-        self._most = self._begin + sample_rate // 50  # blocks that are written may be as long as 20 ms
-        self.ring = SampleRing(round(sample_rate * max_s), channels, start=start)
+        self._least = round(sample_rate * target_s), round(sample_rate * max_s)
+        self.target = self.limit = 0
+        """Depth on average, and the most that is held."""
+        self._begin = self._most = self._more = 0
+        self._seen = self._since = 0  # end of what is written, and silence played since it has moved
+        self.expect_blocks(USUAL_BLOCK_S)
+        most = max_s + 2 * (LONGEST_BLOCK_S - USUAL_BLOCK_S)
+        self.ring = SampleRing(round(sample_rate * most), channels, start=start)
         self.audible = AudibleTime(sample_rate)
         self.tap = RenderTap(sample_rate, channels)
         """What the card was given, for the echo canceller."""
@@ -78,6 +88,16 @@ class Playback:
         self._ended = ended
         self._fade = np.linspace(1.0, 0.0, max(1, round(sample_rate * _FADE_S)), dtype=np.float32)[:, None]
 
+    def expect_blocks(self, seconds: float) -> None:
+        """Blocks of up to so many seconds are written, at most :data:`LONGEST_BLOCK_S`: hold so much more
+        that as much is left when the next one comes as with short ones. For the writer."""
+        block = round(self.sample_rate * max(USUAL_BLOCK_S, seconds))
+        self._more = more = block - round(self.sample_rate * USUAL_BLOCK_S)
+        target, limit = self._least
+        self.target, self.limit = target + more // 2, limit + 2 * more
+        self._begin = target + self.sample_rate // 100 + more
+        self._most = self._begin + block
+
     def callback(self, out: Samples, frames: int, when: Any, _status: Any) -> None:
         """PortAudio's thread: copy, count, return."""
         if self.over:
@@ -91,7 +111,7 @@ class Playback:
         if self.flushing:
             self.flushing = self.playing = False
             self._gap = None
-        if not self.playing and ring.depth >= self._begin:
+        if not self.playing and ring.depth + self._waited(frames) >= self._begin:
             self.playing = stalled = True
             self._count_gap()
         position: int | None = None
@@ -114,6 +134,16 @@ class Playback:
                 self._gap += frames
         self.audible.block(now, position, when.outputBufferDacTime, when.currentTime, frames)
         self.tap.given(out, now)
+
+    def _waited(self, frames: int) -> int:
+        """Samples that would have been played since the last long block came: as much less has to be there to
+        begin with. Otherwise half the sound of one would be held for good, on average."""
+        if not self._more:
+            return 0
+        end = self.ring.write_position
+        self._since = self._since + frames if end == self._seen else 0
+        self._seen = end
+        return self._since if self.ring.depth else 0
 
     def _count_gap(self) -> None:
         if self._gap is not None and self._gap < PAUSE_S * self.sample_rate:

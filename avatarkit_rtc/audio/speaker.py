@@ -59,8 +59,10 @@ class Speaker(WithVolume):
             sample_rate: samples per second to play at. A device that cannot do it gets its own preferred
                 rate.
             channels: 1 or 2; a device without mono gets stereo.
-            target_ms: sound held in the ring against a late event loop, in milliseconds (10 … 1000).
-            max_ms: depth at which the ring is cut back to the target, in milliseconds.
+            target_ms: sound held in the ring against a late event loop, in milliseconds (10 … 1000). Of
+                blocks longer than 20 ms, half of what they are longer is added.
+            max_ms: depth at which the ring is cut back to the target, in milliseconds; with such blocks as
+                much more as they need.
             latency: PortAudio's own: ``low``, ``high`` or seconds. It is what another thread may keep the
                 interpreter busy for without a gap in the sound: with ``low`` 20 ms are too much, and with
                 ``high`` too on a busy machine.
@@ -144,8 +146,9 @@ class Speaker(WithVolume):
         self._keeper.start(keep_trying=keep_trying)
 
     def write(self, block: AudioBlock) -> int | None:
-        """Take ``block`` of any rate and channel count. Before ``start()``, after ``close()`` and while the
-        device is away it is dropped and counted.
+        """Take ``block`` of any rate and channel count, when it is due: blocks of up to 300 ms, one after
+        another in real time. What comes faster than it is played is dropped and counted, and so is everything
+        before ``start()``, after ``close()`` and while the device is away.
 
         Returns:
             Position of the block's first sample, for :meth:`audible_at`; None where it was dropped.
@@ -196,7 +199,7 @@ class Speaker(WithVolume):
             playing=playing,
             depth_ms=intake.playback.ring.depth * 1000.0 / self._rate if intake is not None else 0.0,
             average_depth_ms=average * 1000.0 if average is not None else None,
-            target_ms=self._target_ms,
+            target_ms=self._target_ms if intake is None else intake.playback.target * 1000.0 / self._rate,
             correction_ppm=(drift.ratio - 1.0) * 1e6 if drift is not None else 0.0,
             device_latency_ms=opened.stream.latency * 1000.0 if opened is not None else 0.0,
             written_ms=totals.written * 1000.0,

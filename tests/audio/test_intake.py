@@ -167,3 +167,39 @@ def test_totals_add_up() -> None:
     assert Totals(written=1.0, underruns=2) + Totals(written=0.5, overruns=1) == Totals(
         written=1.5, underruns=2, overruns=1
     )
+
+
+@pytest.mark.parametrize("block_ms", [10, 20, 40, 60, 80, 100, 150, 200, 300])
+def test_blocks_of_any_length_are_played_whole(block_ms: int) -> None:
+    chain = Chain()
+    for _ in range(20_000 // block_ms):
+        chain.write(block_ms, 8000)
+        assert chain.depth_ms() <= TARGET_MS + 10 + 2 * block_ms
+        for _ in range(block_ms // 10):
+            chain.now += 0.01
+            chain.read()
+    totals = chain.totals()
+    assert (totals.underruns, totals.overruns, totals.dropped, totals.trimmed) == (0, 0, 0.0, 0.0)
+    average = chain.intake.drift.average_s
+    assert average is not None
+    assert average * 1000 == pytest.approx(TARGET_MS + max(0, block_ms - 20) / 2, abs=10)
+    assert chain.playback.target / 48 == TARGET_MS + max(0, block_ms - 20) / 2
+
+
+def test_a_long_block_among_short_ones_is_forgotten() -> None:
+    chain = Chain()
+    chain.play(100)
+    chain.write(100)
+    assert chain.playback.target / 48 == TARGET_MS + 40
+    chain.play(2100, level=0)
+    assert chain.playback.target / 48 == TARGET_MS
+    assert chain.depth_ms() == pytest.approx(TARGET_MS, abs=20)
+
+
+def test_sound_that_is_not_paced_raises_nothing_and_stays_bounded() -> None:
+    chain = Chain()
+    for _ in range(20):
+        chain.write(1000)
+        assert chain.depth_ms() <= 200
+    assert chain.playback.target / 48 == TARGET_MS
+    assert chain.totals().dropped == pytest.approx(20.0 - 0.2, abs=0.01)
