@@ -22,7 +22,7 @@ _JOINT_COUNT: Final = len(JOINTS)
 
 
 class FlameMesh:
-    """A model that can be posed. One pose takes about 0.7 ms; what is needed for it is worked out once.
+    """A model that can be posed; what is needed for it is worked out once (its cost: ``bench.flame``).
 
     Not thread-safe: use one for each thread.
     """

@@ -30,7 +30,7 @@ class FlameMeshFace:
     """Draws FLAME's mesh of each pose, without a driver; a :class:`renderers.Face`.
 
     For a look at what a stream really says, and at whether a model file is of the edition that it means:
-    eyelids, which FLAME has not, and blinks are not to be seen. some 25 ms a picture of 512 x 512.
+    eyelids, which FLAME has not, and blinks are not to be seen. Far slower than the head.
     """
 
     def __init__(self, model: FlameModel, size: tuple[int, int] = DEFAULT_SIZE) -> None:

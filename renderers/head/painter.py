@@ -53,7 +53,7 @@ _OUTSIDE: Final = -1000.0
 """Place in the texture of what no quad covers: beyond its border, where it is black."""
 
 _CLEAR: Final = 0.15
-"""Decimetres that a wall must be behind a window to be drawn before it: lids are less than that behind theirs."""
+"""Decimetres that a wall must be behind a window to be drawn before it: lids are less than that behind it."""
 
 _NEXT: Final = [1, 2, 3, 0]
 _LAST: Final = [3, 0, 1, 2]

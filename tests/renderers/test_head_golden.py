@@ -1,7 +1,8 @@
 """The head's pictures look as they did when somebody looked at them.
 
 The pictures beside this file were drawn by this very code, and looked at. After a change that is meant to be
-seen, ``python tests/renderers/test_head_golden.py`` from the checkout draws them anew: look at them, too.
+seen, ``PYTHONPATH=. python tests/renderers/test_head_golden.py`` from the checkout draws them anew: look at
+them, too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from avatarkit_rtc.motion.arkit_names import ARKIT_INDEX
 from renderers.head import LOOKS, HeadFace
 from renderers.head.person import make_person
 from renderers.head.rig import Rig
+from tests.support.golden import Box, alike
 
 GOLDEN = Path(__file__).parent / "golden"
 SIZE = (144, 144)
@@ -55,7 +57,7 @@ def draw(name: str) -> npt.NDArray[np.uint8]:
     return HeadFace(size, look).draw(pose)
 
 
-def windows(name: str) -> list[tuple[slice, slice]]:
+def windows(name: str) -> list[Box]:
     """Where in the picture mouth and eyes are: rows and columns."""
     look, size, pose = posed(name)
     person = make_person(LOOKS[look], size)
@@ -69,25 +71,10 @@ def windows(name: str) -> list[tuple[slice, slice]]:
     return boxes
 
 
-def alike(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8], boxes: list[tuple[slice, slice]]) -> bool:
-    """Whether two pictures show the same: as a whole, in the middle of the face, and in each of ``boxes``."""
-    if one.shape != other.shape:
-        return False
-    difference = np.abs(one.astype(int) - other).max(2)
-    height, width = difference.shape
-    middle = difference[
-        round(0.30 * height) : round(0.77 * height), round(0.29 * width) : round(0.71 * width)
-    ]
-    if not all(part.mean() < 1.0 and (part > 24).mean() < 0.006 for part in (difference, middle)):
-        return False
-    return all(difference[box].mean() < 4.0 and (difference[box] > 24).mean() < 0.08 for box in boxes)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_it_looks_as_it_was_looked_at(name: str) -> None:
     cv2 = pytest.importorskip("cv2")
     expected = cv2.imread(str(GOLDEN / f"head_{name}.png"))
-    # Other versions of OpenCV fill and look up a little differently; another face differs by far more.
     assert alike(draw(name), expected, windows(name))
 
 
@@ -96,7 +83,7 @@ def test_the_pictures_differ_by_more_than_is_allowed() -> None:
     neutral = draw("look_anna")
     for name in NAMES:
         if name != "look_anna":
-            assert not alike(draw(name), neutral, []), name
+            assert not alike(draw(name), neutral), name
 
 
 def test_an_eye_alone_that_is_wrong_is_seen() -> None:

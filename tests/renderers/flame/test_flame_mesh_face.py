@@ -11,6 +11,9 @@ from avatarkit_rtc.playout.pose import Pose, PoseKind
 from renderers.face import Face, Image, make_face
 from renderers.flame import FlameMeshFace, read_flame
 from tests.support.flame import Fields, make_fields, write_npz
+from tests.support.golden import alike
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "flame_mesh.png"
 
 
 def ball() -> Fields:
@@ -56,6 +59,19 @@ def seen(image: Image) -> np.ndarray:
     return np.abs(image.astype(int) - image[0, 0]).max(axis=2) > 12
 
 
+def golden(model: Path) -> Image:
+    """The made-up model, turned and its one expression put on."""
+    return draw(model, rotation=[0.1, 0.5, 0.2], expression=[0.8])
+
+
+def test_the_mesh_looks_as_it_was_looked_at(model: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    expected = cv2.imread(str(GOLDEN))
+    middle = (slice(40, 80), slice(60, 100))
+    assert alike(golden(model), expected, [middle])
+    assert not alike(draw(model), expected)
+
+
 def test_a_mesh_is_drawn_in_the_middle_and_lit_from_the_upper_left(model: Path) -> None:
     image = draw(model)
     assert image.shape == (120, 160, 3)
@@ -90,3 +106,17 @@ def test_it_is_a_face_by_name_with_its_file(model: Path) -> None:
     assert face.size == (64, 48)
     with pytest.raises(ConfigurationError, match="flame-mesh:FILE"):
         make_face("flame-mesh")
+
+
+def main() -> None:
+    """Draw the golden picture anew: ``PYTHONPATH=. python tests/renderers/flame/test_flame_mesh_face.py``."""
+    import tempfile
+
+    import cv2
+
+    with tempfile.TemporaryDirectory() as folder:
+        cv2.imwrite(str(GOLDEN), golden(write_npz(Path(folder) / "ball.npz", ball())))
+
+
+if __name__ == "__main__":
+    main()
