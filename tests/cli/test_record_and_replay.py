@@ -24,6 +24,7 @@ from tests.support.video import block, plays, probe
 signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to end a child with")
 
 
+@pytest.mark.timeout(240)  # five programs one after the other, each with a bound of its own
 def test_until_silent_is_one_command_and_its_sidecar_plays_again(
     server_env: dict[str, str], room_name: str, tmp_path: Path
 ) -> None:
