@@ -150,6 +150,8 @@ class AudioNotice:
     sound and what to do about it, or what works again."""
 
     message: str
+    microphone: bool = False
+    """It is about the microphone, and not about what the avatar is heard on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ class PlayerMicrophone:
         self._source = source
         if problem is not None:
             _log.warning("silence is published in place of a microphone: %s", problem)
-            self._emit("audio-unavailable", AudioNotice(problem))
+            self._emit("audio-unavailable", AudioNotice(problem, microphone=True))
         return source
 
     async def aclose(self) -> None:
@@ -173,8 +173,8 @@ class PlayerMicrophone:
 
     def _lost(self, reason: str) -> None:
         _log.warning("%s; silence is published until it is back", reason)
-        self._emit("microphone-lost", AudioNotice(reason))
+        self._emit("microphone-lost", AudioNotice(reason, microphone=True))
 
     def _back(self, device: str) -> None:
         _log.info("the microphone is back: %s", device)
-        self._emit("microphone-back", AudioNotice(f"recording from {device!r}"))
+        self._emit("microphone-back", AudioNotice(f"recording from {device!r}", microphone=True))

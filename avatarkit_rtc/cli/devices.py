@@ -12,6 +12,7 @@ from avatarkit_rtc.audio.lookout import SERVED
 from avatarkit_rtc.audio.scan_child import server_default
 from avatarkit_rtc.cli.running import run
 from avatarkit_rtc.cli.sound_test import try_sound
+from avatarkit_rtc.errors import ConfigurationError
 
 
 def devices(
@@ -26,11 +27,13 @@ def devices(
     ] = None,
     duration: Annotated[float, typer.Option("--duration", min=0.1, help="Seconds of the test.")] = 30.0,
 ) -> None:
-    """List the sound devices: what --audio-device can name. With --test, try them out."""
+    """List the sound devices: what --audio-device and --microphone-device can name. With --test, try them."""
     if test:
         if run(lambda stop: try_sound(stop, output, microphone, duration)) is False:
             raise typer.Exit(1)
         return
+    if output is not None or microphone is not None:
+        raise ConfigurationError("--output and --input choose the devices of --test; add that")
     found = list_devices()
     if not found:
         typer.echo("no sound devices; players run silent here, and say so")

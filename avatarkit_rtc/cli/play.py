@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -28,10 +28,20 @@ from avatarkit_rtc.cli.options import (
 )
 from avatarkit_rtc.cli.running import Stopped, live_line, player_line, run, unless, wait_first
 from avatarkit_rtc.cli.watching import FinalFigures, NoView, Watching, check_writable, narrate, write_figures
+from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.providers.base import ConnectionConfig
 from avatarkit_rtc.providers.livekit import LiveKitProvider
 from avatarkit_rtc.views import View
+
+_PROCESSING: Final = ("echo_cancellation", "noise_suppression", "auto_gain_control", "high_pass_filter")
+
+
+class Published(NamedTuple):
+    """A microphone to publish."""
+
+    device: str | None
+    """By name; None for the default."""
 
 
 def play(
@@ -61,6 +71,16 @@ def play(
     mute: Annotated[bool, typer.Option("--mute", help="Do not play the voice.")] = False,
     audio_device: Annotated[str | None, typer.Option("--audio-device", help="Output device by name.")] = None,
     microphone: Annotated[bool, typer.Option("--microphone", help="Publish the microphone.")] = False,
+    microphone_device: Annotated[
+        str | None, typer.Option("--microphone-device", help="Publish this microphone, by name.")
+    ] = None,
+    processing: Annotated[
+        bool,
+        typer.Option(help="Cancel echo and noise of the microphone, or send it as it is."),
+    ] = True,
+    half_duplex: Annotated[
+        bool, typer.Option("--half-duplex", help="Silence the microphone while the avatar is heard.")
+    ] = False,
     max_delay: Annotated[float, typer.Option("--max-delay", help="Cap of the buffer's delay, in ms.")] = 80.0,
     jitter_buffer: Annotated[bool, typer.Option(help="Or draw frames on arrival.")] = True,
     reconnect: Annotated[
@@ -75,8 +95,13 @@ def play(
         "max_buffer_delay_ms": max_delay,
         "enable_jitter_buffer": jitter_buffer,
         "auto_reconnect": reconnect,
+        "half_duplex": half_duplex,
+        **dict.fromkeys(_PROCESSING, processing),
         "log_level": "error",  # what it would warn of is said, see narrate()
     }
+    published = Published(microphone_device) if microphone or microphone_device is not None else None
+    if published is None and (half_duplex or not processing):
+        raise ConfigurationError("--half-duplex and --no-processing need --microphone")
     check_writable(stats, "--stats")
     with contextlib.ExitStack() as close:
         watching = Watching(close)
@@ -89,7 +114,7 @@ def play(
         view = watching.view
         final = run(
             lambda stop: play_until(
-                stop, way.viewer(identity), view, avatar, options, duration, microphone=microphone
+                stop, way.viewer(identity), view, avatar, options, duration, microphone=published
             )
         )
     watching.report()
@@ -106,7 +131,7 @@ async def play_until(
     options: dict[str, Any],
     duration: float | None,
     *,
-    microphone: bool = False,
+    microphone: Published | None = None,
 ) -> dict[str, Any]:
     """Play until ``stop``, the end of the room, the closing of the view or ``duration``; the final
     figures."""
@@ -115,8 +140,8 @@ async def play_until(
         figures = FinalFigures(player)
         with contextlib.suppress(Stopped):
             await unless(stop, player.connect(config))
-            if microphone:
-                await player.start_publishing()
+            if microphone is not None:
+                await player.start_publishing(microphone.device, or_silence=True)
             async with live_line(lambda fps: player_line(player, fps), lambda: player.stats().poses_shown):
                 await wait_first([stop.wait(), player.wait_closed()], duration)
         figures.take()

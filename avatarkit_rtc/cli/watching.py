@@ -19,7 +19,14 @@ from avatarkit_rtc.cli.motion_log import MotionLog
 from avatarkit_rtc.cli.options import window_help
 from avatarkit_rtc.cli.running import say, summary_line
 from avatarkit_rtc.errors import ConfigurationError, DisplayError, MissingDependencyError
-from avatarkit_rtc.events import AvatarJoined, AvatarLeft, Disconnected, ReconnectAttempt, RoundEnded
+from avatarkit_rtc.events import (
+    AudioNotice,
+    AvatarJoined,
+    AvatarLeft,
+    Disconnected,
+    ReconnectAttempt,
+    RoundEnded,
+)
 from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.playout.pose import Pose
 from avatarkit_rtc.views import View
@@ -168,6 +175,12 @@ def narrate(player: AvatarPlayer) -> None:
     def attempt(event: ReconnectAttempt) -> None:
         say(f"reconnect attempt {event.attempt} in {event.delay_s:.1f} s ({event.cause})")
 
+    def unavailable(notice: AudioNotice) -> None:
+        if notice.microphone:
+            say(f"no microphone: {notice.message}; silence is published meanwhile")
+        else:
+            say(f"no sound: {notice.message}")
+
     player.on("connected", lambda: say("connected"))
     player.on("avatar-joined", joined)
     player.on("avatar-left", left)
@@ -175,5 +188,7 @@ def narrate(player: AvatarPlayer) -> None:
     player.on("stalled", lambda: say("stalled: nothing comes from the avatar"))
     player.on("disconnected", disconnected)
     player.on("reconnect-attempt", attempt)
-    player.on("audio-unavailable", lambda notice: say(f"no sound: {notice.message}"))
+    player.on("audio-unavailable", unavailable)
+    player.on("microphone-lost", lambda notice: say(f"{notice.message}; silence is published meanwhile"))
+    player.on("microphone-back", lambda notice: say(notice.message))
     player.on("error", lambda error: say(f"error: {error}"))
