@@ -222,13 +222,11 @@ def test_a_twisted_quad_leaves_no_hole() -> None:
 def test_sides_that_cross_cost_the_smaller_part_only() -> None:
     scene = Scene()
     scene.add((10, 10, 40, 40), WHITE)
-    # Left side: the upper corner is pulled below the lower one, by a little.
-    scene.points[0], scene.points[1] = [10.0, 41.0, 5.0], [13.0, 39.0, 5.0]
-    scene.points[3], scene.points[2] = [40.0, 10.0, 5.0], [40.0, 40.0, 5.0]
+    # Upwards, to the left, and down again, across the first side: they meet at about (21, 48).
+    scene.points = [[20.0, 50.0, 5.0], [34.0, 10.0, 5.0], [12.0, 12.0, 5.0], [22.0, 51.0, 5.0]]
     image = scene.paint()
-    # What is to the right of the line from (11.5, 40) to (40, 10).
-    assert (image[20:39, 36] > 100).all()
-    assert (image[38, 18:39] > 100).all()
+    assert (image[20, 17:29] > 100).all()
+    assert (image[40, 20:23] > 100).all()
 
 
 def test_what_faces_the_viewer_is_filled_even_if_it_is_seen_from_behind() -> None:
