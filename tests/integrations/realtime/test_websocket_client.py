@@ -267,8 +267,8 @@ async def test_a_response_that_was_asked_for_and_has_not_begun_can_be_cancelled(
     await session.client.send_text("a")
     await session.server.wait_for("response.create")
     await session.client.interrupt()
-    sent = session.server.connection.sent
-    await until(lambda: "response.done" in [kind for _, kind in sent], "the end of the response")
+    await session.has(AssistantDone)
+    assert session.of(AssistantStarted) == session.of(AudioDelta) == []
     session.server.reply = SHORT
     await session.says()
     assert len(session.of(AssistantStarted)) == 1
