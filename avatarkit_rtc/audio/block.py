@@ -17,7 +17,7 @@ class AudioBlock:
     sample_rate: int
     """Samples per second and channel."""
     t: float
-    """Arrival of the block, in monotonic seconds."""
+    """Arrival of the block, in monotonic seconds: never before that of the block before it."""
 
     @property
     def duration(self) -> float:

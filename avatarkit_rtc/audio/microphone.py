@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from avatarkit_rtc.audio.arrival_time import ArrivalTime
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Samples
 from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, device_name
@@ -74,8 +75,11 @@ class Microphone:
         self._set_format(sample_rate, channels)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
-        # End position and monotonic time of the last block the device brought, set in one go by the callback.
+        # End position and arrival of the last block the device brought, set in one go by the callback.
         self._anchor = (0, 0.0)
+        self._arrival = ArrivalTime()
+        self._brought_at = 0.0  # when the callback last ran
+        self._last_t = 0.0  # of the block read last
         self._failure = "is gone; connect it and start again"
         self._overflows = 0
 
@@ -134,8 +138,8 @@ class Microphone:
         """Seconds since the device last brought sound, while it is open; 2 s less before its first."""
         if not self.active:
             return 0.0
-        end, t = self._anchor
-        return time.monotonic() - t - (0.0 if end else _FIRST_CALLBACK_S)
+        patience = 0.0 if self._ring.write_position else _FIRST_CALLBACK_S
+        return time.monotonic() - self._brought_at - patience
 
     @property
     def muted(self) -> bool:
@@ -170,7 +174,7 @@ class Microphone:
             )
             if (opened.sample_rate, opened.channels) != (self._rate, self._ring.channels):
                 self._set_format(opened.sample_rate, opened.channels)
-            self._anchor = (0, time.monotonic())
+            self._brought_at = time.monotonic()
             start_stream(opened, "input")
             self._name = opened.device.name
             self._opened = opened
@@ -234,8 +238,9 @@ class Microphone:
     def _take(self) -> AudioBlock:
         samples = np.empty((self._block, self._ring.channels), np.int16)
         self._ring.read_into(samples)
-        end, t = self._anchor
-        t -= max(0, end - self._ring.read_position) / self._rate
+        end, t = self._anchor  # of a block ago, where the callback is just between the two
+        t += (self._ring.read_position - end) / self._rate
+        self._last_t = t = max(self._last_t, min(t, time.monotonic()))
         if self._muted:
             samples.fill(0)
         return AudioBlock(samples, self._rate, t)
@@ -246,8 +251,10 @@ class Microphone:
             return
         if status and status.input_overflow:
             self._overflows += 1
+        now = time.monotonic()
         self._ring.write(data)
-        self._anchor = (self._ring.write_position, time.monotonic())
+        self._brought_at = now
+        self._anchor = (self._ring.write_position, self._arrival.block(now, len(data) / self._rate))
         self._notify()
 
     def _on_finished(self) -> None:
