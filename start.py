@@ -7,6 +7,7 @@
 Both use the virtual environment .venv beside this file, made if it is not there. What follows the first
 word goes to avatarkit-rtc or to pytest: "python3 start.py demo --livekit", "python3 start.py test -k
 stream" (with "-n 0" one test at a time). Any other command of avatarkit-rtc may stand in demo's place.
+Up to three tests that failed beside others run once more, alone (tests/support/second_chance.py).
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def main(arguments: list[str]) -> int:
     if subprocess.run(install, check=False).returncode:
         sys.exit("the installation failed, see above")
     if what == "test":
-        return subprocess.run([PYTHON, "-m", "pytest", *TOGETHER, *rest], cwd=ROOT, check=False).returncode
+        tests = [PYTHON, "-m", "tests.support.second_chance", *TOGETHER, *rest]
+        return subprocess.run(tests, cwd=ROOT, check=False).returncode
     try:
         return subprocess.run([PYTHON, "-m", "avatarkit_rtc", what, *rest], check=False).returncode
     except KeyboardInterrupt:
