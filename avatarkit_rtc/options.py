@@ -14,7 +14,7 @@ from avatarkit_rtc.audio.echo import VoiceProcessing
 from avatarkit_rtc.errors import ConfigurationError, RoomNotOwned
 from avatarkit_rtc.playout.idle import IdleMotion, IdleSpec
 from avatarkit_rtc.playout.jitter_buffer import OnBacklog
-from avatarkit_rtc.playout.playout import PlayoutOptions
+from avatarkit_rtc.playout.playout_options import PlayoutOptions
 from avatarkit_rtc.playout.render_clock import RenderClock
 from avatarkit_rtc.playout.strategy import StrategyName
 from avatarkit_rtc.providers.base import ConnectionConfig as LiveKitConnectionConfig

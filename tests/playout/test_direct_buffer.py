@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from avatarkit_rtc.playout import Playout, PlayoutOptions
 from avatarkit_rtc.playout.direct_buffer import DirectBuffer
-from avatarkit_rtc.playout.playout import Playout, PlayoutOptions
 from avatarkit_rtc.playout.pose import PoseKind
 from tests.support.assertions import assert_positions_rise, kinds, positions
 from tests.support.frames import Stage, face, faces, speech, utterance

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from avatarkit_rtc.motion.events import FrameArrived, RoundCause, RoundOpened
+from avatarkit_rtc.playout import Playout, PlayoutOptions
 from avatarkit_rtc.playout.jitter_buffer import BEHIND_VOICE_S
-from avatarkit_rtc.playout.playout import Playout, PlayoutOptions
 from avatarkit_rtc.playout.strategy import make_strategy
 from tests.support.assertions import NEW, assert_no_burst, assert_positions_rise
 from tests.support.frames import face, play

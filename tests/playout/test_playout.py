@@ -1,4 +1,4 @@
-"""A session through stream and playout, the idle face, options and figures."""
+"""A session through stream and playout, the idle face and figures."""
 
 from __future__ import annotations
 
@@ -103,22 +103,6 @@ def test_idle_before_the_first_frame_belongs_to_no_round() -> None:
     stage.handle(RoundOpened(1, RoundCause.FRAME), arrived(1, 0, face(0)))
     poses = stage.run(0.2)
     assert {(pose.kind, pose.round) for pose in poses} == {(PoseKind.IDLE, None)}
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"max_buffer_delay_ms": -1},
-        {"max_buffer_delay_ms": math.nan},
-        {"max_buffer_delay_ms": 20_000},
-        {"start_transition_frames": -1},
-        {"end_transition_frames": 1001},
-        {"disconnect_transition_frames": -5},
-    ],
-)
-def test_refuses_options_out_of_range(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="must lie between"):
-        PlayoutOptions(**options)  # type: ignore[arg-type]
 
 
 def test_a_snapshot_in_the_middle_of_speech() -> None:

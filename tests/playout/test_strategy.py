@@ -80,12 +80,6 @@ def test_unknown_names_are_refused_with_the_ones_there_are() -> None:
         PlayoutOptions(on_backlog="weep")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("ms", [-1, 10_001, float("nan"), float("inf")])
-def test_caps_out_of_range_are_refused(ms: float) -> None:
-    with pytest.raises(ValueError, match="max_buffer_delay_ms"):
-        PlayoutOptions(max_buffer_delay_ms=ms)
-
-
 def test_packets_between_the_rounds_tell_the_strategy_of_stalls() -> None:
     playout, now = Playout(), 100.0
     for _ in range(6):
