@@ -1,16 +1,19 @@
-"""Join tokens: reading what one says, and keeping them out of messages and logs."""
+"""Join tokens: asking for one, reading what it says, and keeping it out of messages and logs."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+import inspect
 import json
 import logging
 import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from avatarkit_rtc.errors import ConfigurationError, RoomMismatchError
+from avatarkit_rtc.errors import ConfigurationError, ConnectError, RoomMismatchError
+from avatarkit_rtc.providers.base import ConnectionConfig
 
 # A JSON Web Token: its first part always encodes '{"'.
 _TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+(\.[\w-]*)?")
@@ -60,6 +63,32 @@ class JoinToken:
                 f"the token admits to room {self.room!r}, not to {room_name!r}; get a token for the right "
                 "room, or leave room_name out"
             )
+
+
+async def fresh_token(config: ConnectionConfig) -> str:
+    """The token to join with now. A plain function as ``token_provider`` runs in a thread.
+
+    Raises:
+        ConnectError: ``token_provider`` failed.
+        ConfigurationError: what it returned, or the token itself, is no str.
+    """
+    if config.token_provider is None:
+        token: object = config.token
+    else:
+        try:
+            if inspect.iscoroutinefunction(config.token_provider):
+                token = await config.token_provider()
+            else:
+                token = await asyncio.to_thread(config.token_provider)
+                if inspect.isawaitable(token):
+                    token = await token
+        except Exception as error:
+            raise ConnectError(
+                f"token_provider failed with {type(error).__name__}; see the cause, and connect again"
+            ) from error
+    if not isinstance(token, str):
+        raise ConfigurationError(f"a token is a str, not {type(token).__name__}")
+    return token.strip()
 
 
 def read_join_token(token: str) -> JoinToken:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import time
 from collections.abc import Coroutine
@@ -16,7 +15,6 @@ from avatarkit_rtc.errors import (
     AlreadyConnectedError,
     ConfigurationError,
     ConnectAbortedError,
-    ConnectError,
     ConnectTimeoutError,
     NotConnectedError,
     PublishError,
@@ -27,10 +25,10 @@ from avatarkit_rtc.events import ConnectionState, DisconnectReason
 from avatarkit_rtc.providers.avatar_finder import MOTION_TOPIC
 from avatarkit_rtc.providers.base import AudioUplink, ConnectionConfig, ProviderListener, PublishedTrack
 from avatarkit_rtc.providers.connect_errors import checked_url, connect_error, is_refusal, shown_url
-from avatarkit_rtc.providers.join_token import keep_tokens_out_of_logs, read_join_token, redacted
+from avatarkit_rtc.providers.join_token import fresh_token, keep_tokens_out_of_logs, read_join_token, redacted
 from avatarkit_rtc.providers.livekit_room import OwnRoom
 from avatarkit_rtc.providers.livekit_session import RoomSession
-from avatarkit_rtc.providers.livekit_uplink import UPLINK_QUEUE_MS, RoomTrack, SourceUplink, unpublish
+from avatarkit_rtc.providers.livekit_uplink import UPLINK_QUEUE_MS, RoomTrack, SourceUplink, publish
 
 _log = logging.getLogger("avatarkit_rtc")
 
@@ -38,7 +36,6 @@ _PAUSE_S: Final = 0.5
 """Shortest time from leaving a room to joining again: the SDK takes its threads and sockets down in the
 background, and without a pause they pile up by the hundred."""
 _CLOSE_TIMEOUT_S: Final = 6.0
-_PUBLISH_TIMEOUT_S: Final = 10.0
 
 
 class LiveKitProvider:
@@ -267,7 +264,7 @@ class LiveKitProvider:
             if self._left_at is not None:
                 await asyncio.sleep(self._left_at + _PAUSE_S - time.monotonic())
             async with asyncio.timeout(config.timeout_s):
-                return await self._join_native(config, await self._fresh_token(config))
+                return await self._join_native(config, await fresh_token(config))
         except asyncio.CancelledError:
             self._set_state(ConnectionState.DISCONNECTED, DisconnectReason.CLIENT_INITIATED)
             raise
@@ -280,25 +277,6 @@ class LiveKitProvider:
         except Exception:
             self._set_state(ConnectionState.FAILED, DisconnectReason.JOIN_FAILURE)
             raise
-
-    async def _fresh_token(self, config: ConnectionConfig) -> str:
-        if config.token_provider is None:
-            token: object = config.token
-        else:
-            try:
-                if inspect.iscoroutinefunction(config.token_provider):
-                    token = await config.token_provider()
-                else:
-                    token = await asyncio.to_thread(config.token_provider)
-                    if inspect.isawaitable(token):
-                        token = await token
-            except Exception as error:
-                raise ConnectError(
-                    f"token_provider failed with {type(error).__name__}; see the cause, and connect again"
-                ) from error
-        if not isinstance(token, str):
-            raise ConfigurationError(f"a token is a str, not {type(token).__name__}")
-        return token.strip()
 
     async def _join_native(self, config: ConnectionConfig, token: str) -> RoomSession:
         said = read_join_token(token)
@@ -352,37 +330,10 @@ class LiveKitProvider:
         return session
 
     async def _publish(self, session: RoomSession, track: rtc.LocalAudioTrack) -> rtc.LocalTrackPublication:
-        if not session.room.local_participant.permissions.can_publish:
-            # The SDK would wait for an answer that does not come.
-            raise PublishError("the token does not allow publishing; get one with can_publish")
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-        native = asyncio.ensure_future(session.room.local_participant.publish_track(track, options))
-        try:
-            publication: rtc.LocalTrackPublication = await asyncio.wait_for(
-                asyncio.shield(native), _PUBLISH_TIMEOUT_S
-            )
-        except (asyncio.CancelledError, TimeoutError) as error:
-            self._keep(self._take_back(session, native))
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            raise PublishError(
-                f"the room did not answer within {_PUBLISH_TIMEOUT_S:g} s; check that the token may publish"
-            ) from None
-        except Exception as error:
-            raise PublishError(
-                f"the room refused the track: {error}; check that the token may publish"
-            ) from error
+        publication = await publish(session.room, track, keep=self._keep)
         if self._session is not session:
             raise NotConnectedError("the connection ended while publishing")
         return publication
-
-    async def _take_back(self, session: RoomSession, native: asyncio.Future[Any]) -> None:
-        """Nobody waits for this publication any more: unpublish it should it come."""
-        done, _ = await asyncio.wait([native], timeout=_PUBLISH_TIMEOUT_S)
-        if not done:
-            native.cancel()
-        elif not native.cancelled() and native.exception() is None:
-            await unpublish(session.room, native.result())
 
     def _on_session_state(
         self, session: RoomSession, state: ConnectionState, reason: DisconnectReason | None

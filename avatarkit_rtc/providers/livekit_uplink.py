@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 import numpy as np
 from livekit import rtc
@@ -22,6 +22,7 @@ UPLINK_QUEUE_MS: Final = 100
 IN_FLIGHT: Final = 8
 """Blocks of a live uplink that LiveKit has been given and has not answered for. Its answer comes from another
 thread; to wait for each would make a busy interpreter lose sound."""
+_PUBLISH_TIMEOUT_S: Final = 10.0
 _CLOSE_TIMEOUT_S: Final = 3.0
 _ENCODER_S: Final = 0.04
 """Two Opus packets."""
@@ -146,6 +147,49 @@ class SourceUplink(RoomTrack):
             each.cancel()
         await asyncio.gather(*self._in_flight, return_exceptions=True)
         self._in_flight.clear()
+
+
+async def publish(
+    room: rtc.Room, track: rtc.LocalAudioTrack, *, keep: Callable[[Coroutine[Any, Any, None]], None]
+) -> rtc.LocalTrackPublication:
+    """Publish ``track`` as a microphone. Safe to cancel: a publication that comes late is taken back.
+
+    Args:
+        keep: runs to its end what takes it back.
+
+    Raises:
+        PublishError: the room refused it, or did not answer.
+    """
+    if not room.local_participant.permissions.can_publish:
+        # The SDK would wait for an answer that does not come.
+        raise PublishError("the token does not allow publishing; get one with can_publish")
+    options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+    native = asyncio.ensure_future(room.local_participant.publish_track(track, options))
+    try:
+        publication: rtc.LocalTrackPublication = await asyncio.wait_for(
+            asyncio.shield(native), _PUBLISH_TIMEOUT_S
+        )
+    except (asyncio.CancelledError, TimeoutError) as error:
+        keep(_take_back(room, native))
+        if isinstance(error, asyncio.CancelledError):
+            raise
+        raise PublishError(
+            f"the room did not answer within {_PUBLISH_TIMEOUT_S:g} s; check that the token may publish"
+        ) from None
+    except Exception as error:
+        raise PublishError(
+            f"the room refused the track: {error}; check that the token may publish"
+        ) from error
+    return publication
+
+
+async def _take_back(room: rtc.Room, native: asyncio.Future[Any]) -> None:
+    """Nobody waits for this publication any more: unpublish it should it come."""
+    done, _ = await asyncio.wait([native], timeout=_PUBLISH_TIMEOUT_S)
+    if not done:
+        native.cancel()
+    elif not native.cancelled() and native.exception() is None:
+        await unpublish(room, native.result())
 
 
 async def unpublish(room: rtc.Room, publication: rtc.LocalTrackPublication) -> None:
