@@ -4,8 +4,8 @@
 AGENT_NAME is ``plugin`` or ``ours``, and what jobs are dispatched by. A job's metadata is JSON: ``options``
 are the avatar's keyword arguments, ``start`` those of its ``start()``, and ``end`` is how the session ends:
 ``close`` (by itself), ``worker`` (with the worker), ``left`` (the room is left before ``aclose()``) or
-``cancel`` (``start()`` is cancelled after 0.5 s). The string ``NOT_GIVEN`` is LiveKit Agents' object. Its
-lines begin with the name of the job's room.
+``cancel`` (``start()`` is cancelled when a message comes, and the room is told so). The string ``NOT_GIVEN``
+is LiveKit Agents' object. Its lines begin with the name of the job's room.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from livekit.agents import (
 from livekit.plugins.runway import AvatarSession
 
 from avatarkit_rtc.integrations.arrival import arrived
-from avatarkit_rtc.integrations.runway import RunwayAvatar
+from avatarkit_rtc.integrations.runway import RunwayAvatar, ending
 
 KIND = os.environ["AGENT_NAME"]
 
@@ -53,13 +53,18 @@ async def entry(ctx: JobContext) -> None:
         sys.stdout.flush()
 
     await ctx.connect()
+    # As long as a slow machine takes, but where the room is left meanwhile.
+    ending.ARRIVAL_TIMEOUT_S = 1.0 if job["end"] == "worker" else 60.0  # type: ignore[misc]
     session: AgentSession = AgentSession()
     try:
         avatar: Any = (AvatarSession if KIND == "plugin" else RunwayAvatar)(**as_objects(job["options"]))
         starting = asyncio.create_task(avatar.start(session, room=ctx.room, **job["start"]))
         if job["end"] == "cancel":
-            await asyncio.sleep(0.5)
+            asked = asyncio.Event()
+            ctx.room.on("data_received", lambda _: asked.set())
+            await asked.wait()
             starting.cancel()
+            await ctx.room.local_participant.publish_data(b"cancelled")
         await starting
     except (Exception, asyncio.CancelledError) as error:
         may_exist = getattr(error, "session_may_exist", None)
@@ -72,7 +77,7 @@ async def entry(ctx: JobContext) -> None:
         await session.aclose()
         # The plugin's message would be lost in a room that is left at once; this is answered after it.
         await asyncio.sleep(0.5)
-        await arrived(ctx.room.local_participant, avatar.avatar_identity, 20)
+        await arrived(ctx.room.local_participant, avatar.avatar_identity, 60)
         ctx.shutdown()
     elif job["end"] == "left":
         await ctx.room.disconnect()

@@ -25,7 +25,12 @@ from tests.support.livekit import LiveKitServer, until
 from tests.support.room_peer import Peer
 from tests.support.runway import KEY
 
-pytestmark = [pytest.mark.agents, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(400)]
+
+BOUND_S = 90.0
+"""For whatever must happen: two workers, their jobs, the rooms and the server may share a slow machine."""
+PATIENT = {"max_retry": 3, "retry_interval": 2.0, "timeout": BOUND_S}
+"""The defaults of both, but for the time."""
 
 KINDS = ("plugin", "ours")
 CREATE = "POST realtime_sessions"
@@ -60,8 +65,9 @@ class Workers:
         """Dispatch a job into a room of its own; returns the room's name."""
         self.jobs += 1
         room = f"{kind}-{self.jobs}"
+        options = {"conn_options": PATIENT} | options
         metadata = json.dumps({"options": options, "start": start or {}, "end": end})
-        await asyncio.to_thread(self.children[kind].wait_for, "registered worker", 90)
+        await asyncio.to_thread(self.children[kind].wait_for, "registered worker", BOUND_S)
         async with livekit_api.LiveKitAPI(
             self.server.http_url, self.server.api_key, self.server.api_secret
         ) as lk:
@@ -73,7 +79,7 @@ class Workers:
     async def told(self, kind: str, room: str, what: str) -> dict[str, Any]:
         """What the job in ``room`` says when it has come so far."""
         start = f"{room}: {what} "
-        await asyncio.to_thread(self.children[kind].wait_for, start, 40)
+        await asyncio.to_thread(self.children[kind].wait_for, start, BOUND_S)
         (line,) = (line for line in self.children[kind].out.splitlines() if line.startswith(start))
         facts: dict[str, Any] = json.loads(line.removeprefix(start))
         return facts
@@ -102,7 +108,7 @@ class Workers:
 
     async def ended(self, room: str) -> list[str]:
         """The ends of the session in ``room``, once there is one and time for another."""
-        await until(lambda: self.session(room).ends, f"the end in {room}", 30)
+        await until(lambda: self.session(room).ends, f"the end in {room}", BOUND_S)
         await asyncio.sleep(1.0)
         return self.session(room).ends
 
@@ -146,14 +152,16 @@ class Troublesome(StandInRunwayApi):
         session = await super()._create(body)
         # What is sent to a worker that has just joined is lost now and then, the plugin's message for one.
         assert session.room is not None
-        await arrived(session.room.local_participant, body["livekit"]["agentIdentity"], 20)
+        await arrived(session.room.local_participant, body["livekit"]["agentIdentity"], BOUND_S)
         self._listen(session.room, f"{session.room_name}: avatar")
         if "maxDuration" not in body and self._server is not None:
             bystander = Peer(self._server, session.room_name, "bystander")  # type: ignore[arg-type]
             await self.bystanders.enter_async_context(bystander)
             self._listen(bystander.room, f"{session.room_name}: bystander")
         if body.get("maxDuration") == self.SLOW:
-            await asyncio.sleep(2.0)
+            await session.room.local_participant.publish_data(b"cancel")
+            heard = self.heard[f"{session.room_name}: avatar"]
+            await until(lambda: any(data == b"cancelled" for data, *_ in heard), "its cancellation", BOUND_S)
         return session
 
     def creations(self, room: str) -> list[Request]:
@@ -162,8 +170,9 @@ class Troublesome(StandInRunwayApi):
 
 
 @pytest.fixture
-async def workers(livekit_server: LiveKitServer) -> AsyncIterator[Workers]:
+async def workers(livekit_server: LiveKitServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Workers]:
     require_agents()
+    monkeypatch.setattr("avatarkit_rtc.testing.runway_api._JOIN_TIMEOUT_S", BOUND_S)
     async with AsyncExitStack() as stack:
         bystanders = await stack.enter_async_context(AsyncExitStack())
         api = await stack.enter_async_context(Troublesome(livekit_server, bystanders))
@@ -187,7 +196,7 @@ async def test_works_as_the_plugin_does(workers: Workers) -> None:
         assert avatar is not None
         await avatar.local_participant.publish_data(b"for everybody")
         heard = workers.api.heard[f"{room}: bystander"]
-        await until(lambda: heard, "what is for everybody")
+        await until(lambda: heard, "what is for everybody", BOUND_S)
         assert [data for data, *_ in heard] == [b"for everybody"]
         both[kind]["told"] = workers.api.heard[f"{room}: avatar"]
 
@@ -230,12 +239,12 @@ async def test_works_as_the_plugin_does(workers: Workers) -> None:
             kind,
             preset_id="influencer",
             max_duration=Troublesome.FAILS_ONCE,
-            conn_options={"max_retry": 2, "retry_interval": 2.5, "timeout": 30.0},
+            conn_options=PATIENT | {"max_retry": 2, "retry_interval": 2.5},
             **more,
         )
         await workers.told(kind, room, "started")
         first, second = (request.at for request in workers.api.creations(room))
-        assert 2.5 <= second - first < 12.0
+        assert second - first >= 2.5
         assert await workers.ended(room) == ["END_CALL"]
 
     async def by_half_a_try() -> None:
@@ -312,7 +321,7 @@ async def test_works_as_the_plugin_does(workers: Workers) -> None:
         await workers.told(kind, room, "started")
         workers.children[kind].signal(signal.SIGTERM)
     for kind in KINDS:
-        done = await asyncio.to_thread(workers.children[kind].finish, 60)
+        done = await asyncio.to_thread(workers.children[kind].finish, BOUND_S)
         assert done.code == 0, done.err
         assert KEY not in done.out + done.err
     assert await workers.ended(rooms["ours"]) in (["END_CALL"], ["DELETE"])
