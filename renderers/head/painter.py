@@ -2,9 +2,9 @@
 
 The way of a picture:
 
-1. Quads that face the viewer are sorted from back to front, and each is filled with its own number into a
-   picture of twice the size (``cv2.fillConvexPoly``; what is drawn last is seen, so this is all the hiding
-   there is).
+1. Quads that face the viewer are sorted from back to front (:mod:`renderers.head.draw_order`), and each is
+   filled with its own number into a picture of twice the size (``cv2.fillConvexPoly``; what is drawn last is
+   seen, so this is all the hiding there is).
 2. Over a quad, the place in the texture and the surface's normal are taken as linear in the picture's x and y
    (least squares over its four corners). A table has these planes by number, so numpy finds them for all
    pixels at once.
@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from renderers.head.asset import Floats, Indices
+from renderers.head.draw_order import DrawOrder
 from renderers.head.surface import Surface
 from renderers.head.touches import Glint, Stroke, draw_glint, draw_stroke
 
@@ -37,11 +38,6 @@ _EDGE: Final = 8.0
 _CONTRAST: Final = 36
 """Jump of a colour, of 255, that counts as an edge as well."""
 
-_SLIVER: Final = 0.5
-"""Twice the area, square pixels, below which a quad is not worth its call: its neighbours' rims cover it."""
-
-_FACING: Final = 0.3
-"""How far the normals of a quad's four corners together face the viewer, for it to be drawn in any case."""
 _STEEPEST: Final = 24.0
 """Texels per pixel. What is drawn of a sliver lies partly beside it."""
 _STIFF: Final = 0.3
@@ -51,9 +47,6 @@ _STIFF_SLIVER: Final = 0.01
 
 _OUTSIDE: Final = -1000.0
 """Place in the texture of what no quad covers: beyond its border, where it is black."""
-
-_CLEAR: Final = 0.15
-"""Decimetres that a wall must be behind a window to be drawn before it: lids are less than that behind it."""
 
 _NEXT: Final = [1, 2, 3, 0]
 _LAST: Final = [3, 0, 1, 2]
@@ -86,22 +79,15 @@ class Painter:
 
         self._cv2: Any = cv2
         self._width, self._height = size
+        self._order = DrawOrder(surface)
         # All arrays with the corner first: sums over corners are then sums of whole rows.
-        self._corners = np.ascontiguousarray(surface.quads.T)
         self._u = np.ascontiguousarray(surface.uvs[:, :, 0].T, dtype=np.float32)
         self._v = np.ascontiguousarray(surface.uvs[:, :, 1].T, dtype=np.float32)
         self._ball_x = np.ascontiguousarray(surface.balls[:, 0], dtype=np.float32)
         self._ball_y = np.ascontiguousarray(surface.balls[:, 1], dtype=np.float32)
-        self._nearness = (4 * surface.nearness).astype(np.float32)
         # One more at the end, for where there is no quad.
         self._shiny = np.append(surface.shiny, False)
         self._lashed = np.append(surface.lashed, False)
-        self._windows = surface.windows
-        self._walls = surface.walls
-        self._beyond = np.float32(4 * surface.beyond)
-        self._emerging = surface.emerging
-        self._emerged = self._nearness.copy()
-        self._emerged[surface.emerging] = 4 * surface.emerged
         self._under = None if surface.under is None else np.append(surface.under, False)
         self._texture, self._balls, self._radius = texture, balls, np.float32(ball_radius)
         self._edge = _EDGE * texels_per_pixel
@@ -139,7 +125,7 @@ class Painter:
             emerged: Whether the quads that can come out of their window have.
             solid: Where what was drawn before hides the quads that are under it, shape (height, width).
         """
-        shown, x, y = self._visible(points, normals, emerged)
+        shown, x, y = self._order.shown(points, normals, emerged=emerged)
         if not len(shown):
             return
         left, top = max(0, int(x.min()) - _MARGIN), max(0, int(y.min()) - _MARGIN)
@@ -195,51 +181,6 @@ class Painter:
         for stroke in strokes:
             draw_stroke(stroke, lashed, ids, region, (left, top))
 
-    def _visible(
-        self, points: Floats, normals: Floats, emerged: bool = False
-    ) -> tuple[Indices, Floats, Floats]:
-        """Quads to draw, back to front, and x and y of their corners, shape (4, k)."""
-        corners = self._corners
-        px, py = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
-        x, y = px[corners], py[corners]
-        area = (y[2] - y[0]) * (x[3] - x[1]) - (x[2] - x[0]) * (y[3] - y[1])
-        # Twice the area; from behind it is negative.
-        wanted = area > _SLIVER
-        # Where it folds or is twisted, a quad may seem to be seen from behind, and would leave a hole.
-        behind = np.flatnonzero(area < -_SLIVER)
-        facing = _sum(np.ascontiguousarray(normals[:, 2])[corners[:, behind]]) > _FACING
-        wanted[behind[facing]] = True
-        came_out = self._emerging[wanted[self._emerging]] if emerged else None
-        for window in self._windows:
-            wx, wy, own = px[window.ring], py[window.ring], window.quads[wanted[window.quads]]
-            qx, qy = x[:, own], y[:, own]
-            outside = (qx.max(0) < wx.min()) | (qx.min(0) > wx.max())
-            outside |= (qy.max(0) < wy.min()) | (qy.min(0) > wy.max())
-            wanted[own[outside]] = False
-        if came_out is not None:
-            wanted[came_out] = True
-        shown = np.flatnonzero(wanted)
-        depth = np.ascontiguousarray(points[:, 2])
-        distance = depth[corners[:, shown]]
-        nearness = (self._emerged if emerged else self._nearness)[shown]
-        if self._walls is not None:
-            nearest = distance.min(0)
-            for window in self._windows:
-                content = window.quads[wanted[window.quads]]
-                if not len(content):
-                    continue
-                wx, wy = px[window.ring], py[window.ring]
-                # Of a turned head: its far side, which still faces the viewer, behind the eye.
-                farthest = max(depth[corners[:, content]].max(), depth[window.ring].max()) + _CLEAR
-                far = np.flatnonzero(nearest > farthest)
-                far = far[self._walls[shown[far]]]
-                fx, fy = x[:, shown[far]], y[:, shown[far]]
-                across = (fx.max(0) > wx.min()) & (fx.min(0) < wx.max())
-                nearness[far[across & (fy.max(0) > wy.min()) & (fy.min(0) < wy.max())]] = self._beyond
-        nearness -= distance[0] + distance[1] + distance[2] + distance[3]
-        shown = shown[np.argsort(nearness)]
-        return shown, x[:, shown], y[:, shown]
-
     def _fill(self, x: Floats, y: Floats, numbers: npt.NDArray[np.int16], left: int, top: int) -> None:
         # Two cells per pixel; a cell's middle is where OpenCV has whole numbers.
         scale = float(1 << _SHIFT)
@@ -262,7 +203,7 @@ class Painter:
         yy += stiff
         scale = 1 / (xx * yy - xy * xy)
         along_x, along_y = (yy * dx - xy * dy) * scale, (xx * dy - xy * dx) * scale
-        corners = self._corners[:, shown]
+        corners = self._order.corners[:, shown]
         # Texture's u and v, ball's x and y: shape (4, 4, k).
         values = np.empty((4, *corners.shape), np.float32)
         np.take(self._u, shown, axis=1, out=values[0], mode="clip")
