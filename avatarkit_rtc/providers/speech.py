@@ -26,7 +26,7 @@ from avatarkit_rtc.providers.base import (
     ProviderListener,
     PublishedTrack,
 )
-from avatarkit_rtc.providers.loopback import BoundedAudioFeed
+from avatarkit_rtc.providers.bounded_feed import BoundedAudioFeed
 from avatarkit_rtc.providers.speech_performer import Output, Packet, Sound, SpeechPerformer
 
 _log = logging.getLogger("avatarkit_rtc")

@@ -22,7 +22,7 @@ from avatarkit_rtc.providers.base import (
     ProviderListener,
     PublishedTrack,
 )
-from avatarkit_rtc.providers.loopback import BoundedAudioFeed
+from avatarkit_rtc.providers.bounded_feed import BoundedAudioFeed
 from avatarkit_rtc.video.newest import NewestPicture
 from avatarkit_rtc.video.picture import Picture, PictureFormat
 

@@ -13,7 +13,7 @@ from avatarkit_rtc.errors import AlreadyConnectedError, ConfigurationError, NotC
 from avatarkit_rtc.events import ConnectionState, DisconnectReason
 from avatarkit_rtc.motion.packet import encode_idle
 from avatarkit_rtc.providers.base import AudioFeed, ConnectionConfig, Provider
-from avatarkit_rtc.providers.loopback import BoundedAudioFeed, Heard, LoopbackProvider
+from avatarkit_rtc.providers.loopback import Heard, LoopbackProvider
 from avatarkit_rtc.testing.performer import perform
 from avatarkit_rtc.testing.stand_in import StandInAvatar, StandInOptions
 
@@ -146,37 +146,6 @@ async def test_sound_arrives_complete_in_blocks_of_10_ms(provider: LoopbackProvi
     assert np.array_equal(np.concatenate([received.samples for received in blocks])[:, 0], sound)
     assert log.feeds[0].dropped == 0
     assert log.events[-3:] == ["audio", "audio ended", "left spatialreal-avatar"]
-
-
-async def test_a_reader_that_is_too_slow_loses_the_oldest_and_knows_how_many() -> None:
-    feed = BoundedAudioFeed(capacity=5)
-    for value in range(8):
-        feed.feed(np.full((480, 1), value, np.int16), 48000, 0.0)
-    feed.end()
-    feed.feed(np.zeros((480, 1), np.int16), 48000, 0.0)
-    assert [int(received.samples[0, 0]) async for received in feed] == [3, 4, 5, 6, 7]
-    assert feed.dropped == 3
-
-
-async def test_a_reader_waits_for_sound_and_closing_ends_it() -> None:
-    feed = BoundedAudioFeed()
-    reading = asyncio.ensure_future(anext(aiter(feed)))
-    await asyncio.sleep(0)
-    feed.feed(np.ones((160, 2), np.int16), 16000, 1.5)
-    received = await reading
-    assert (received.samples.shape, received.sample_rate, received.t) == ((160, 2), 16000, 1.5)
-    await feed.aclose()
-    await feed.aclose()
-    with pytest.raises(StopAsyncIteration):
-        await anext(aiter(feed))
-
-
-async def test_a_change_of_rate_does_not_mix_blocks() -> None:
-    feed = BoundedAudioFeed()
-    feed.feed(np.ones((100, 1), np.int16), 16000, 0.0)
-    feed.feed(np.ones((240, 1), np.int16), 24000, 0.0)
-    received = await anext(aiter(feed))
-    assert (received.sample_rate, len(received.samples)) == (24000, 240)
 
 
 async def test_each_connection_has_a_feed_of_its_own(provider: LoopbackProvider, log: Log) -> None:

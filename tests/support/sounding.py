@@ -10,7 +10,7 @@ from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.output import NullSpeaker
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.player_sound import PlayerSound
-from avatarkit_rtc.providers.loopback import BoundedAudioFeed
+from avatarkit_rtc.providers.bounded_feed import BoundedAudioFeed
 from avatarkit_rtc.testing.mock_provider import MockProvider
 
 

@@ -28,7 +28,7 @@ from avatarkit_rtc.integrations.spatialreal.direct.stage import SpeechOptions, S
 from avatarkit_rtc.integrations.spatialreal.link import Link
 from avatarkit_rtc.motion.message import PacketError
 from avatarkit_rtc.providers.base import ProviderListener
-from avatarkit_rtc.providers.loopback import BoundedAudioFeed
+from avatarkit_rtc.providers.bounded_feed import BoundedAudioFeed
 
 
 class Speaking:
