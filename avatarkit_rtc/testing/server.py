@@ -15,11 +15,9 @@ import contextlib
 import http.client
 import json
 import os
-import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -40,6 +38,7 @@ from avatarkit_rtc.testing.server_build import (
     find_go,
     find_server,
 )
+from avatarkit_rtc.testing.server_config import Ports, configuration
 
 __all__ = [
     "GO_VERSION",
@@ -54,10 +53,6 @@ __all__ = [
 ]
 
 _START_ATTEMPTS: Final = 3
-# Below every platform's range for outgoing connections: one of those could take a port while we restart.
-_PORTS: Final = range(17000, 32000)
-_NOBODY: Final = 9
-"""The discard port, at which no STUN server answers."""
 
 # Runs as a process of its own and waits for its standard input to close, which happens when the process that
 # started the server is gone, however it went. PR_SET_PDEATHSIG would watch a thread, and on Linux only.
@@ -112,7 +107,7 @@ class LocalServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
-        self._port, self._tcp_port, self._udp_port = _free_ports(3)
+        self._ports = Ports.free()
         self.api_key = f"local{secrets.token_hex(4)}"
         """Key that join tokens are signed for."""
         self.api_secret = secrets.token_urlsafe(36)
@@ -121,17 +116,17 @@ class LocalServer:
     @property
     def url(self) -> str:
         """WebSocket address for clients."""
-        return f"ws://{self._bind}:{self._port}"
+        return f"ws://{self._bind}:{self._ports.signalling}"
 
     @property
     def http_url(self) -> str:
         """HTTP address, for ``livekit.api``."""
-        return f"http://{self._bind}:{self._port}"
+        return f"http://{self._bind}:{self._ports.signalling}"
 
     @property
     def udp_port(self) -> int:
         """The one UDP port all media goes through."""
-        return self._udp_port
+        return self._ports.udp
 
     @property
     def pid(self) -> int | None:
@@ -170,7 +165,7 @@ class LocalServer:
                     raise
                 if attempt == _START_ATTEMPTS:
                     raise
-                self._port, self._tcp_port, self._udp_port = _free_ports(3)
+                self._ports = Ports.free()
                 self._failed = False
 
     def stop(self) -> None:
@@ -256,30 +251,6 @@ class LocalServer:
             self.stop()
             raise
 
-    def _configuration(self) -> dict[str, Any]:
-        own: dict[str, Any] = {
-            "port": self._port,
-            "bind_addresses": [self._bind],
-            "keys": {self.api_key: self.api_secret},
-            "log_level": "info",
-            "rtc": {
-                "udp_port": self._udp_port,
-                "node_ip": self._node_ip,
-                "use_external_ip": False,
-                # Clients would ask public STUN servers otherwise, and look up their names first: a connect
-                # where no DNS answers holds 30 threads for it. Not the media port, though: a client takes
-                # whatever comes from its STUN server for an answer to STUN, and would be left with TCP.
-                "stun_servers": [f"{self._node_ip}:{_NOBODY}"],
-                "enable_loopback_candidate": self._node_ip.startswith("127."),
-                # Left out, it would be the server's default, 7881.
-                "tcp_port": self._tcp_port if self._rtc_tcp else 0,
-            },
-        }
-        if self._node_ip.startswith("127."):
-            # Only loopback: candidates of other interfaces would slow down every connect on this machine.
-            own["rtc"]["ips"] = {"includes": [f"{self._node_ip}/32"]}
-        return _merged(own, self._extra)
-
     def _spawn(self) -> None:
         binary = self._binary or find_server()
         if binary is None:
@@ -291,7 +262,15 @@ class LocalServer:
             self._folder = Path(tempfile.mkdtemp(prefix="livekit-server-"))
         config = self._folder / "config.yaml"
         # JSON is YAML. The folder is readable for this user only, and so is the secret.
-        config.write_text(json.dumps(self._configuration()))
+        settings = configuration(
+            self._ports,
+            bind=self._bind,
+            node_ip=self._node_ip,
+            rtc_tcp=self._rtc_tcp,
+            keys={self.api_key: self.api_secret},
+            more=self._extra,
+        )
+        config.write_text(json.dumps(settings))
         config.chmod(0o600)
         # A session of its own: Ctrl-C in the terminal is for the program that uses the server.
         detached: dict[str, Any] = {"start_new_session": True}
@@ -341,7 +320,7 @@ class LocalServer:
 
     def _answers(self) -> bool:
         # http.client, because urllib would go through a proxy that the environment names.
-        connection = http.client.HTTPConnection(self._bind, self._port, timeout=2.0)
+        connection = http.client.HTTPConnection(self._bind, self._ports.signalling, timeout=2.0)
         try:
             connection.request("GET", "/")
             return connection.getresponse().status == http.HTTPStatus.OK
@@ -399,31 +378,3 @@ def _terminate(process: subprocess.Popen[bytes]) -> None:
                 process.send_signal(signal.SIGCONT)
             process.wait(timeout=patience_s)
             return
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports free for both TCP and UDP at 127.0.0.1."""
-    ports: list[int] = []
-    # Not the shared generator: a test that seeds it would give two servers the same ports.
-    for port in random.SystemRandom().sample(_PORTS, 1000):
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-            contextlib.suppress(OSError),
-        ):
-            tcp.bind(("127.0.0.1", port))
-            udp.bind(("127.0.0.1", port))
-            ports.append(port)
-        if len(ports) == count:
-            return ports
-    raise ServerError("no free ports between 17000 and 32000 on 127.0.0.1: end programs that hold them")
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in over.items():
-        old = result.get(key)
-        result[key] = (
-            _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-        )
-    return result
