@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from avatarkit_rtc.testing.realtime.replies import CHUNK_S, RATE, EnergyDetector, Reply, chunks, words
+from avatarkit_rtc.testing.realtime.session_config import SessionConfig
 
 Event = dict[str, Any]
 
@@ -90,8 +91,7 @@ class ModelSession:
         self._number = number
         self._ids: dict[str, Iterator[int]] = {}
         self.id = self._id("sess")
-        self.config: Event = _defaults(model, beta)
-        """The session's configuration, as ``session.update`` has left it."""
+        self._config = SessionConfig(model, beta=beta)
         self.items: dict[str, Item] = {}
         """The conversation."""
         self.truncations: list[tuple[str, int]] = []
@@ -105,6 +105,11 @@ class ModelSession:
         self._spoke = False  # aloud: the voice is fixed from then on
         self.wants_response = False
         """A response is to begin; whoever begins one clears it."""
+
+    @property
+    def config(self) -> Event:
+        """The session's configuration, as ``session.update`` has left it."""
+        return self._config.fields
 
     @property
     def responding(self) -> bool:
@@ -155,10 +160,10 @@ class ModelSession:
         if unknown:
             message = f"Unknown parameter: 'session.{unknown[0]}'."
             return [self.error(message, code="unknown_parameter", of=event)]
-        if self._spoke and self._voice(session) not in (None, self._voice(self.config)):
+        if self._spoke and self._config.changes_voice(session):
             message = "Cannot update a conversation's voice if assistant audio is present."
             return [self.error(message, code="cannot_update_voice", of=event)]
-        _merge(self.config, session)
+        self._config.update(session)
         return [self.event("session.updated", session={"id": self.id, **self.config})]
 
     def _append(self, event: Event) -> list[Event]:
@@ -173,7 +178,7 @@ class ModelSession:
         self.heard_s += len(data) / 2 / RATE
         changes = self.vad.hear(np.frombuffer(data, "<i2").astype(np.int16))
         answers: list[Event] = []
-        for change in changes if self._turn_detection() else ():
+        for change in changes if self._config.turn_detection else ():
             answers += (
                 self.speech_started(change.at_ms) if change.started else self.speech_stopped(change.at_ms)
             )
@@ -184,7 +189,7 @@ class ModelSession:
         self._turn = self._turn or self._id("item")
         at_ms = self.vad.heard_ms if at_ms is None else at_ms
         started = self.event("input_audio_buffer.speech_started", audio_start_ms=at_ms, item_id=self._turn)
-        detection = self._turn_detection() or {}
+        detection = self._config.turn_detection or {}
         interrupts = detection.get("interrupt_response", True)
         return [started, *(self.cancel("turn_detected") if interrupts else [])]
 
@@ -193,7 +198,7 @@ class ModelSession:
         at_ms = self.vad.heard_ms if at_ms is None else at_ms
         item = self._turn or self._id("item")
         stopped = self.event("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=item)
-        self.wants_response = (self._turn_detection() or {}).get("create_response", True)
+        self.wants_response = (self._config.turn_detection or {}).get("create_response", True)
         return [stopped, *self._committed()]
 
     def _commit(self, event: Event) -> list[Event]:
@@ -212,7 +217,7 @@ class ModelSession:
             self.event("input_audio_buffer.committed", previous_item_id=self._last_item(), item_id=item),
             *self._add({"id": item, "type": "message", "role": "user", "content": content}),
         ]
-        if self._transcribes():
+        if self._config.transcribes:
             answers.append(
                 self.event(
                     "conversation.item.input_audio_transcription.completed",
@@ -288,7 +293,7 @@ class ModelSession:
             yield Step(done, Moment.CALLED if reply.calls else None)
 
     def _message(self, response: _Response) -> Iterator[Step]:
-        spoken = "text" not in self._modalities()
+        spoken = self._config.speaks
         item: Event = {"id": self._id("item"), "type": "message", "role": "assistant"}
         item |= {"status": "in_progress"}
         item |= {"object": "realtime.item", "content": []}
@@ -370,68 +375,5 @@ class ModelSession:
     def _last_item(self) -> str | None:
         return next(reversed(self.items), None)
 
-    def _turn_detection(self) -> Event | None:
-        found = self.config if self._beta else self.config["audio"]["input"]
-        detection: Event | None = found["turn_detection"]
-        return detection
-
-    def _voice(self, session: Event) -> object:
-        """None where nothing is said of it."""
-        if self._beta:
-            return session.get("voice")
-        audio = session.get("audio")
-        spoken = audio.get("output") if isinstance(audio, dict) else None
-        return spoken.get("voice") if isinstance(spoken, dict) else None
-
-    def _transcribes(self) -> bool:
-        if self._beta:
-            return self.config["input_audio_transcription"] is not None
-        return self.config["audio"]["input"]["transcription"] is not None
-
-    def _modalities(self) -> list[str]:
-        """``["text"]`` where no sound is wanted."""
-        if not self._beta:
-            return list(self.config["output_modalities"])
-        return ["audio"] if "audio" in self.config["modalities"] else ["text"]
-
     def _id(self, kind: str) -> str:
         return f"{kind}_{self._number}_{next(self._ids.setdefault(kind, itertools.count(1)))}"
-
-
-def _defaults(model: str, beta: bool) -> Event:
-    detection = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300}
-    detection |= {"silence_duration_ms": 500, "create_response": True, "interrupt_response": True}
-    common = {"object": "realtime.session", "model": model, "instructions": "", "tools": []}
-    common |= {"tool_choice": "auto"}
-    if beta:
-        return common | {
-            "modalities": ["audio", "text"],
-            "voice": "alloy",
-            "input_audio_format": "pcm16",
-            "output_audio_format": "pcm16",
-            "input_audio_transcription": None,
-            "turn_detection": detection,
-            "temperature": 0.8,
-            "max_response_output_tokens": "inf",
-        }
-    pcm = {"type": "audio/pcm", "rate": RATE}
-    heard = {"format": pcm, "transcription": None, "noise_reduction": None, "turn_detection": detection}
-    spoken = {"format": dict(pcm), "voice": "marin", "speed": 1.0}
-    return common | {
-        "type": "realtime",
-        "output_modalities": ["audio"],
-        "audio": {"input": heard, "output": spoken},
-        "max_output_tokens": "inf",
-        "tracing": None,
-        "truncation": "auto",
-        "prompt": None,
-        "include": None,
-    }
-
-
-def _merge(known: Event, change: Event) -> None:
-    for name, value in change.items():
-        if isinstance(value, dict) and isinstance(known.get(name), dict):
-            _merge(known[name], value)
-        else:
-            known[name] = value
