@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
 from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from avatarkit_rtc.errors import RealtimeError, RealtimeTransportError
 from avatarkit_rtc.integrations.realtime import RealtimeManager, RealtimeSessionConfig, ToolDefinition
@@ -18,6 +19,7 @@ from avatarkit_rtc.integrations.realtime.payloads import PAYLOADS
 from tests.support.virtual_loop import VirtualLoop
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 PATIENCE_S = 0.03
 """Real seconds in which nothing must have come on any socket before :class:`PatientLoop`'s clock jumps."""
@@ -251,3 +253,14 @@ class PatientLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self.selector.now
+
+
+def on_patient_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run a test on a :class:`PatientLoop`: a machine that stalls takes nothing of any time limit."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with asyncio.Runner(loop_factory=PatientLoop) as runner:
+            runner.run(test(*args, **kwargs))
+
+    return run
