@@ -1,29 +1,20 @@
-"""The player: wires provider, motion, playout, sound and view together, and owns their life."""
+"""The player: what a program calls, and when it may."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import dataclasses
 import logging
 from typing import Any, Self
 
-from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.devices import DeviceSpec
-from avatarkit_rtc.audio.received import DEFAULT_MAX_BLOCKS, ReceivedAudio, ReceivedAudioStream
-from avatarkit_rtc.connection import Connection
-from avatarkit_rtc.emitter import EventHub, Handler
+from avatarkit_rtc.audio.received import DEFAULT_MAX_BLOCKS, ReceivedAudioStream
+from avatarkit_rtc.emitter import Handler
 from avatarkit_rtc.errors import AvatarTimeoutError, ConfigurationError, NotConnectedError
-from avatarkit_rtc.events import EVENTS, ConnectionState, Stalled
-from avatarkit_rtc.motion.events import RoundEndReason
-from avatarkit_rtc.motion_loop import MotionLoop
+from avatarkit_rtc.events import EVENTS, ConnectionState
 from avatarkit_rtc.options import LOG_LEVELS, AvatarPlayerOptions
-from avatarkit_rtc.player_listener import PlayerListener
-from avatarkit_rtc.player_sound import PlayerSound
+from avatarkit_rtc.player_parts import PlayerParts
 from avatarkit_rtc.player_stats import PlayerStats
-from avatarkit_rtc.player_video import PlayerVideo
 from avatarkit_rtc.providers.base import ConnectionConfig, Provider, TokenProvider
-from avatarkit_rtc.video.picture import DEFAULT_FORMAT, check_format
 from avatarkit_rtc.views import View
 
 
@@ -85,50 +76,9 @@ class AvatarPlayer:
         """The options in force."""
         logging.getLogger("avatarkit_rtc").setLevel(LOG_LEVELS[self.options.log_level])
         self._provider = provider
-        self._hub = EventHub(EVENTS)
-        self._motion = MotionLoop(self.options, view, self._emit)
-        self._sound = PlayerSound(
-            provider,
-            self.options,
-            hear=self._hear if callable(getattr(view, "sound", None)) else None,
-            is_muted=self._is_muted,
-            emit=self._emit,
-            listened=self._hub.listened,
-            face=self._motion.playout.strategy.sync,
-            presentation=self._motion.presentation,
-            mouth_and_voice=self._motion.mouth_and_voice,
-            hear_user=self._hear_user if callable(getattr(view, "user_sound", None)) else None,
-        )
-        self._video = PlayerVideo(
-            self._motion,
-            picture_format=check_format(getattr(view, "picture_format", DEFAULT_FORMAT)),
-            stall_timeout_s=self.options.stall_timeout_s,
-            heard_delay=self._sound.voice.heard_delay_s,
-            came=self._picture_came,
-            emit=self._emit,
-        )
-        self._connection = Connection(
-            provider,
-            self.options.reconnect_policy(),
-            self,
-            self._emit,
-            motion_timeout_s=min(self.options.stall_timeout_s, 60.0),
-        )
-        self._avatar: str | None = None
-        self._avatar_there = asyncio.Event()
-        self._view_closed = asyncio.Event()
-        listener = PlayerListener(
-            self._connection,
-            self._motion,
-            self._sound,
-            self._video,
-            self._emit,
-            avatar_changed=self._avatar_changed,
-            flush=self.flush,
-            wants_video=callable(getattr(view, "show_picture", None)),
-        )
-        provider.set_listener(listener)
-        self._loop: asyncio.AbstractEventLoop | None = None
+        parts = self._parts = PlayerParts(provider, view, self.options)
+        self._hub, self._connection = parts.hub, parts.connection
+        self._motion, self._sound = parts.motion, parts.sound
         attached = getattr(view, "attached", None)
         if callable(attached):
             attached(self)
@@ -208,17 +158,16 @@ class AvatarPlayer:
         """
         try:
             async with asyncio.timeout(timeout):
-                while self._avatar is None:  # it may have left again before we got our turn
-                    await self._avatar_there.wait()
+                return await self._parts.wait_for_avatar()
         except TimeoutError as error:
             raise AvatarTimeoutError(
                 f"no avatar came within {timeout:g} s; was its session started for this room?"
             ) from error
-        return self._avatar
 
     async def wait_closed(self) -> None:
         """Wait until disconnected for good, or until the user closes the view."""
-        waits = [asyncio.create_task(w) for w in (self._connection.wait_closed(), self._view_closed.wait())]
+        ends = self._connection.wait_closed(), self._parts.view_closed.wait()
+        waits = [asyncio.create_task(end) for end in ends]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -343,9 +292,7 @@ class AvatarPlayer:
     def flush(self) -> None:
         """Interruption: drop queued motion and sound, sound that was sent and is not here yet included, and
         mute the rest of this round. The next round plays: its sound is sent after its first frame."""
-        self._sound.voice.flush(on_its_way=True)
-        self._motion.tell_view("flushed")
-        self._motion.cut(RoundEndReason.FLUSHED)
+        self._parts.flush()
 
     # -- events and figures ----------------------------------------------------------------------------------
 
@@ -374,92 +321,12 @@ class AvatarPlayer:
         """
         if event not in EVENTS:
             raise ConfigurationError(f"there is no event {event!r}")
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._emit, event, *payload)
+        self._parts.emit_soon(event, *payload)
 
     def stats(self) -> PlayerStats:
         """One snapshot of everything."""
-        motion = self._motion
-        counters = motion.stream.counters
-        return PlayerStats(
-            connection=self._connection.stats(),
-            motion=dataclasses.replace(counters, malformed=dict(counters.malformed)),
-            playout=motion.playout.stats(),
-            audio=self._sound.stats(),
-            video=self._video.stats(),
-            avatar=self._avatar,
-            poses_shown=motion.poses_shown,
-            view_errors=motion.view_errors,
-            worst_lateness_ms=motion.worst_lateness_s * 1000,
-            av_offset_ms=motion.av_offset_ms,
-            audio_delay_estimate_ms=motion.audio_delay_estimate_ms,
-        )
-
-    # -- hooks of the connection -----------------------------------------------------------------------------
-
-    def connection_opening(self) -> None:
-        """Called by the connection: joining begins."""
-        self._loop = asyncio.get_running_loop()
-        self._motion.start()
-
-    def connection_lost(self, reason: RoundEndReason, *, left: bool) -> None:
-        """Called by the connection: nothing comes from now on."""
-        self._motion.cut(reason)
-        self._motion.disconnected()
-        self._video.disconnected()
-        self._sound.voice.flush()
-        # A session that is resumed still has its avatar, or else the provider reports that it left.
-        if left:
-            self._avatar_changed(None)
-
-    async def connection_made(self, *, again: bool, expect_motion: bool) -> None:
-        """Called by the connection: packets may come."""
-        self._motion.connected(expect_motion=expect_motion)
-        self._video.connected()
-        if again:
-            await self._sound.republish()
-
-    async def connection_closed(self) -> None:
-        """Called by the connection: release everything."""
-        self._motion.stop_when_idle()
-        await self._video.stop()
-        await self._sound.aclose()
-
-    # -- inside ----------------------------------------------------------------------------------------------
-
-    def _emit(self, event: str, *payload: Any) -> None:
-        if event == "connection-state-changed":
-            self._motion.tell_view("connection_state", payload[0].value)
-            if payload[0] in (ConnectionState.DISCONNECTED, ConnectionState.FAILED):
-                self._sound.voice.readers.end()
-        elif event == "view-closed":
-            self._view_closed.set()
-        self._hub.emit(event, *payload)
-        if event == "stalled" and isinstance(payload[0], Stalled):
-            self._connection.stalled()
-
-    def _hear(self, block: ReceivedAudio) -> None:
-        self._motion.tell_view("sound", block)
-
-    def _hear_user(self, block: AudioBlock) -> None:
-        self._motion.tell_view("user_sound", block)
-
-    def _is_muted(self) -> bool:
-        return self._motion.stream.muted
+        return self._parts.stats()
 
     def _require_connection(self, call: str) -> None:
         if not self.is_connected:
             raise NotConnectedError(f"{call} needs a connection; call connect() first")
-
-    def _picture_came(self, now: float) -> None:
-        self._connection.note_activity(now)
-        if self._motion.stream.open_round is None:
-            self._motion.stall.activity(now)  # a video avatar sends no motion: its pictures are awaited
-
-    def _avatar_changed(self, identity: str | None) -> None:
-        self._avatar = identity
-        if identity is None:
-            self._avatar_there.clear()
-        else:
-            self._avatar_there.set()
