@@ -5,95 +5,36 @@ Starts PulseAudio daemons of its own. The device is unloaded and the daemon kill
 
 from __future__ import annotations
 
-import contextlib
-import json
 import random
 import statistics
-import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final
 
 from bench import speaker
+from bench.json_program import JsonProgram
 from bench.report import Figure, Report, arguments, machine, publish
 from tests.support.pulse import PulseServer, tone
 
 _SOURCE: Final = "mic"
 """On top of the monitor of a null sink, which by itself is deaf for the first 2 s."""
 _TONE: Final = tone(440.0, 60.0)
-_TIMEOUT_S: Final = 15.0
-_ROOT: Final = Path(__file__).resolve().parent.parent
 
 
-class Listener:
-    """``bench.microphone_program`` in a process of its own."""
-
-    def __init__(self, pulse: PulseServer) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.microphone_program"],
-            cwd=_ROOT,
-            env=pulse.env(source=_SOURCE),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what ALSA says about daemons that are not there
-            text=True,
-        )
-        self.events: list[dict[str, Any]] = []
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            raise
-
-    @property
-    def exit_code(self) -> int | None:
-        """None while it runs."""
-        return self._process.poll()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.events.append(json.loads(line))
-
-    def wait_for(self, event: str, seen: int) -> float | None:
-        """The moment of the first ``event`` after ``seen`` of them all; None where it does not come."""
-        deadline = time.monotonic() + _TIMEOUT_S
-        while time.monotonic() < deadline:
-            for each in self.events[seen:]:
-                if each["event"] == event:
-                    return float(each["t"])
-            time.sleep(0.01)
-        return None
-
-
-def unplug(pulse: PulseServer, listener: Listener, away_s: float, *, crash: bool) -> speaker.Return:
+def unplug(pulse: PulseServer, listener: JsonProgram, away_s: float, *, crash: bool) -> speaker.Return:
     """Take the source away, or kill the daemon; bring it back; wait for sound."""
     seen = len(listener.events)
     speaker.take_away(pulse, away_s, crash=crash)
-    listener.wait_for("lost", seen)
+    listener.event("lost", seen)
     with pulse.playing(speaker.BASE, _TONE):
         with pulse.recording(speaker.BASE):
             pass  # it hears from now on
         plug_in(pulse)
         start = time.monotonic()
-        heard = listener.wait_for("loud", seen)
-        listener.wait_for("back", seen)
-    changes = [each["event"] for each in listener.events[seen:] if each["event"] in ("lost", "back")]
-    back_s = float("inf") if heard is None else heard - start
+        heard = listener.event("loud", seen)
+        listener.event("back", seen)
+    changes = [name for name in listener.changes(seen) if name in ("lost", "back")]
+    back_s = float("inf") if heard is None else heard["t"] - start
     return speaker.Return(back_s, changes, listener.exit_code is None)
 
 
@@ -108,9 +49,9 @@ def microphone(times: int) -> list[Figure]:
     away = random.Random(7)
     with PulseServer(speaker.BASE) as pulse:
         plug_in(pulse)
-        with Listener(pulse) as listener:
+        with JsonProgram("bench.microphone_program", environment=pulse.env(source=_SOURCE)) as listener:
             with pulse.playing(speaker.BASE, _TONE):
-                if listener.wait_for("loud", 0) is None:
+                if listener.event("loud", 0) is None:
                     raise AssertionError("nothing was heard")
             returns = []
             for time_ in range(times):

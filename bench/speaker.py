@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
-import queue
 import random
 import statistics
-import subprocess
 import sys
-import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import SimpleNamespace, TracebackType
+from types import SimpleNamespace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -30,6 +25,7 @@ from avatarkit_rtc.audio import AudioBlock
 from avatarkit_rtc.audio.intake import Intake
 from avatarkit_rtc.audio.output import Gain
 from avatarkit_rtc.audio.playback import Playback
+from bench.json_program import JsonProgram
 from bench.report import Figure, Report, arguments, machine, publish
 from bench.speaker_program import LEVEL, RATE
 from tests.support.pulse import PulseServer
@@ -41,82 +37,6 @@ which no real card is."""
 TARGET_S: Final = 0.060
 _QUIET: Final = LEVEL * 32767 * 0.02
 _GAP_S: Final = 0.002
-_ROOT: Final = Path(__file__).resolve().parent.parent
-
-
-class Program:
-    """``bench.speaker_program`` in a process of its own."""
-
-    def __init__(self, pulse: PulseServer) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.speaker_program", "pulse"],
-            cwd=_ROOT,
-            env=pulse.env(sink=SINK),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what ALSA says about daemons that are not there
-            text=True,
-        )
-        self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
-        self.events: list[dict[str, Any]] = []
-        threading.Thread(target=self._read, daemon=True).start()
-        self.wait_for("ready")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            raise
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        return self._process.poll() is None
-
-    @property
-    def exit_code(self) -> int | None:
-        """None while it runs."""
-        return self._process.poll()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            said = json.loads(line)
-            if "event" in said:
-                self.events.append(said)
-            else:
-                self._lines.put(said)
-
-    def wait_for(self, key: str, timeout: float = 20.0) -> dict[str, Any]:
-        """The next line with ``key``."""
-        while True:
-            said = self._lines.get(timeout=timeout)
-            if key in said:
-                return said
-
-    def tell(self, command: str) -> None:
-        """Give it a command."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(command + "\n")
-        self._process.stdin.flush()
-
-    def ask(self, command: str, key: str) -> dict[str, Any]:
-        """Give it a command and wait for the answer."""
-        self.tell(command)
-        return self.wait_for(key)
-
-    def changes(self) -> list[str]:
-        """What has happened to its device."""
-        return [event["event"] for event in self.events]
 
 
 def gaps(samples: npt.NDArray[np.int16]) -> list[float]:
@@ -143,12 +63,15 @@ def plug_in(pulse: PulseServer) -> None:
 
 
 @contextlib.contextmanager
-def playing() -> Iterator[tuple[PulseServer, Program]]:
+def playing() -> Iterator[tuple[PulseServer, JsonProgram]]:
     """A sound server of its own and a program that plays to it; the tone is heard."""
     with contextlib.ExitStack() as close:
         pulse = close.enter_context(PulseServer(BASE))
         plug_in(pulse)
-        program = close.enter_context(Program(pulse))
+        program = close.enter_context(
+            JsonProgram("bench.speaker_program", "pulse", environment=pulse.env(sink=SINK))
+        )
+        program.wait_for("ready")
         with pulse.recording(SINK) as recording:
             _wait_until_loud(recording)
         yield pulse, program
@@ -256,7 +179,7 @@ def take_away(pulse: PulseServer, away_s: float, *, crash: bool) -> None:
         pulse.keep_busy(BASE)
 
 
-def unplug(pulse: PulseServer, program: Program, away_s: float, *, crash: bool) -> Return:
+def unplug(pulse: PulseServer, program: JsonProgram, away_s: float, *, crash: bool) -> Return:
     """Take the sink away, or kill the daemon; bring it back; wait for sound."""
     seen = len(program.events)
     take_away(pulse, away_s, crash=crash)
@@ -267,9 +190,9 @@ def unplug(pulse: PulseServer, program: Program, away_s: float, *, crash: bool) 
     with pulse.recording(SINK) as recording:
         heard = _wait_until_loud(recording)
     deadline = time.monotonic() + 5.0
-    while program.changes()[seen:][-1:] != ["back"] and time.monotonic() < deadline:
+    while program.changes(seen)[-1:] != ["back"] and time.monotonic() < deadline:
         time.sleep(0.02)
-    return Return(heard - start, program.changes()[seen:], program.alive)
+    return Return(heard - start, program.changes(seen), program.exit_code is None)
 
 
 def hot_plug(times: int) -> list[Figure]:
