@@ -116,14 +116,6 @@ class Calls:
         self._free += 1
 
 
-def text_of(error: BaseException) -> str:
-    """What ``error`` says, else its class. One of a tool's may not even be able to say it."""
-    try:
-        return str(error) or type(error).__name__
-    except Exception:
-        return type(error).__name__
-
-
 def is_coroutine_function(handler: Handler) -> bool:
     """Whether calling ``handler`` gives a coroutine, as far as can be told beforehand."""
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)

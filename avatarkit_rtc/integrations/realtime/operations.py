@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from avatarkit_rtc.errors import AvatarKitError, RealtimeTimeoutError, RealtimeTransportError
+from avatarkit_rtc.integrations.error_text import text_of
 from avatarkit_rtc.integrations.realtime.client import RealtimeClient
 from avatarkit_rtc.integrations.realtime.core.effects import Connect, Disconnect, Update
-from avatarkit_rtc.integrations.realtime.core.tools import text_of
 
 
 @dataclass(frozen=True, slots=True)

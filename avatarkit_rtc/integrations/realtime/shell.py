@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
 from avatarkit_rtc.emitter import EventHub
+from avatarkit_rtc.integrations.error_text import text_of
 from avatarkit_rtc.integrations.realtime.client import RealtimeClient
 from avatarkit_rtc.integrations.realtime.core.effects import (
     CancelOp,
@@ -31,7 +32,7 @@ from avatarkit_rtc.integrations.realtime.core.effects import (
     Update,
 )
 from avatarkit_rtc.integrations.realtime.core.machine import Machine
-from avatarkit_rtc.integrations.realtime.core.tools import ToolContext, text_of
+from avatarkit_rtc.integrations.realtime.core.tools import ToolContext
 from avatarkit_rtc.integrations.realtime.events import ClientEvent
 from avatarkit_rtc.integrations.realtime.log import RealtimeLogger
 from avatarkit_rtc.integrations.realtime.operations import Operations, Timeouts, as_realtime_error

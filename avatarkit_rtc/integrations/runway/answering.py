@@ -17,8 +17,8 @@ from avatarkit_rtc.integrations.calls import (
     HandlerCancelledError,
     OutOfTimeError,
     TooManyCallsError,
-    text_of,
 )
+from avatarkit_rtc.integrations.error_text import text_or_class_of
 from avatarkit_rtc.integrations.runway.tools import (
     Handler,
     Refused,
@@ -158,11 +158,11 @@ class Answering:
             said = f"tool {name!r} did not end within {timeout_s:g} s; make it faster, or allow more time"
             raise self._fail(ToolTimeoutError(said, tool=name), said) from None
         except Exception as error:
-            raise self._fail(_failure(name, error), text_of(error)) from None
+            raise self._fail(_failure(name, error), text_or_class_of(error)) from None
         try:
             text = reply_text(result)
         except Exception as error:  # the tool's own objects have a say in this
-            said = f"the result of tool {name!r} is no JSON: {text_of(error)}"
+            said = f"the result of tool {name!r} is no JSON: {text_or_class_of(error)}"
             failure = ToolReplyError(said, tool=name)
             failure.__cause__ = error
             raise self._fail(failure, said) from None
@@ -186,6 +186,6 @@ class Answering:
 
 def _failure(name: str, error: Exception) -> ToolCallError:
     what = "was cancelled" if isinstance(error, HandlerCancelledError) else f"raised {type(error).__name__}"
-    failure = ToolCallError(f"tool {name!r} {what}: {text_of(error)}", tool=name)
+    failure = ToolCallError(f"tool {name!r} {what}: {text_or_class_of(error)}", tool=name)
     failure.__cause__ = error
     return failure

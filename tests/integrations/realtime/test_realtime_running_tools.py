@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from avatarkit_rtc.errors import ToolTimeoutError
+from avatarkit_rtc.integrations.error_text import text_of
 from avatarkit_rtc.integrations.realtime import Character, ToolContext, ToolOutcome
-from avatarkit_rtc.integrations.realtime.core.tools import text_of
 from avatarkit_rtc.integrations.realtime.events import ToolCalled
 from avatarkit_rtc.integrations.realtime.payloads import LipSync
 from avatarkit_rtc.integrations.realtime.shell import MAX_CALLS_AT_ONCE, MAX_CALLS_WAITING

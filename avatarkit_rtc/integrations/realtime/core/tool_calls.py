@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from avatarkit_rtc.errors import RealtimeTransportError, ToolCallError
+from avatarkit_rtc.integrations.error_text import text_of
 from avatarkit_rtc.integrations.realtime.core.effects import (
     DropTools,
     Effect,
@@ -25,7 +26,6 @@ from avatarkit_rtc.integrations.realtime.core.tools import (
     checked_result,
     failure_output,
     read_arguments,
-    text_of,
 )
 from avatarkit_rtc.integrations.realtime.events import ToolCalled
 from avatarkit_rtc.integrations.realtime.payloads import ToolCall, ToolError, ToolResult

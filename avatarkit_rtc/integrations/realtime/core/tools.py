@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from avatarkit_rtc.errors import ConfigurationError, ToolCallError
+from avatarkit_rtc.integrations.error_text import text_of, text_or_class_of
 from avatarkit_rtc.integrations.realtime.config import Character, ToolDefinition
 from avatarkit_rtc.integrations.realtime.types import RealtimeState
 
@@ -163,15 +164,7 @@ def checked_result(name: str, result: Any) -> dict[str, Any]:
 
 def failure_output(error: Exception) -> dict[str, Any]:
     """What the model is told of a call that failed."""
-    return {"success": False, "error": text_of(error) or type(error).__name__}
-
-
-def text_of(error: Exception) -> str:
-    """What ``error`` says. One of a tool's may not even be able to say it."""
-    try:
-        return str(error)
-    except Exception:
-        return type(error).__name__
+    return {"success": False, "error": text_or_class_of(error)}
 
 
 def _is_integer(value: Any) -> bool:
