@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avatarkit_rtc.cli.options import Codec, Face, PictureRate, PictureSize, parse_size
-from avatarkit_rtc.cli.running import live_line, run, say
+from avatarkit_rtc.cli.running import Stopped, live_line, run, say
 from avatarkit_rtc.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -60,10 +60,6 @@ def replay(
     )
 
 
-class _Stopped(Exception):  # noqa: N818 (not an error)
-    """Ctrl-C."""
-
-
 async def _to_file(
     stop: asyncio.Event,
     source: Replay,
@@ -72,7 +68,7 @@ async def _to_file(
     size: tuple[int, int],
     fps: float,
     codec: str | None,
-) -> Replayed | None:
+) -> Replayed:
     from renderers import make_face
 
     drawn = make_face(face, size)
@@ -87,13 +83,11 @@ async def _to_file(
 
     def check() -> None:
         if stop.is_set():
-            raise _Stopped
+            raise Stopped
 
     work = asyncio.to_thread(source.to_file, out, drawn, fps=fps, codec=codec, progress=progress, check=check)
     async with live_line(lambda rate: f"{out.name} | {newest:.1f} s | {rate:.0f} poses/s", lambda: pictures):
-        with contextlib.suppress(_Stopped):
-            return await work
-    return None
+        return await work
 
 
 def _to_window(source: Replay, face: str, size: tuple[int, int], speed: float) -> None:
