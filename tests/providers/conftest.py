@@ -10,6 +10,7 @@ from avatarkit_rtc.providers.base import ConnectionConfig
 from avatarkit_rtc.providers.livekit import LiveKitProvider
 from tests.support.livekit import LiveKitServer
 from tests.support.room_peer import Notes
+from tests.support.visit import Visit
 
 
 @pytest.fixture
@@ -29,3 +30,14 @@ def notes(provider: LiveKitProvider) -> Notes:
 @pytest.fixture
 def config(livekit_server: LiveKitServer, join_token: Callable[..., str], room_name: str) -> ConnectionConfig:
     return ConnectionConfig(livekit_server.url, join_token("visitor"), room_name)
+
+
+@pytest.fixture
+def visit(
+    livekit_server: LiveKitServer,
+    room_name: str,
+    config: ConnectionConfig,
+    provider: LiveKitProvider,
+    notes: Notes,
+) -> Visit:
+    return Visit(livekit_server, room_name, config, provider, notes)

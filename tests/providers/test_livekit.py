@@ -16,64 +16,44 @@ from avatarkit_rtc.providers.base import ConnectionConfig
 from avatarkit_rtc.providers.livekit import LiveKitProvider
 from tests.support.livekit import LiveKitServer, until
 from tests.support.room_peer import Notes, Peer, listen, tone_of
+from tests.support.visit import Visit, subscribed
 
 CONNECTED = ConnectionState.CONNECTED
 MINT = Callable[..., str]
 
 
 class TestPackets:
-    async def test_arrive_intact_and_in_order(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        notes: Notes,
-        config: ConnectionConfig,
-    ) -> None:
+    async def test_arrive_intact_and_in_order(self, visit: Visit) -> None:
         sent = [bytes([number]) + bytes(range(256)) * number for number in range(50)] + [b""]
-        async with Peer(livekit_server, room_name) as avatar:
-            await provider.connect(config)
+        async with visit.peer() as avatar:
+            await visit.join()
             for data in sent:
                 await avatar.send(data)
-            await until(lambda: len(notes.packets) == len(sent), "all packets")
-        assert notes.packets == sent
-        assert all(type(packet) is bytes for packet in notes.packets)
+            await until(lambda: len(visit.notes.packets) == len(sent), "all packets")
+        assert visit.notes.packets == sent
+        assert all(type(packet) is bytes for packet in visit.notes.packets)
 
-    async def test_lossy_ones_arrive_too(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        notes: Notes,
-        config: ConnectionConfig,
-    ) -> None:
-        async with Peer(livekit_server, room_name) as avatar:
-            await provider.connect(config)
+    async def test_lossy_ones_arrive_too(self, visit: Visit) -> None:
+        async with visit.peer() as avatar:
+            await visit.join()
             for number in range(20):
                 await avatar.send(bytes([number]), reliable=False)
                 await asyncio.sleep(0.01)
-            await until(lambda: len(notes.packets) >= 15, "most packets")
+            await until(lambda: len(visit.notes.packets) >= 15, "most packets")
 
-    async def test_of_others_and_on_other_topics_are_ignored(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        notes: Notes,
-        config: ConnectionConfig,
-    ) -> None:
+    async def test_of_others_and_on_other_topics_are_ignored(self, visit: Visit) -> None:
         async with (
-            Peer(livekit_server, room_name) as avatar,
-            Peer(livekit_server, room_name, "troll") as troll,
+            visit.peer() as avatar,
+            visit.peer("troll") as troll,
         ):
-            await provider.connect(config)
+            await visit.join()
             await troll.send(b"not from the avatar")
             await avatar.send(b"chat", topic="chat")
             await avatar.send(b"no topic", topic="")
-            await until(lambda: provider.foreign_packets == 3, "the foreign packets")
+            await until(lambda: visit.provider.foreign_packets == 3, "the foreign packets")
             await avatar.send(b"motion")
-            await until(lambda: notes.packets, "the packet")
-        assert notes.packets == [b"motion"]
+            await until(lambda: visit.notes.packets, "the packet")
+        assert visit.notes.packets == [b"motion"]
 
     async def test_topic_can_be_another(
         self, livekit_server: LiveKitServer, room_name: str, notes: Notes, config: ConnectionConfig
@@ -89,12 +69,7 @@ class TestPackets:
         assert notes.packets == [b"other topic"]
 
     async def test_listener_that_fails_does_no_harm(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        config: ConnectionConfig,
-        caplog: pytest.LogCaptureFixture,
+        self, visit: Visit, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Broken(Notes):
             def on_motion_packet(self, data: bytes) -> None:
@@ -108,10 +83,10 @@ class TestPackets:
                 raise ValueError("and this")
 
         broken = Broken()
-        provider.set_listener(broken)
+        visit.provider.set_listener(broken)
         with caplog.at_level(logging.ERROR):
-            async with Peer(livekit_server, room_name) as avatar:
-                await provider.connect(config)
+            async with visit.peer() as avatar:
+                await visit.join()
                 for number in range(20):
                     await avatar.send(bytes([number]))
                 await until(lambda: len(broken.packets) == 20, "all packets")
@@ -123,87 +98,60 @@ class TestPackets:
 
 
 class TestFindingTheAvatar:
-    async def test_it_may_be_there_before_us(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        notes: Notes,
-        config: ConnectionConfig,
-    ) -> None:
-        async with Peer(livekit_server, room_name, "spatius-avatar"):
-            await provider.connect(config)
-            assert notes.events[:3] == [
+    async def test_it_may_be_there_before_us(self, visit: Visit) -> None:
+        async with visit.peer("spatius-avatar"):
+            await visit.join()
+            assert visit.notes.events[:3] == [
                 ("state", ConnectionState.CONNECTING),
                 ("state", CONNECTED),
                 ("joined", "spatius-avatar"),
             ]
-            assert provider.avatar == "spatius-avatar"
+            assert visit.provider.avatar == "spatius-avatar"
 
-    async def test_it_may_come_later_leave_and_come_back(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        notes: Notes,
-        config: ConnectionConfig,
-    ) -> None:
-        await provider.connect(config)
+    async def test_it_may_come_later_leave_and_come_back(self, visit: Visit) -> None:
+        await visit.join()
         for _ in range(2):
-            async with Peer(livekit_server, room_name) as avatar:
+            async with visit.peer() as avatar:
                 await avatar.speak()  # the server announces participants without a track only every 3 s
-                await until(lambda: provider.avatar, "the avatar")
+                await until(lambda: visit.provider.avatar, "the avatar")
                 await avatar.send(b"here")
-                await until(lambda: notes.packets, "its packet")
-                notes.packets.clear()
-            await until(lambda: provider.avatar is None, "its leaving")
+                await until(lambda: visit.notes.packets, "its packet")
+                visit.notes.packets.clear()
+            await until(lambda: visit.provider.avatar is None, "its leaving")
         assert (
-            notes.named("joined", "left")
+            visit.notes.named("joined", "left")
             == [("joined", "spatialreal-avatar"), ("left", "spatialreal-avatar")] * 2
         )
 
-    async def test_second_avatar_waits_its_turn(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        notes: Notes,
-        config: ConnectionConfig,
-    ) -> None:
-        await provider.connect(config)
-        async with Peer(livekit_server, room_name, "worker", {ON_BEHALF_ATTRIBUTE: "agent"}) as first:
+    async def test_second_avatar_waits_its_turn(self, visit: Visit) -> None:
+        await visit.join()
+        async with visit.peer("worker", {ON_BEHALF_ATTRIBUTE: "agent"}) as first:
             await first.speak()
-            await until(lambda: provider.avatar == "worker", "the first avatar")
-            async with Peer(livekit_server, room_name, "spatialreal-avatar") as second:
+            await until(lambda: visit.provider.avatar == "worker", "the first avatar")
+            async with visit.peer("spatialreal-avatar") as second:
                 await second.speak()
                 await second.send(b"second")
-                await until(lambda: provider.foreign_packets == 1, "the second avatar's packet")
-                assert provider.avatar == "worker"
+                await until(lambda: visit.provider.foreign_packets == 1, "the second avatar's packet")
+                assert visit.provider.avatar == "worker"
                 await first.leave()
-                await until(lambda: provider.avatar == "spatialreal-avatar", "the second avatar's turn")
+                await until(lambda: visit.provider.avatar == "spatialreal-avatar", "the second avatar's turn")
                 await second.send(b"now")
-                await until(lambda: notes.packets, "its packet")
-        assert notes.packets == [b"now"]
-        assert notes.named("joined", "left")[:3] == [
+                await until(lambda: visit.notes.packets, "its packet")
+        assert visit.notes.packets == [b"now"]
+        assert visit.notes.named("joined", "left")[:3] == [
             ("joined", "worker"),
             ("left", "worker"),
             ("joined", "spatialreal-avatar"),
         ]
 
-    async def test_attribute_may_come_later(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        config: ConnectionConfig,
-    ) -> None:
-        await provider.connect(config)
-        async with Peer(livekit_server, room_name, "worker") as worker:
+    async def test_attribute_may_come_later(self, visit: Visit) -> None:
+        await visit.join()
+        async with visit.peer("worker") as worker:
             await worker.speak()
             await worker.send(b"nobody yet")
-            await until(lambda: provider.foreign_packets == 1, "a packet of a stranger")
+            await until(lambda: visit.provider.foreign_packets == 1, "a packet of a stranger")
             await worker.room.local_participant.set_attributes({ON_BEHALF_ATTRIBUTE: "agent"})
-            await until(lambda: provider.avatar == "worker", "the avatar")
+            await until(lambda: visit.provider.avatar == "worker", "the avatar")
 
     async def test_configured_identity_is_the_only_one(
         self, livekit_server: LiveKitServer, room_name: str, config: ConnectionConfig
@@ -231,19 +179,12 @@ class TestFindingTheAvatar:
 
 
 class TestVoice:
-    async def test_arrives_in_blocks_of_10_ms(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        notes: Notes,
-        config: ConnectionConfig,
-    ) -> None:
-        await provider.connect(config)
-        async with Peer(livekit_server, room_name) as avatar:
+    async def test_arrives_in_blocks_of_10_ms(self, visit: Visit) -> None:
+        await visit.join()
+        async with visit.peer() as avatar:
             await avatar.speak(tone_hz=1000)
-            await until(lambda: notes.feeds, "the feed")
-            feed, blocks = notes.feeds[0], []
+            await until(lambda: visit.notes.feeds, "the feed")
+            feed, blocks = visit.notes.feeds[0], []
             before = time.monotonic()
             async with asyncio.timeout(10):
                 async for block in feed:
@@ -260,99 +201,64 @@ class TestVoice:
             await feed.aclose()
             assert [block async for block in feed] == []
 
-    async def test_feed_nobody_reads_costs_nothing(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        notes: Notes,
-        config: ConnectionConfig,
-    ) -> None:
-        await provider.connect(config)
-        async with Peer(livekit_server, room_name) as avatar:
+    async def test_feed_nobody_reads_costs_nothing(self, visit: Visit) -> None:
+        await visit.join()
+        async with visit.peer() as avatar:
             await avatar.speak()
-            await until(lambda: notes.feeds, "the feed")
+            await until(lambda: visit.notes.feeds, "the feed")
             assert not [task for task in asyncio.all_tasks() if task.get_name() == "avatar audio"]
-            await notes.feeds[0].aclose()
+            await visit.notes.feeds[0].aclose()
 
-    async def test_slow_reader_loses_the_oldest_and_it_is_counted(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        notes: Notes,
-        config: ConnectionConfig,
-    ) -> None:
-        await provider.connect(config)
-        async with Peer(livekit_server, room_name) as avatar:
+    async def test_slow_reader_loses_the_oldest_and_it_is_counted(self, visit: Visit) -> None:
+        await visit.join()
+        async with visit.peer() as avatar:
             await avatar.speak()
-            await until(lambda: notes.feeds, "the feed")
-            feed = notes.feeds[0]
+            await until(lambda: visit.notes.feeds, "the feed")
+            feed = visit.notes.feeds[0]
             await anext(aiter(feed))
             await until(lambda: feed.dropped > 20, "drops")
             fresh = await anext(aiter(feed))
             assert time.monotonic() - fresh.t < 3.0
 
-    async def test_feed_ends_when_the_track_is_unpublished_and_a_new_one_comes(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        notes: Notes,
-        config: ConnectionConfig,
-    ) -> None:
-        await provider.connect(config)
-        async with Peer(livekit_server, room_name) as avatar:
+    async def test_feed_ends_when_the_track_is_unpublished_and_a_new_one_comes(self, visit: Visit) -> None:
+        await visit.join()
+        async with visit.peer() as avatar:
             publication = await avatar.speak()
-            await until(lambda: notes.feeds, "the feed")
-            reading = asyncio.create_task(listen(notes.feeds[0], blocks=10**6, timeout_s=30))
+            await until(lambda: visit.notes.feeds, "the feed")
+            reading = asyncio.create_task(listen(visit.notes.feeds[0], blocks=10**6, timeout_s=30))
             await asyncio.sleep(0.3)
             await avatar.room.local_participant.unpublish_track(publication.sid)
             assert len(await asyncio.wait_for(reading, 10)) > 0
-            assert notes.named("audio", "audio ended") == [("audio",), ("audio ended",)]
+            assert visit.notes.named("audio", "audio ended") == [("audio",), ("audio ended",)]
             await avatar.speak(tone_hz=600)
-            await until(lambda: len(notes.feeds) == 2, "the next feed")
-            assert await tone_of(notes.feeds[1]) == pytest.approx(600, abs=25)
+            await until(lambda: len(visit.notes.feeds) == 2, "the next feed")
+            assert await tone_of(visit.notes.feeds[1]) == pytest.approx(600, abs=25)
 
-    async def test_the_named_track_is_preferred_and_any_other_will_do(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        notes: Notes,
-        config: ConnectionConfig,
-    ) -> None:
-        await provider.connect(config)
-        async with Peer(livekit_server, room_name) as avatar:
+    async def test_the_named_track_is_preferred_and_any_other_will_do(self, visit: Visit) -> None:
+        await visit.join()
+        async with visit.peer() as avatar:
             await avatar.speak("some-voice", tone_hz=400)
-            await until(lambda: notes.feeds, "the feed")
-            assert await tone_of(notes.feeds[0]) == pytest.approx(400, abs=25)
+            await until(lambda: visit.notes.feeds, "the feed")
+            assert await tone_of(visit.notes.feeds[0]) == pytest.approx(400, abs=25)
             await avatar.speak("egress-audio", tone_hz=900)
-            await until(lambda: len(notes.feeds) == 2, "the change to the named track")
-            assert await tone_of(notes.feeds[1]) == pytest.approx(900, abs=25)
+            await until(lambda: len(visit.notes.feeds) == 2, "the change to the named track")
+            assert await tone_of(visit.notes.feeds[1]) == pytest.approx(900, abs=25)
             await avatar.speak("third", tone_hz=1500)
             await asyncio.sleep(0.3)
-            assert len(notes.feeds) == 2
+            assert len(visit.notes.feeds) == 2
 
-    async def test_only_the_voice_is_subscribed(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        notes: Notes,
-        config: ConnectionConfig,
-    ) -> None:
+    async def test_only_the_voice_is_subscribed(self, visit: Visit) -> None:
         async with (
-            Peer(livekit_server, room_name) as avatar,
-            Peer(livekit_server, room_name, "agent") as agent,
+            visit.peer() as avatar,
+            visit.peer("agent") as agent,
         ):
             await agent.speak("agent-voice")
             await avatar.speak()
             await avatar.show()
-            await provider.connect(config)
-            await until(lambda: notes.feeds, "the feed")
+            await visit.join()
+            await until(lambda: visit.notes.feeds, "the feed")
             await asyncio.sleep(0.5)
-            assert self.subscribed(provider) == ["egress-audio"]
+            assert subscribed(visit.room) == ["egress-audio"]
 
     async def test_auto_subscribe_takes_all_but_the_pseudo_video(
         self, livekit_server: LiveKitServer, room_name: str, config: ConnectionConfig
@@ -368,42 +274,26 @@ class TestVoice:
             await agent.speak("agent-voice")
             await avatar.speak()
             await provider.connect(config)
-            await until(lambda: self.subscribed(provider) == ["agent-voice", "egress-audio"], "subscriptions")
+            room = provider.get_native_client()
+            assert room is not None
+            await until(lambda: subscribed(room) == ["agent-voice", "egress-audio"], "subscriptions")
             await until(lambda: notes.feeds, "the feed")
             await asyncio.sleep(0.5)
-            assert self.subscribed(provider) == ["agent-voice", "egress-audio"]
+            assert subscribed(room) == ["agent-voice", "egress-audio"]
             assert len(await listen(notes.feeds[0])) == 50 * 480
         await provider.disconnect()
 
-    async def test_feed_ends_when_we_disconnect(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        provider: LiveKitProvider,
-        notes: Notes,
-        config: ConnectionConfig,
-    ) -> None:
-        await provider.connect(config)
-        async with Peer(livekit_server, room_name) as avatar:
+    async def test_feed_ends_when_we_disconnect(self, visit: Visit) -> None:
+        await visit.join()
+        async with visit.peer() as avatar:
             await avatar.speak()
-            await until(lambda: notes.feeds, "the feed")
-            reading = asyncio.create_task(listen(notes.feeds[0], blocks=10**6, timeout_s=30))
+            await until(lambda: visit.notes.feeds, "the feed")
+            reading = asyncio.create_task(listen(visit.notes.feeds[0], blocks=10**6, timeout_s=30))
             await asyncio.sleep(0.3)
-            await provider.disconnect()
+            await visit.provider.disconnect()
             assert len(await asyncio.wait_for(reading, 5)) > 0
-            assert notes.events[-2:] == [
+            assert visit.notes.events[-2:] == [
                 ("audio ended",),
                 ("state", ConnectionState.DISCONNECTED, DisconnectReason.CLIENT_INITIATED),
             ]
             assert not [task for task in asyncio.all_tasks() if task.get_name() == "avatar audio"]
-
-    @staticmethod
-    def subscribed(provider: LiveKitProvider) -> list[str]:
-        room = provider.get_native_client()
-        assert room is not None
-        return sorted(
-            publication.name
-            for participant in room.remote_participants.values()
-            for publication in participant.track_publications.values()
-            if publication.subscribed
-        )

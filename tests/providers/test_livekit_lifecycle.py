@@ -18,6 +18,7 @@ from avatarkit_rtc.providers.livekit import LiveKitProvider
 from avatarkit_rtc.testing.server import LocalServer
 from tests.support.livekit import LiveKitServer, mint_token, until
 from tests.support.room_peer import Notes, Peer, listen, tone_of
+from tests.support.visit import Visit, subscribed
 
 MINT = Callable[..., str]
 CONNECTED, DISCONNECTED = ConnectionState.CONNECTED, ConnectionState.DISCONNECTED
@@ -27,66 +28,35 @@ def server_api(server: LiveKitServer) -> api.LiveKitAPI:
     return api.LiveKitAPI(server.http_url, server.api_key, server.api_secret)
 
 
-def subscribed(room: rtc.Room) -> list[str]:
-    return sorted(
-        publication.name
-        for participant in room.remote_participants.values()
-        for publication in participant.track_publications.values()
-        if publication.subscribed
-    )
-
-
 class TestEndedByTheServer:
-    async def test_room_deleted(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        join_token: MINT,
-        provider: LiveKitProvider,
-        notes: Notes,
-    ) -> None:
-        config = ConnectionConfig(livekit_server.url, join_token("visitor"))
-        async with Peer(livekit_server, room_name) as avatar:
+    async def test_room_deleted(self, visit: Visit) -> None:
+        async with visit.peer() as avatar:
             await avatar.speak()
-            await provider.connect(config)
-            await until(lambda: notes.feeds, "the voice")
-            async with server_api(livekit_server) as server:
-                await server.room.delete_room(api.DeleteRoomRequest(room=room_name))
-            await until(lambda: DISCONNECTED in notes.states, "the end of the room")
-        assert notes.events[-1] == ("state", DISCONNECTED, DisconnectReason.ROOM_DELETED)
-        assert notes.named("audio", "audio ended") == [("audio",), ("audio ended",)]
-        assert provider.get_connection_state() is DISCONNECTED
-        assert provider.get_native_client() is None
-        await provider.connect(config)
-        assert provider.get_connection_state() is CONNECTED
+            await visit.join()
+            await until(lambda: visit.notes.feeds, "the voice")
+            async with server_api(visit.server) as server:
+                await server.room.delete_room(api.DeleteRoomRequest(room=visit.room_name))
+            await until(lambda: DISCONNECTED in visit.notes.states, "the end of the room")
+        assert visit.notes.events[-1] == ("state", DISCONNECTED, DisconnectReason.ROOM_DELETED)
+        assert visit.notes.named("audio", "audio ended") == [("audio",), ("audio ended",)]
+        assert visit.provider.get_connection_state() is DISCONNECTED
+        assert visit.provider.get_native_client() is None
+        await visit.join()
+        assert visit.provider.get_connection_state() is CONNECTED
 
-    async def test_removed_by_an_administrator(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        join_token: MINT,
-        provider: LiveKitProvider,
-        notes: Notes,
-    ) -> None:
-        await provider.connect(ConnectionConfig(livekit_server.url, join_token("visitor")))
-        async with server_api(livekit_server) as server:
-            request = api.RoomParticipantIdentity(room=room_name, identity="visitor")
+    async def test_removed_by_an_administrator(self, visit: Visit) -> None:
+        await visit.join()
+        async with server_api(visit.server) as server:
+            request = api.RoomParticipantIdentity(room=visit.room_name, identity="visitor")
             await server.room.remove_participant(request)
-        await until(lambda: DISCONNECTED in notes.states, "the removal")
-        assert notes.events[-1] == ("state", DISCONNECTED, DisconnectReason.PARTICIPANT_REMOVED)
+        await until(lambda: DISCONNECTED in visit.notes.states, "the removal")
+        assert visit.notes.events[-1] == ("state", DISCONNECTED, DisconnectReason.PARTICIPANT_REMOVED)
 
-    async def test_somebody_else_takes_the_identity(
-        self,
-        livekit_server: LiveKitServer,
-        room_name: str,
-        join_token: MINT,
-        provider: LiveKitProvider,
-        notes: Notes,
-    ) -> None:
-        await provider.connect(ConnectionConfig(livekit_server.url, join_token("visitor")))
-        async with Peer(livekit_server, room_name, "visitor"):
-            await until(lambda: DISCONNECTED in notes.states, "the replacement")
-        assert notes.events[-1] == ("state", DISCONNECTED, DisconnectReason.DUPLICATE_IDENTITY)
+    async def test_somebody_else_takes_the_identity(self, visit: Visit) -> None:
+        await visit.join()
+        async with visit.peer("visitor"):
+            await until(lambda: DISCONNECTED in visit.notes.states, "the replacement")
+        assert visit.notes.events[-1] == ("state", DISCONNECTED, DisconnectReason.DUPLICATE_IDENTITY)
 
     async def test_server_shuts_down(
         self, own_server: LocalServer, provider: LiveKitProvider, notes: Notes
