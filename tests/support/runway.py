@@ -1,13 +1,16 @@
-"""The other side of Runway's tool calls in tests: the worker that calls, and a key to look for in logs."""
+"""The other side in tests of Runway: a worker that calls tools, an API that takes its time; and a key to look
+for in logs."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 from livekit import rtc
 
 from avatarkit_rtc.integrations.runway import RpcHandler
+from avatarkit_rtc.testing.runway_api import StandInRunwayApi
 
 KEY = "key_c0ffee-that-nobody-may-see"
 
@@ -49,3 +52,18 @@ class Worker:
         except rtc.RpcError as error:
             return int(error.code), error.message
         raise AssertionError(f"answered with {reply[:200]}")
+
+
+class SlowApi(StandInRunwayApi):
+    """Creates a session at once, and answers when ``go`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(key=KEY)
+        self.creating = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def _create(self, body: Any) -> Any:
+        session = await super()._create(body)
+        self.creating.set()
+        await self.go.wait()
+        return session

@@ -11,7 +11,7 @@ from livekit import rtc
 from avatarkit_rtc.integrations.runway import RpcHandler, RunwayClient, Tool, create_rpc_handler
 from avatarkit_rtc.testing.runway_api import StandInRunwayApi
 from tests.support.livekit import LiveKitServer
-from tests.support.runway import KEY, Worker
+from tests.support.runway import KEY, SlowApi, Worker
 
 
 @pytest.fixture
@@ -25,6 +25,13 @@ async def api(livekit_server: LiveKitServer) -> AsyncIterator[StandInRunwayApi]:
 async def bare_api() -> AsyncIterator[StandInRunwayApi]:
     """HTTP only."""
     async with StandInRunwayApi(key=KEY) as api:
+        yield api
+
+
+@pytest.fixture
+async def slow_api() -> AsyncIterator[SlowApi]:
+    """HTTP only; sessions are answered for when the test says so."""
+    async with SlowApi() as api:
         yield api
 
 

@@ -33,7 +33,7 @@ from avatarkit_rtc.integrations.runway.client import POLL_INTERVAL_S, READY_TIME
 from avatarkit_rtc.integrations.runway.http import RETRY_INTERVAL_S, TIMEOUT_S, retry_after_s
 from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi
 from tests.support.livekit import until
-from tests.support.runway import KEY
+from tests.support.runway import KEY, SlowApi
 
 CREATE, GET, DELETE = "POST realtime_sessions", "GET", "DELETE"
 
@@ -247,18 +247,18 @@ class TestNoSecondSessionUnseen:
         assert len(bare_api.requests) == 3
         assert len(bare_api.sessions) == 1
 
-    async def test_cancelled_in_the_middle_it_ends_what_came_about(self, livekit_free_api: SlowApi) -> None:
-        client = RunwayClient(KEY, base_url=livekit_free_api.url)
+    async def test_cancelled_in_the_middle_it_ends_what_came_about(self, slow_api: SlowApi) -> None:
+        client = RunwayClient(KEY, base_url=slow_api.url)
         creating = asyncio.create_task(client.create_session(preset_id="influencer"))
-        await livekit_free_api.creating.wait()
+        await slow_api.creating.wait()
         creating.cancel()
         await asyncio.sleep(0.05)
         creating.cancel()
         assert not creating.done()
-        livekit_free_api.go.set()
+        slow_api.go.set()
         with pytest.raises(asyncio.CancelledError):
             await creating
-        assert livekit_free_api.ends == ["DELETE"]
+        assert slow_api.ends == ["DELETE"]
 
     async def test_cancelled_between_two_tries(self, bare_api: StandInRunwayApi) -> None:
         bare_api.fail(CREATE, Fault(429))
@@ -461,24 +461,3 @@ class TestConfiguration:
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after_s(headers) == seconds
-
-
-class SlowApi(StandInRunwayApi):
-    """Creates a session at once, and answers when ``go`` is set."""
-
-    def __init__(self) -> None:
-        super().__init__(key=KEY)
-        self.creating = asyncio.Event()
-        self.go = asyncio.Event()
-
-    async def _create(self, body: Any) -> Any:
-        session = await super()._create(body)
-        self.creating.set()
-        await self.go.wait()
-        return session
-
-
-@pytest.fixture
-async def livekit_free_api() -> Any:
-    async with SlowApi() as api:
-        yield api

@@ -1,13 +1,11 @@
-"""However a session's program ends, short of SIGKILL: the API, or the worker, sees exactly one end."""
+"""However a session ends within its program: the API, or the worker, sees exactly one end."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -18,12 +16,8 @@ from avatarkit_rtc.errors import AlreadyConnectedError, ConfigurationError, NotC
 from avatarkit_rtc.integrations.runway import RunwayClient, RunwaySession, ending
 from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi
 from avatarkit_rtc.testing.server import LocalServer
-from tests.integrations.runway.test_runway_http import SlowApi
-from tests.support.command import Child, clean_environment
 from tests.support.livekit import LiveKitServer, mint_token, until
-from tests.support.runway import KEY
-
-posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGTERM")
+from tests.support.runway import KEY, SlowApi
 
 
 @pytest.fixture
@@ -32,19 +26,21 @@ def session(bare_api: StandInRunwayApi) -> RunwaySession:
     return RunwaySession(client, preset_id="influencer")
 
 
-@pytest.fixture
-async def slow_api() -> AsyncIterator[SlowApi]:
-    async with SlowApi() as api:
-        yield api
+class StandInRoom:
+    """A room with nobody else in it; ``tell`` is what sending a message does."""
 
+    remote_participants: Mapping[str, Any] = {}
 
-def program(api: StandInRunwayApi, stage: str) -> Child:
-    command = [sys.executable, "-X", "dev", "-m", "tests.integrations.runway.runway_program", api.url, stage]
-    return Child(command, env=clean_environment(RUNWAYML_API_SECRET=KEY))
+    def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
+        self.local_participant = self
+        self.connected = True
+        self._tell = tell
 
+    def isconnected(self) -> bool:
+        return self.connected
 
-async def printed(child: Child, text: str) -> None:
-    await asyncio.to_thread(child.wait_for, f"stage: {text}")
+    async def publish_data(self, *_: Any, **__: Any) -> None:
+        self._tell()
 
 
 class TestOrder:
@@ -114,19 +110,11 @@ class TestOrder:
     async def test_when_telling_fails_it_is_cancelled(
         self, bare_api: StandInRunwayApi, session: RunwaySession, caplog: pytest.LogCaptureFixture
     ) -> None:
-        class Participant:
-            async def publish_data(self, *_: Any, **__: Any) -> None:
-                raise rtc.room.ConnectError("engine is closed")
-
-        class Room:
-            local_participant = Participant()
-            remote_participants: dict[str, Any] = {}  # noqa: RUF012
-
-            def isconnected(self) -> bool:
-                return True
+        def fail() -> None:
+            raise rtc.room.ConnectError("engine is closed")
 
         async with session:
-            session.use_room(Room())  # type: ignore[arg-type]
+            session.use_room(StandInRoom(fail))  # type: ignore[arg-type]
         assert bare_api.ends == ["DELETE"]
         assert "could not be told" in caplog.text
 
@@ -141,20 +129,11 @@ class TestOrder:
         assert ending.OVER_AFTER_S == 1.0
         monkeypatch.setattr(ending, "OVER_AFTER_S", 0.1)
 
-        class Participant:
-            async def publish_data(self, *_: Any, **__: Any) -> None:
-                room.connected = False
-                bare_api.sessions[session.id].status = "COMPLETED" if arrived else "RUNNING"
+        def leave() -> None:
+            room.connected = False
+            bare_api.sessions[session.id].status = "COMPLETED" if arrived else "RUNNING"
 
-        class Room:
-            local_participant = Participant()
-            remote_participants: dict[str, Any] = {}  # noqa: RUF012
-            connected = True
-
-            def isconnected(self) -> bool:
-                return self.connected
-
-        room = Room()
+        room = StandInRoom(leave)
         async with session:
             session.use_room(room)  # type: ignore[arg-type]
         assert bare_api.ends == ([] if arrived else ["DELETE"])
@@ -176,19 +155,8 @@ class TestOrder:
         monkeypatch.setattr(ending, "LOOK_TIMEOUT_S", 0.3)
         bare_api.fail("GET", Fault(kind="hang"))
 
-        class Participant:
-            async def publish_data(self, *_: Any, **__: Any) -> None:
-                pass
-
-        class Room:
-            local_participant = Participant()
-            remote_participants: dict[str, Any] = {}  # noqa: RUF012
-
-            def isconnected(self) -> bool:
-                return True
-
         async with session:
-            session.use_room(Room())  # type: ignore[arg-type]
+            session.use_room(StandInRoom())  # type: ignore[arg-type]
         assert bare_api.ends == ["DELETE"]
         assert len(bare_api.seen("GET")) == 1
 
@@ -400,104 +368,6 @@ class TestOnce:
             RunwaySession(api_key=KEY, preset_id="influencer", max_duration_s=0)
         with pytest.raises(NotConnectedError):
             _ = RunwaySession(api_key=KEY, preset_id="influencer").id
-
-
-@posix
-class TestKilled:
-    async def test_by_sigterm(self, bare_api: StandInRunwayApi) -> None:
-        with program(bare_api, "created") as child:
-            await printed(child, "created")
-            child.signal(signal.SIGTERM)
-            done = await asyncio.to_thread(child.finish)
-        assert done.code == 143, done.err
-        assert "unwinding" in done.out
-        assert bare_api.ends == ["DELETE"]
-        assert KEY not in done.out + done.err
-
-    async def test_by_sigterm_in_the_room(self, api: StandInRunwayApi) -> None:
-        with program(api, "in the room") as child:
-            await printed(child, "in the room")
-            child.signal(signal.SIGTERM)
-            done = await asyncio.to_thread(child.finish)
-        assert done.code == 143, done.err
-        await until(lambda: api.ends, "the end")
-        assert api.ends == ["END_CALL"]
-
-    async def test_by_sigterm_while_it_is_being_created(self, slow_api: SlowApi) -> None:
-        with program(slow_api, "created") as child:
-            await slow_api.creating.wait()
-            child.signal(signal.SIGTERM)
-            await asyncio.sleep(0.3)
-            slow_api.go.set()
-            done = await asyncio.to_thread(child.finish)
-        assert done.code == 143, done.err
-        assert slow_api.ends == ["DELETE"]
-
-    async def test_by_sigterm_with_several_sessions(self, bare_api: StandInRunwayApi) -> None:
-        with program(bare_api, "several") as child:
-            await printed(child, "several")
-            await until(lambda: len(bare_api.sessions) == 3, "all sessions")
-            await asyncio.sleep(0.3)
-            child.signal(signal.SIGTERM)
-            done = await asyncio.to_thread(child.finish)
-        assert done.code == 143, done.err
-        assert [session.ends for session in bare_api.sessions.values()] == [["DELETE"]] * 3
-
-    async def test_by_sighup(self, bare_api: StandInRunwayApi) -> None:
-        """The terminal is closed, or the connection to it is lost."""
-        with program(bare_api, "created") as child:
-            await printed(child, "created")
-            child.signal(signal.SIGHUP)
-            done = await asyncio.to_thread(child.finish)
-        assert done.code == 129, done.err
-        assert "unwinding" in done.out
-        assert bare_api.ends == ["DELETE"]
-
-    async def test_by_sighup_under_nohup(self, bare_api: StandInRunwayApi) -> None:
-        with program(bare_api, "nohup") as child:
-            await printed(child, "nohup")
-            child.signal(signal.SIGHUP)
-            await asyncio.sleep(0.3)
-            assert bare_api.ends == []
-            child.signal(signal.SIGTERM)
-            done = await asyncio.to_thread(child.finish)
-        assert done.code == 143, done.err
-        assert bare_api.ends == ["DELETE"]
-
-    async def test_by_sigterm_with_a_room_that_cannot_be_had(self, bare_api: StandInRunwayApi) -> None:
-        with program(bare_api, "bad room") as child:
-            await printed(child, "bad room")
-            child.signal(signal.SIGTERM)
-            done = await asyncio.to_thread(child.finish)
-        assert done.code == 143, done.err
-        assert bare_api.ends == ["DELETE"]
-
-    async def test_by_ctrl_c(self, bare_api: StandInRunwayApi) -> None:
-        with program(bare_api, "created") as child:
-            await printed(child, "created")
-            child.signal(signal.SIGINT)
-            done = await asyncio.to_thread(child.finish)
-        assert done.code != 0
-        assert bare_api.ends == ["DELETE"]
-
-    async def test_by_sigterm_with_a_handler_of_its_own(self, bare_api: StandInRunwayApi) -> None:
-        with program(bare_api, "own handler") as child:
-            await printed(child, "own handler")
-            child.signal(signal.SIGTERM)
-            done = await asyncio.to_thread(child.finish)
-        assert done.code == 0, done.err
-        assert "left" in done.out
-        assert bare_api.ends == ["DELETE"]
-
-    async def test_by_sigterm_while_it_is_ending(self, bare_api: StandInRunwayApi) -> None:
-        bare_api.fail("DELETE", Fault(429, headers={"Retry-After": "1"}))
-        with program(bare_api, "leaving") as child:
-            await until(lambda: bare_api.seen("DELETE"), "the first try to end", 60)
-            child.signal(signal.SIGTERM)
-            done = await asyncio.to_thread(child.finish)
-        assert done.code == 143, done.err
-        assert bare_api.ends == ["DELETE"]
-        assert len(bare_api.seen("DELETE")) == 2
 
 
 async def test_room_whose_server_is_gone(own_server: LocalServer) -> None:
