@@ -13,10 +13,8 @@ from avatarkit_rtc.errors import ConfigurationError, ConnectError
 from avatarkit_rtc.events import ConnectionState, DisconnectReason, ReconnectAttempt
 from avatarkit_rtc.motion.packet import encode_idle
 from avatarkit_rtc.options import ReconnectPolicy
-from avatarkit_rtc.player import AvatarPlayer
-from avatarkit_rtc.testing.mock_provider import MockProvider
 from tests.support.livekit import until
-from tests.support.playing import NotingView, Record, speak
+from tests.support.playing import Played, speak
 from tests.support.virtual_loop import on_virtual_time
 
 TIMEOUT_S = 0.3
@@ -28,19 +26,10 @@ def _quick_rejoin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "REJOIN_PAUSE_S", 0.02)
 
 
-class Played:
+class Recovering(Played):
     def __init__(self, **policy: Any) -> None:
-        self.provider = MockProvider()
-        self.view = NotingView()
         policy = {"first_delay_s": 0.05, "jitter": 0.0, "attempts": 4, **policy}
-        self.player = AvatarPlayer(
-            self.provider,
-            self.view,
-            play_audio=False,
-            stall_timeout_s=TIMEOUT_S,
-            auto_reconnect=ReconnectPolicy(**policy),
-        )
-        self.record = Record(self.player)
+        super().__init__(stall_timeout_s=TIMEOUT_S, auto_reconnect=ReconnectPolicy(**policy))
 
     @property
     def attempts(self) -> list[ReconnectAttempt]:
@@ -49,7 +38,7 @@ class Played:
 
 @on_virtual_time
 async def test_a_lost_connection_is_rejoined() -> None:
-    played = Played()
+    played = Recovering()
     async with played.player as player:
         await player.connect()
         played.provider.set_state(*DOWN)
@@ -64,7 +53,7 @@ async def test_a_lost_connection_is_rejoined() -> None:
 
 @on_virtual_time
 async def test_attempts_back_off_and_give_up() -> None:
-    played = Played()
+    played = Recovering()
     async with played.player as player:
         await player.connect()
         played.provider.fail_next_connect(ConnectError("still down"), times=9)
@@ -86,7 +75,7 @@ async def test_attempts_back_off_and_give_up() -> None:
 
 @on_virtual_time
 async def test_a_rejoin_without_motion_is_no_success() -> None:
-    played = Played()
+    played = Recovering()
     async with played.player as player:
         await player.connect()
         await speak(played.provider, 5)
@@ -102,7 +91,7 @@ async def test_a_rejoin_without_motion_is_no_success() -> None:
 
 @on_virtual_time
 async def test_without_motion_it_gives_up_in_the_end_and_leaves() -> None:
-    played = Played(attempts=2)
+    played = Recovering(attempts=2)
     async with played.player as player:
         await player.connect()
         await speak(played.provider, 5)
@@ -114,7 +103,7 @@ async def test_without_motion_it_gives_up_in_the_end_and_leaves() -> None:
 
 @on_virtual_time
 async def test_motion_that_comes_back_by_itself_spares_the_rejoin() -> None:
-    played = Played(first_delay_s=0.4)
+    played = Recovering(first_delay_s=0.4)
     async with played.player as player:
         await player.connect()
         await speak(played.provider, 5)
@@ -126,7 +115,7 @@ async def test_motion_that_comes_back_by_itself_spares_the_rejoin() -> None:
 
 @on_virtual_time
 async def test_a_rejoin_of_the_callers_own_spares_the_next() -> None:
-    played = Played(first_delay_s=0.3)
+    played = Recovering(first_delay_s=0.3)
     async with played.player as player:
         await player.connect()
         played.provider.set_state(*DOWN)
@@ -137,7 +126,7 @@ async def test_a_rejoin_of_the_callers_own_spares_the_next() -> None:
 
 @on_virtual_time
 async def test_a_failed_reconnect_of_the_callers_own_leaves_the_recovery_alone() -> None:
-    played = Played(first_delay_s=0.3)
+    played = Recovering(first_delay_s=0.3)
     async with played.player as player:
         await player.connect()
         played.provider.set_state(*DOWN)
@@ -151,7 +140,7 @@ async def test_a_failed_reconnect_of_the_callers_own_leaves_the_recovery_alone()
 
 @on_virtual_time
 async def test_together_with_the_documented_handler() -> None:
-    played = Played()
+    played = Recovering()
     player = played.player
     async with player:
         player.on("stalled", player.reconnect)
@@ -172,7 +161,7 @@ async def test_only_what_is_worth_it_is_tried_again() -> None:
         asked.append(error)
         return len(asked) < 2
 
-    played = Played(worth_a_retry=worth)
+    played = Recovering(worth_a_retry=worth)
     async with played.player as player:
         await player.connect()
         played.provider.fail_next_connect(ConnectError("still down"), times=9)
@@ -184,7 +173,7 @@ async def test_only_what_is_worth_it_is_tried_again() -> None:
 
 @on_virtual_time
 async def test_a_wrong_configuration_is_not_tried_again() -> None:
-    played = Played()
+    played = Recovering()
     async with played.player as player:
         await player.connect()
         played.provider.fail_next_connect(ConfigurationError("the token is none"), times=9)
@@ -200,7 +189,7 @@ async def test_a_policy_that_raises_ends_the_recovery_and_is_reported() -> None:
     def worth(error: Exception) -> bool:
         raise ZeroDivisionError
 
-    played = Played(worth_a_retry=worth)
+    played = Recovering(worth_a_retry=worth)
     async with played.player as player:
         await player.connect()
         played.provider.fail_next_connect(ConnectError("still down"), times=9)
@@ -214,7 +203,7 @@ async def test_a_policy_that_raises_ends_the_recovery_and_is_reported() -> None:
 @pytest.mark.parametrize("reason", sorted(FINAL_REASONS))
 @on_virtual_time
 async def test_what_somebody_wanted_is_final(reason: DisconnectReason) -> None:
-    played = Played()
+    played = Recovering()
     async with played.player as player:
         await player.connect()
         played.provider.set_state(ConnectionState.DISCONNECTED, reason)
@@ -227,7 +216,7 @@ async def test_what_somebody_wanted_is_final(reason: DisconnectReason) -> None:
 @pytest.mark.parametrize("moment", ["pause", "join", "motion"])
 @on_virtual_time
 async def test_disconnect_stops_it_and_the_next_session_has_it_again(moment: str) -> None:
-    played = Played(first_delay_s=0.3 if moment == "pause" else 0.02)
+    played = Recovering(first_delay_s=0.3 if moment == "pause" else 0.02)
     player = played.player
     await player.connect()
     await speak(played.provider, 3)
@@ -254,7 +243,7 @@ async def test_disconnect_stops_it_and_the_next_session_has_it_again(moment: str
 
 @on_virtual_time
 async def test_a_resumed_session_is_watched_for_motion() -> None:
-    played = Played()
+    played = Recovering()
     async with played.player as player:
         await player.connect()
         await speak(played.provider, 5)
@@ -268,7 +257,7 @@ async def test_a_resumed_session_is_watched_for_motion() -> None:
 
 @on_virtual_time
 async def test_a_resumed_session_with_motion_is_left_alone() -> None:
-    played = Played()
+    played = Recovering()
     async with played.player as player:
         await player.connect()
         await speak(played.provider, 5)
@@ -287,7 +276,7 @@ async def test_a_resumed_session_with_motion_is_left_alone() -> None:
 
 @on_virtual_time
 async def test_disconnect_during_the_watch_does_not_disable_it_for_good() -> None:
-    played = Played()
+    played = Recovering()
     player = played.player
     await player.connect()
     await speak(played.provider, 5)
@@ -303,7 +292,7 @@ async def test_disconnect_during_the_watch_does_not_disable_it_for_good() -> Non
 
 @on_virtual_time
 async def test_each_attempt_is_given_the_token_provider() -> None:
-    played = Played()
+    played = Recovering()
     async with played.player as player:
         await player.connect(url="ws://host", token_provider=lambda: "fresh")
         played.provider.fail_next_connect(ConnectError("still down"), times=2)

@@ -11,10 +11,8 @@ import pytest
 from avatarkit_rtc import connection
 from avatarkit_rtc.events import ConnectionState
 from avatarkit_rtc.motion.packet import encode_idle
-from avatarkit_rtc.player import AvatarPlayer
-from avatarkit_rtc.testing.mock_provider import MockProvider
 from tests.support.livekit import until
-from tests.support.playing import NotingView, Record, speak
+from tests.support.playing import Played, speak
 from tests.support.virtual_loop import on_virtual_time
 
 TIMEOUT_S = 0.5
@@ -25,18 +23,13 @@ def _quick_rejoin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "REJOIN_PAUSE_S", 0.05)
 
 
-class Played:
-    def __init__(self, **options: Any) -> None:
-        self.provider = MockProvider()
-        self.view = NotingView()
-        options = {"stall_timeout_s": TIMEOUT_S, "disconnect_transition_frames": 2, **options}
-        self.player = AvatarPlayer(self.provider, self.view, play_audio=False, **options)
-        self.record = Record(self.player)
+def played_with(**options: Any) -> Played:
+    return Played(**{"stall_timeout_s": TIMEOUT_S, **options})
 
 
 @on_virtual_time
 async def test_by_default_a_stall_comes_after_three_seconds_and_once() -> None:
-    played = Played(stall_timeout_s=3.0)
+    played = played_with(stall_timeout_s=3.0)
     async with played.player as player:
         await player.connect()
         await speak(played.provider, 5)
@@ -52,7 +45,7 @@ async def test_by_default_a_stall_comes_after_three_seconds_and_once() -> None:
 
 @on_virtual_time
 async def test_frames_that_come_again_play_and_may_stall_again() -> None:
-    played = Played()
+    played = played_with()
     async with played.player as player:
         await player.connect()
         await speak(played.provider, 5)
@@ -69,7 +62,7 @@ async def test_frames_that_come_again_play_and_may_stall_again() -> None:
 
 @on_virtual_time
 async def test_packets_of_any_kind_keep_a_round_alive() -> None:
-    played = Played()
+    played = played_with()
     async with played.player as player:
         await player.connect()
         await speak(played.provider, 3)
@@ -81,7 +74,7 @@ async def test_packets_of_any_kind_keep_a_round_alive() -> None:
 
 @on_virtual_time
 async def test_a_stall_can_be_switched_off() -> None:
-    played = Played(stall_timeout_s=math.inf)
+    played = played_with(stall_timeout_s=math.inf)
     async with played.player as player:
         await player.connect()
         await speak(played.provider, 3)
@@ -91,7 +84,7 @@ async def test_a_stall_can_be_switched_off() -> None:
 
 @on_virtual_time
 async def test_silence_before_and_between_rounds_is_no_stall() -> None:
-    played = Played()
+    played = played_with()
     async with played.player as player:
         await player.connect()
         await asyncio.sleep(2 * TIMEOUT_S)
@@ -102,7 +95,7 @@ async def test_silence_before_and_between_rounds_is_no_stall() -> None:
 
 @on_virtual_time
 async def test_silence_between_rounds_is_a_stall_with_watch_idle() -> None:
-    played = Played(watch_idle=True)
+    played = played_with(watch_idle=True)
     async with played.player as player:
         await player.connect()
         await asyncio.sleep(2.5 * TIMEOUT_S)
@@ -112,7 +105,7 @@ async def test_silence_between_rounds_is_a_stall_with_watch_idle() -> None:
 
 @on_virtual_time
 async def test_silence_after_a_reconnect_is_a_stall_each_time() -> None:
-    played = Played()
+    played = played_with()
     async with played.player as player:
         await player.connect()
         await player.reconnect()
@@ -127,7 +120,7 @@ async def test_silence_after_a_reconnect_is_a_stall_each_time() -> None:
 
 @on_virtual_time
 async def test_reconnecting_is_no_stall_and_the_timer_starts_anew() -> None:
-    played = Played(watch_idle=True)
+    played = played_with(watch_idle=True)
     async with played.player as player:
         await player.connect()
         await speak(played.provider, 5)
@@ -144,7 +137,7 @@ async def test_reconnecting_is_no_stall_and_the_timer_starts_anew() -> None:
 @pytest.mark.parametrize("times", [1, 3])
 @on_virtual_time
 async def test_the_documented_handler_rejoins_until_motion_comes(times: int) -> None:
-    played = Played()
+    played = played_with()
     player, provider = played.player, played.provider
     async with player:
         player.on("stalled", player.reconnect)
@@ -162,7 +155,7 @@ async def test_the_documented_handler_rejoins_until_motion_comes(times: int) -> 
 
 @on_virtual_time
 async def test_disconnect_in_the_middle_of_the_documented_handler() -> None:
-    played = Played()
+    played = played_with()
     player = played.player
     player.on("stalled", player.reconnect)
     await player.connect()

@@ -1,4 +1,5 @@
-"""What tests of the player share: a view that takes notes, a record of events, packets of a round."""
+"""What tests of the player share: a player of a mock, a view that takes notes, a record of events, packets of
+a round."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from avatarkit_rtc.motion.packet import encode_frame, encode_message, encode_tra
 from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.playout.pose import Pose, PoseKind
 from avatarkit_rtc.testing.mock_provider import MockProvider
+from tests.support.livekit import until
 
 SPOKEN = frozenset({PoseKind.RECEIVED, PoseKind.RECOVERED, PoseKind.INTERPOLATED, PoseKind.HELD})
 
@@ -62,6 +64,23 @@ class Record:
 
     def times(self, name: str) -> list[float]:
         return [t for event, _, t in self.events if event == name]
+
+
+class Played:
+    """A player without sound, whose avatar is a mock; its view and its events."""
+
+    def __init__(self, **options: Any) -> None:
+        self.provider = MockProvider()
+        self.view = NotingView()
+        options.setdefault("disconnect_transition_frames", 2)
+        self.player = AvatarPlayer(self.provider, self.view, play_audio=False, **options)
+        self.record = Record(self.player)
+
+
+async def nothing_left(player: AvatarPlayer) -> None:
+    """No task of the player's is left, and nothing is shown any more."""
+    await until(lambda: not player._motion.running, "the end of the motion loop")
+    await until(lambda: len(asyncio.all_tasks()) == 1, f"tasks to end: {asyncio.all_tasks()}")
 
 
 def pose_of(number: int) -> MotionFrame:
