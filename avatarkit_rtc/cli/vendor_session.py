@@ -74,7 +74,7 @@ class RoomWay:
 
     def __init__(self, evidence: Evidence, identity: str | None, **options: Any) -> None:
         """``options`` are :class:`SpatialRealSession`'s; ``identity`` is the player's in the room."""
-        self._evidence, self._identity = evidence, identity
+        self._identity = identity
         self.session = SpatialRealSession(**options)
         self.provider: Provider = TappedProvider(evidence, self.session.avatar_identity)
         self._said: dict[str, Any] = {}

@@ -45,9 +45,9 @@ def curve(value: Floats, line: _Line, reach: float) -> Floats:
 @cache
 def _rounded(line: _Line, reach: float) -> tuple[Floats, Floats]:
     along, height = zip(*line, strict=True)
-    step = along[-1] / (_POINTS - 1)
-    width = max(1, round(reach / step))
-    places = np.arange(-width, _POINTS + width) * step
+    spacing = along[-1] / (_POINTS - 1)
+    width = max(1, round(reach / spacing))
+    places = np.arange(-width, _POINTS + width) * spacing
     kernel = np.hanning(2 * width + 3)[1:-1]
     heights = np.convolve(np.interp(np.abs(places), along, height), kernel / kernel.sum(), mode="valid")
     return places[width:-width], heights
