@@ -1,10 +1,10 @@
-"""The other side in tests of Runway: a worker that calls tools, an API that takes its time; and a key to look
-for in logs."""
+"""For tests of Runway: tools, a worker that calls them, an API that takes its time, a key to look for."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 from livekit import rtc
@@ -13,6 +13,32 @@ from avatarkit_rtc.integrations.runway import RpcHandler
 from avatarkit_rtc.testing.runway_api import StandInRunwayApi
 
 KEY = "key_c0ffee-that-nobody-may-see"
+
+APPLICATION_ERROR = 1500
+"""LiveKit's code of an error that the method itself answers with."""
+
+
+async def echo(args: Any) -> Any:
+    return {"got": args}
+
+
+def plain(args: Any) -> Any:
+    return {"thread": threading.current_thread() is not threading.main_thread(), "got": args}
+
+
+class EndlessTool:
+    """Never ends by itself."""
+
+    def __init__(self) -> None:
+        self.begun, self.cancelled = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, args: Any) -> Any:
+        self.begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
 
 
 class Worker:
