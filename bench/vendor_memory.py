@@ -8,7 +8,6 @@ The service runs in a process of its own.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import statistics
@@ -104,41 +103,45 @@ async def speech(seconds: float) -> AsyncIterator[npt.NDArray[np.int16]]:
 
 
 async def speak(case: Case, where: dict[str, str], seconds: float) -> Found:
-    """Speak for ``seconds`` through the service at ``where``."""
+    """Speak for ``seconds`` through the service at ``where``.
+
+    Raises:
+        AvatarKitError: the avatar could not be made to speak, or no longer.
+    """
     process, found = psutil.Process(os.getpid()), Found([])
     provider = SpatialRealProvider(**where, sample_rate=RATE)
     async with AvatarPlayer(provider, HeadlessSink(), play_audio=False) as player:
         await player.connect()
 
         loop = asyncio.get_running_loop()
-        began: list[float] = []
-        speaking = asyncio.Event()
+        began: asyncio.Future[float] = loop.create_future()
 
         async def talk() -> None:
             while True:
                 length = seconds + 60.0 if case == "good" else 1.0
                 playback = await provider.say(speech(length), sample_rate=RATE)
                 await playback.wait_started()
-                began.append(loop.time())
-                speaking.set()
+                if not began.done():
+                    began.set_result(loop.time())
                 await playback.wait()
 
         talking = asyncio.create_task(talk())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(speaking.wait(), _START_S)
+        await asyncio.wait([talking, began], timeout=_START_S, return_when=asyncio.FIRST_COMPLETED)
         end = loop.time() + seconds
         sample_at = loop.time()
-        while loop.time() < end and not talking.done():
+        while began.done() and loop.time() < end and not talking.done():
             await asyncio.sleep(0.01)
             found.most_frames = max(found.most_frames, provider.stats().held_frames)
             if loop.time() >= sample_at:
                 sample_at += _SAMPLE_S
                 found.used_mb.append(process.memory_info().rss / 2**20)
+        if talking.done():
+            talking.result()  # it ends only by failing
         stats = provider.stats()
         talking.cancel()
         await asyncio.wait([talking])
         counters = stats.counters
-        found.spoken_s = loop.time() - began[0] if began else 0.0
+        found.spoken_s = loop.time() - began.result() if began.done() else 0.0
         found.shown, found.held_up_s = counters.shown, counters.held_up_s
         found.dropped = counters.surplus + counters.outdated + counters.late + counters.unasked
         found.unaccounted = counters.received - counters.shown - stats.held_frames - found.dropped
