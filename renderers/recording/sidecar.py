@@ -102,7 +102,7 @@ def check_own(path: Path, video: str) -> None:
         return
     try:
         first = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         first = None
     own = isinstance(first, dict) and first.get("type") == "recording" and first.get("file") == video
     if line and not own:
@@ -183,7 +183,7 @@ def read_sidecar(path: Path) -> Iterator[Line]:
                 whole = text.endswith("\n")
                 try:
                     yield _parse(text, first=number == 0)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     if not whole and number:
                         return
                     raise ConfigurationError(

@@ -108,7 +108,9 @@ async def test_before_the_connection_nothing_is_recorded_if_so_asked(
     assert "connected" in [line.get("event") for line in lines], "what happened before the first picture"
 
 
-@pytest.mark.parametrize("other", ["[1, 2]\n", "hello", header("talk.webm"), '{"type":"recording"}\n'])
+@pytest.mark.parametrize(
+    "other", ["[1, 2]\n", "hello", "[" * 99_000, header("talk.webm"), '{"type":"recording"}\n']
+)
 def test_a_sidecar_overwrites_nothing_else(tmp_path: Path, other: str) -> None:
     (tmp_path / "talk.jsonl").write_text(other, encoding="utf-8")
     before = contents(tmp_path)

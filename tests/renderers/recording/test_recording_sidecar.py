@@ -91,6 +91,7 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
         (GOLDEN + '{"type":"pose"}\n', "no time t"),
         (GOLDEN + '{"type":"pose","t":NaN}\n', "no time t"),
         (GOLDEN + "[1]\n", "no object"),
+        (GOLDEN + "[" * 99_000 + "\n", "line 8"),
     ],
 )
 def test_another_file_is_refused(tmp_path: Path, text: str, says: str | None) -> None:
