@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, Self
 
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.block_queue import BlockQueue
 from avatarkit_rtc.errors import ConfigurationError
 
 DEFAULT_MAX_BLOCKS: Final = 200
@@ -41,33 +41,28 @@ class ReceivedAudioStream:
 
     def __init__(self, max_blocks: int, group: AudioReaders) -> None:
         """Use ``AvatarPlayer.audio()``."""
-        self._blocks: deque[ReceivedAudio] = deque()
-        self._max_blocks = max_blocks
+        self._queue: BlockQueue[ReceivedAudio] = BlockQueue(max_blocks)
         self._group = group
-        self._ended = False
-        self._wake = asyncio.Event()
-        self.dropped = 0
+
+    @property
+    def dropped(self) -> int:
         """Blocks, the oldest first, that this reader missed because it was too slow."""
+        return self._queue.dropped
 
     @property
     def ended(self) -> bool:
         """Nothing further will be received; what is queued can still be read."""
-        return self._ended
+        return self._queue.ended
 
     def __aiter__(self) -> AsyncIterator[ReceivedAudio]:
         return self
 
     async def __anext__(self) -> ReceivedAudio:
-        while not self._blocks:
-            if self._ended:
-                raise StopAsyncIteration
-            self._wake.clear()
-            await self._wake.wait()
-        return self._blocks.popleft()
+        return await self._queue.get()
 
     async def aclose(self) -> None:
         """Read no more, and drop what is queued. Never raises; more than once is fine."""
-        self._blocks.clear()
+        self._queue.clear()
         self.end()
 
     async def __aenter__(self) -> Self:
@@ -80,18 +75,12 @@ class ReceivedAudioStream:
 
     def offer(self, block: ReceivedAudio) -> None:
         """A block was received."""
-        if len(self._blocks) >= self._max_blocks:
-            self._blocks.popleft()
-            self.dropped += 1
-            self._group.dropped += 1
-        self._blocks.append(block)
-        self._wake.set()
+        self._group.dropped += self._queue.put(block)
 
     def end(self) -> None:
         """Nothing further is received."""
-        self._ended = True
+        self._queue.end()
         self._group.forget(self)
-        self._wake.set()
 
 
 class AudioReaders:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -13,6 +12,7 @@ import numpy as np
 from livekit import rtc
 
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.block_queue import BlockQueue
 from avatarkit_rtc.audio.neteq import TICK_S, NetEqDelay, NetEqSums, TickPhase
 
 _log = logging.getLogger("avatarkit_rtc")
@@ -36,10 +36,7 @@ class TrackFeed:
 
     def __init__(self, track: rtc.RemoteAudioTrack, capacity: int = FEED_BLOCKS) -> None:
         self._track = track
-        self._blocks: deque[AudioBlock] = deque(maxlen=capacity)
-        self._dropped = 0
-        self._wake = asyncio.Event()
-        self._ended = False
+        self._queue: BlockQueue[AudioBlock] = BlockQueue(capacity)
         self._failed = False
         self._received = 0
         self._pump: asyncio.Task[None] | None = None
@@ -51,26 +48,21 @@ class TrackFeed:
     @property
     def dropped(self) -> int:
         """Blocks dropped because the reader was too slow."""
-        return self._dropped
+        return self._queue.dropped
 
     @property
     def received(self) -> int | None:
         """What the library has handed out so far, in reads; None while nobody reads, or has ended it."""
-        reading = self._pump is not None and (self._failed or not self._ended)
+        reading = self._pump is not None and (self._failed or not self._queue.ended)
         return self._received if reading else None
 
     def __aiter__(self) -> AsyncIterator[AudioBlock]:
         return self
 
     async def __anext__(self) -> AudioBlock:
-        if self._pump is None and not self._ended:
+        if self._pump is None and not self._queue.ended:
             self._pump = asyncio.create_task(self._read(), name="avatar audio")
-        while not self._blocks:
-            if self._ended:
-                raise StopAsyncIteration
-            self._wake.clear()
-            await self._wake.wait()
-        return self._blocks.popleft()
+        return await self._queue.get()
 
     async def path_delay_s(self) -> float:
         """Seconds from a sample's sending to its handing out, beyond what a motion packet takes."""
@@ -98,10 +90,9 @@ class TrackFeed:
 
     def end(self) -> None:
         """No more sound will come: the reader gets what is there and then stops."""
-        if self._ended:
+        if self._queue.ended:
             return  # a second cancel() would interrupt the closing of the stream
-        self._ended = True
-        self._wake.set()
+        self._queue.end()
         if self._pump is not None:
             # LiveKit's stream does not end by itself when its track is unsubscribed.
             self._pump.cancel()
@@ -109,7 +100,7 @@ class TrackFeed:
     async def aclose(self) -> None:
         """Stop and release the stream. Never raises; more than once is fine."""
         self.end()
-        self._blocks.clear()
+        self._queue.clear()
         if self._pump is not None and self._pump is not asyncio.current_task():
             await asyncio.wait([self._pump], timeout=2 * _CLOSE_TIMEOUT_S)
 
@@ -127,7 +118,7 @@ class TrackFeed:
             )
             async for event in stream:
                 self._take(event.frame)
-            self._failed = not self._ended
+            self._failed = not self._queue.ended
         except asyncio.CancelledError:
             # Only end() cancels, and nobody awaits this task's result.
             pass
@@ -135,8 +126,7 @@ class TrackFeed:
             self._failed = True
             _log.exception("the avatar's audio stream failed; its sound stops here")
         finally:
-            self._ended = True
-            self._wake.set()
+            self._queue.end()
             if stream is not None:
                 try:
                     await asyncio.wait_for(stream.aclose(), _CLOSE_TIMEOUT_S)
@@ -150,9 +140,7 @@ class TrackFeed:
         self._last_tick = now
         self._received += 1
         for start in range(0, len(samples), size):
-            self._dropped += len(self._blocks) == self._blocks.maxlen
             # The first half was decoded earlier, and only waited for the second; not earlier than what came
             # before it, though, when the loop was held up and hears of several at once.
             t = max(before, now - max(0, len(samples) - start - size) / frame.sample_rate)
-            self._blocks.append(AudioBlock(samples[start : start + size], frame.sample_rate, t))
-        self._wake.set()
+            self._queue.put(AudioBlock(samples[start : start + size], frame.sample_rate, t))
