@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from avatarkit_rtc import __version__
 from avatarkit_rtc.errors import AvatarKitError
+from avatarkit_rtc.motion.packet import Flag
 from avatarkit_rtc.providers.base import ProviderListener
 from avatarkit_rtc.providers.join_token import redacted
 from avatarkit_rtc.providers.livekit import LiveKitProvider
@@ -26,11 +27,11 @@ _FIRST_KEPT: Final = 50
 _FIRST_BYTES: Final = 30_000
 _OF_EACH_KIND: Final = 5
 _HEADER: Final = 5
-_COMPRESSED: Final = 0x08
+"""Flags and length, before a packet's body."""
 _WBITS_ANY: Final = 47
 """gzip or zlib, as the data says itself."""
 _HEAD_KEPT: Final = 32
-"""Of a packet that cannot be unpacked, and so may hide what nobody may see: enough to tell its kind."""
+"""Of a packet that cannot be unpacked whole, and so may hide what nobody may see: enough to tell its kind."""
 _SHORTEST_HIDDEN: Final = 4
 """Less would blank parts of other words."""
 _MAX_UNPACKED: Final = 1 << 20
@@ -157,16 +158,20 @@ class Evidence:
         return data
 
     def _blanked_packet(self, data: bytes) -> bytes:
-        """Likewise, also inside a compressed body, which is compressed anew then (with gzip)."""
-        if not self._hidden or len(data) < _HEADER or not data[0] & _COMPRESSED:
-            return self._blanked(data)
+        """Likewise, also inside a compressed body, which is compressed anew then (with gzip). Of what cannot
+        be looked through to its last byte only the beginning is left."""
+        plain = self._blanked(data)
+        if not self._hidden or len(data) < _HEADER or not data[0] & Flag.COMPRESSED:
+            return plain
         inflater = zlib.decompressobj(_WBITS_ANY)
         try:
             body = inflater.decompress(data[_HEADER:], _MAX_UNPACKED)
         except zlib.error:
-            return data[:_HEAD_KEPT]
+            return plain[:_HEAD_KEPT]
+        if not inflater.eof or inflater.unused_data:
+            return plain[:_HEAD_KEPT]
         blanked = self._blanked(body)
-        if blanked == body:
+        if blanked == body and plain == data:
             return data
         packed = gzip.compress(blanked, mtime=0)
         return data[:1] + len(packed).to_bytes(4, "little") + packed

@@ -127,7 +127,7 @@ def session(
     files = speak or []
     _check_arguments(files, mic=mic, check=check)
     check_writable(stats, "--stats")
-    evidence = Evidence(hidden=(app_id, avatar_id, secret, os.environ.get(API_KEY_VARIABLE)))
+    evidence = Evidence(hidden=(app_id, avatar_id, key, secret, os.environ.get(API_KEY_VARIABLE)))
     service = {"app_id": app_id, "avatar_id": avatar_id, "sample_rate": sample_rate}
     service |= {"environment": environment, "console_url": console_url, "ingress_url": ingress_url}
     rooms = {"livekit_url": url, "livekit_api_key": key, "livekit_api_secret": secret, "room_name": room}

@@ -57,6 +57,30 @@ def test_other_ways_of_compressing() -> None:
     assert packets_of(told, "0x28") == [unknown[:32]]  # what may hide it is cut short
 
 
+NAMED = b"\x1f\x8b\x08\x08" + bytes(6) + AVATAR.encode() + b"\0" + gzip.compress(b"abc")[10:]
+"""gzip, its file name the id."""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        gzip.compress(bytes(1 << 20) + AVATAR.encode()),
+        gzip.compress(b"abc") + gzip.compress(AVATAR.encode()),
+        gzip.compress(b"abc") + AVATAR.encode(),
+        gzip.compress(bytes(100))[:-9] + AVATAR.encode(),
+        AVATAR.encode() * 10,
+        NAMED,
+    ],
+    ids=["far in", "second member", "behind it", "cut off", "not compressed", "as its name"],
+)
+def test_an_id_does_not_hide_where_nobody_looks(body: bytes) -> None:
+    evidence = Evidence(hidden=[AVATAR])
+    evidence.packet(b"\x18" + len(body).to_bytes(4, "little") + body)
+    (kept,) = packets_of(evidence.as_dict(), "0x18")
+    assert AVATAR.encode() not in kept
+    assert len(kept) <= 32 or gzip.decompress(kept[5:]) == b"abc"
+
+
 def test_messages_by_themselves_and_their_amount() -> None:
     evidence = Evidence(hidden=[AVATAR])
     for _ in range(1000):

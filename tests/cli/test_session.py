@@ -290,6 +290,23 @@ def test_a_start_that_fails_is_in_the_evidence_however_early(
         stats.unlink()
 
 
+def test_no_key_is_in_the_evidence_whoever_names_it(
+    sound: Callable[[float], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = {"app_id": "app-of-mine", "avatar_id": "face-of-mine", "key": "APIkeyOfMine", "secret": "ours" * 8}
+
+    def refused(main: Any) -> None:
+        raise AvatarKitError(f"401 Unauthorized: {' '.join(ours.values())} {KEY}")
+
+    monkeypatch.setenv("SPATIALREAL_API_KEY", KEY)
+    monkeypatch.setattr(command, "run", refused)
+    stats = tmp_path / "evidence.json"
+    with pytest.raises(AvatarKitError, match="APIkeyOfMine"):
+        command.session(speak=[sound(0.1)], window=False, stats=stats, **ours)  # type: ignore[arg-type]
+    (event,) = json.loads(stats.read_text())["events"]
+    assert event["message"] == "401 Unauthorized: " + " ".join(["<hidden>"] * 5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
