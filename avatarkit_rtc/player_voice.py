@@ -10,10 +10,9 @@ from typing import Final, NamedTuple
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.delay_estimate import AudioDelayEstimate
-from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats
+from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats, checked_volume
 from avatarkit_rtc.audio.path_delay import SharedFeed, follow_path_delay
 from avatarkit_rtc.audio.received import AudioReaders, ReceivedAudio
-from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.events import AudioDeviceChange, AudioDeviceChanged, AudioNotice
 from avatarkit_rtc.options import AvatarPlayerOptions
 from avatarkit_rtc.player_sync import VoiceFollower
@@ -106,9 +105,7 @@ class PlayerVoice:
 
     @volume.setter
     def volume(self, value: float) -> None:
-        if not 0.0 <= value <= 1.0:
-            raise ConfigurationError(f"volume must be between 0.0 and 1.0, not {value}")
-        self._volume = float(value)
+        self._volume = checked_volume(value)
         if self._speaker is not None:
             self._speaker.volume = self._volume
 

@@ -12,8 +12,8 @@ BlockT = TypeVar("BlockT", bound=AudioBlock)
 
 
 class BlockQueue(Generic[BlockT]):
-    """Keeps some blocks for a slow reader; beyond that the oldest are dropped, and counted. On one event loop;
-    one task reads."""
+    """Keeps some blocks for a slow reader; beyond that the oldest are dropped, and counted. All on one event
+    loop; one task reads."""
 
     def __init__(self, capacity: int) -> None:
         """``capacity``: blocks to keep, 1 or more."""

@@ -125,6 +125,17 @@ class AudioOutput(Protocol):
         """A snapshot of the counters."""
 
 
+def checked_volume(value: float) -> float:
+    """``value``, which is to be a volume.
+
+    Raises:
+        ConfigurationError: it is not in 0.0 … 1.0.
+    """
+    if not 0.0 <= value <= 1.0:
+        raise ConfigurationError(f"volume must be between 0.0 and 1.0, not {value}")
+    return float(value)
+
+
 class Gain:
     """Volume, as a ramp across the block in which it changes: a step would click."""
 
@@ -133,9 +144,7 @@ class Gain:
         self._applied = 1.0
 
     def set(self, value: float) -> None:
-        if not 0.0 <= value <= 1.0:
-            raise ConfigurationError(f"volume must be between 0.0 and 1.0, not {value}")
-        self.value = float(value)
+        self.value = checked_volume(value)
 
     def apply(self, samples: Samples) -> Samples:
         if self.value == self._applied == 1.0 or not len(samples):
