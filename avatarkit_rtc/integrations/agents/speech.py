@@ -13,7 +13,6 @@ import contextlib
 import logging
 import math
 import secrets
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from livekit import rtc
 
 from avatarkit_rtc.audio.sources import SourceReader, open_source
 from avatarkit_rtc.errors import AvatarTimeoutError, ConfigurationError, NotConnectedError, PublishError
+from avatarkit_rtc.integrations.agents.pending import Pending
 from avatarkit_rtc.integrations.agents.playback import Playback, PlaybackFinished, parse_finished
 from avatarkit_rtc.integrations.agents.reports import listen, stop_listening
 from avatarkit_rtc.integrations.arrival import arrived
@@ -38,8 +38,6 @@ CLEAR_TIMEOUT_S: Final = 2.0
 gives it as long for the report alone."""
 REPORT_TIMEOUT_S: Final = 10.0
 """So much longer than an utterance takes a worker may wait before it reports its end."""
-OWED_S: Final = 10.0
-"""A report of an interruption that comes later than this is taken for that of a newer utterance."""
 _JUST_NOW_S: Final = 2.0
 """What was reported longer ago than this has been answered."""
 _ANSWER_TIMEOUT_S: Final = 2.0
@@ -105,15 +103,11 @@ class AvatarSpeech:
         self._changed = asyncio.Event()
         self._saying = asyncio.Lock()
         self._current: Playback | None = None  # pending from its first sample on
-        self._pending: deque[Playback] = deque()
+        self._pending = Pending()
         self._writer: rtc.ByteStreamWriter | None = None
         self._interrupting: asyncio.Task[None] | None = None
-        self._owed = 0
-        self._owed_until = 0.0
         self._closed = False
         self._interrupts = 0
-        self.unexpected = 0
-        """Reports that belong to nothing that was said, or cannot be understood."""
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -121,6 +115,11 @@ class AvatarSpeech:
     def pending(self) -> tuple[Playback, ...]:
         """What was said and is not over, in order."""
         return tuple(self._pending)
+
+    @property
+    def unexpected(self) -> int:
+        """Reports that belong to nothing that was said, or cannot be understood."""
+        return self._pending.unexpected
 
     async def start(self, timeout: float | None = 30.0) -> None:
         """Wait until the worker is there. :meth:`say` does so, too.
@@ -239,8 +238,7 @@ class AvatarSpeech:
 
     async def wait_played(self) -> None:
         """Wait until all that was said is over."""
-        while self._pending:
-            await self._pending[-1].wait()
+        await self._pending.wait()
 
     # -- inside ----------------------------------------------------------------------------------------------
 
@@ -261,7 +259,7 @@ class AvatarSpeech:
         self._check_room()
         try:
             if self._writer is None:
-                self._pending.append(playback)
+                self._pending.add(playback)
                 writer = await self._room.local_participant.stream_bytes(
                     name=f"AUDIO_{secrets.token_hex(6)}",
                     topic=AUDIO_TOPIC,
@@ -276,16 +274,15 @@ class AvatarSpeech:
         except Exception as error:
             if playback.cut:
                 return
-            if not playback.sent_s and playback in self._pending:
-                self._pending.remove(playback)
+            if not playback.sent_s:
+                self._pending.never_sent(playback)
             raise PublishError(f"the room did not take the avatar's speech: {error}") from error
         playback.wrote(len(data) / 2 / self._rate, asyncio.get_running_loop().time())
 
     def _not_reported(self, playback: Playback) -> None:
         if not playback.over:
             _log.warning("the avatar %s did not report the end of what it said", self._identity)
-            playback.finish(PlaybackFinished(None, False, reported=False))
-            self._forget_over()
+            self._pending.not_reported(playback)
 
     async def _end_stream(self) -> None:
         writer, self._writer = self._writer, None
@@ -294,9 +291,7 @@ class AvatarSpeech:
                 await writer.aclose()
 
     async def _interrupt(self) -> None:
-        cut = list(self._pending)
-        for playback in cut:
-            playback.interrupt()
+        cut = self._pending.cut_off()
         try:
             # Both together: the SDK alone waits 8 s for the answer of a worker that hangs.
             async with asyncio.timeout(self._clear_timeout_s):
@@ -310,12 +305,7 @@ class AvatarSpeech:
             what = "did not stop in time" if isinstance(error, TimeoutError) else f"was not told: {error}"
             _log.warning("interrupting the avatar %s: it %s", self._identity, what)
         await self._end_stream()
-        for playback in cut:
-            if not playback.over:
-                self._owed += 1
-                self._owed_until = asyncio.get_running_loop().time() + OWED_S
-                playback.finish(PlaybackFinished(None, True, reported=False))
-        self._forget_over()
+        self._pending.not_stopped(cut, asyncio.get_running_loop().time())
 
     def _interrupted(self, task: asyncio.Task[None]) -> None:
         self._interrupting = None
@@ -325,54 +315,28 @@ class AvatarSpeech:
     def playback_started(self) -> None:
         """The worker reports that it has begun."""
         self._reported_at = asyncio.get_running_loop().time()
-        playback = next((each for each in self._pending if not each.started), None)
-        if playback is None:
-            self.unexpected += 1
-        else:
-            playback.begin()
+        self._pending.started()
 
     def playback_finished(self, payload: str) -> None:
         """The worker reports an end."""
         now = self._reported_at = asyncio.get_running_loop().time()
         finished = parse_finished(payload)
         if finished is None:
-            self.unexpected += 1
+            self._pending.unexpected += 1
             _log.warning("a playback report of %s cannot be understood", self._identity)
             return
-        if finished.interrupted and self._owed:
-            self._owed -= 1
-            if now < self._owed_until and self._interrupting is None:
-                return  # late, of what was given up
-        if not self._pending or not (
-            finished.interrupted or self._pending[0].can_end(finished.position_s or 0.0, now)
-        ):
-            self.unexpected += 1
-            return
-        self._pending[0].finish(finished)
-        if finished.interrupted and self._interrupting is not None:
-            # A worker reports once, for what it was saying; what was to follow was dropped with it.
-            for playback in self._pending:
-                if playback.cut:
-                    playback.finish(PlaybackFinished(0.0, True, reported=False))
-        self._forget_over()
+        self._pending.finished(finished, now, interrupting=self._interrupting is not None)
 
     def _give_up(self) -> None:
         """The worker is gone: nothing will be reported."""
         self._drop_current()
-        for playback in self._pending:
-            playback.interrupt()
-            playback.finish(PlaybackFinished(None, True, reported=False))
-        self._forget_over()
+        self._pending.give_up()
 
     def _drop_current(self) -> None:
         """Cut off what has not begun to be sent, as its source has given nothing yet."""
         if self._current is not None and self._current not in self._pending:
             self._current.interrupt()
             self._current.finish(PlaybackFinished(0.0, True, reported=False))
-
-    def _forget_over(self) -> None:
-        while self._pending and self._pending[0].over:
-            self._pending.popleft()
 
     # -- the room --------------------------------------------------------------------------------------------
 
