@@ -31,6 +31,13 @@ class Recovering(Played):
         policy = {"first_delay_s": 0.05, "jitter": 0.0, "attempts": 4, **policy}
         super().__init__(stall_timeout_s=TIMEOUT_S, auto_reconnect=ReconnectPolicy(**policy))
 
+    async def lost_for_good(self, error: Exception) -> None:
+        """The connection is lost, and coming back fails with ``error`` until that is given up."""
+        self.provider.fail_next_connect(error, times=9)
+        self.provider.set_state(*DOWN)
+        async with asyncio.timeout(10):
+            await self.player.wait_closed()
+
     @property
     def attempts(self) -> list[ReconnectAttempt]:
         return self.record.payloads("reconnect-attempt")
@@ -56,10 +63,7 @@ async def test_attempts_back_off_and_give_up() -> None:
     played = Recovering()
     async with played.player as player:
         await player.connect()
-        played.provider.fail_next_connect(ConnectError("still down"), times=9)
-        played.provider.set_state(*DOWN)
-        async with asyncio.timeout(10):
-            await player.wait_closed()
+        await played.lost_for_good(ConnectError("still down"))
         assert [attempt.delay_s for attempt in played.attempts] == [0.05, 0.1, 0.2, 0.4]
         assert [attempt.cause for attempt in played.attempts] == ["signal-closed", *3 * ["connect-failed"]]
         assert [attempt.attempt for attempt in played.attempts] == [1, 2, 3, 4]
@@ -164,10 +168,7 @@ async def test_only_what_is_worth_it_is_tried_again() -> None:
     played = Recovering(worth_a_retry=worth)
     async with played.player as player:
         await player.connect()
-        played.provider.fail_next_connect(ConnectError("still down"), times=9)
-        played.provider.set_state(*DOWN)
-        async with asyncio.timeout(10):
-            await player.wait_closed()
+        await played.lost_for_good(ConnectError("still down"))
         assert len(asked) == len(played.attempts) == 2
 
 
@@ -176,10 +177,7 @@ async def test_a_wrong_configuration_is_not_tried_again() -> None:
     played = Recovering()
     async with played.player as player:
         await player.connect()
-        played.provider.fail_next_connect(ConfigurationError("the token is none"), times=9)
-        played.provider.set_state(*DOWN)
-        async with asyncio.timeout(10):
-            await player.wait_closed()
+        await played.lost_for_good(ConfigurationError("the token is none"))
         assert len(played.attempts) == 1
         assert played.record.payloads("reconnect-failed")[0].cause == "configuration"
 
@@ -192,10 +190,7 @@ async def test_a_policy_that_raises_ends_the_recovery_and_is_reported() -> None:
     played = Recovering(worth_a_retry=worth)
     async with played.player as player:
         await player.connect()
-        played.provider.fail_next_connect(ConnectError("still down"), times=9)
-        played.provider.set_state(*DOWN)
-        async with asyncio.timeout(10):
-            await player.wait_closed()
+        await played.lost_for_good(ConnectError("still down"))
         assert [type(error) for error in played.record.payloads("error")] == [ZeroDivisionError]
         assert played.record.payloads("reconnect-failed")[0].attempts == 1
 
