@@ -14,7 +14,6 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from avatarkit_rtc.cli.options import join_token
 from bench.processes import AVATARKIT, Place, Program, place
@@ -71,20 +70,22 @@ def measure_once(where: Place, seconds: float, *, ours_first: bool) -> Run:
             program.stop()
         # The SDK may print something of its own as well.
         result = next(line for line in bare.output.splitlines() if line.startswith("{"))
-        _check_same(json.loads(stats.read_text(encoding="utf-8")), json.loads(result))
+        received, theirs = json.loads(stats.read_text(encoding="utf-8")), json.loads(result)
+        check_same("packets", received["motion"]["packets"], theirs["packets"], slack=3 * 25)
+        sound_s = received["audio"]["blocks_received"] / 100
+        check_same("seconds of sound", sound_s, theirs["audio_s"], slack=3.0)
     wall = after[2] - before[2]
     return Run((after[0] - before[0]) / wall * 100, (after[1] - before[1]) / wall * 100)
 
 
-def _check_same(ours: dict[str, Any], bare: dict[str, Any]) -> None:
-    received = {
-        "packets": (ours["motion"]["packets"], bare["packets"]),
-        "seconds of sound": (ours["audio"]["blocks_received"] / 100, bare["audio_s"]),
-    }
-    for what, (mine, theirs) in received.items():
-        # One of the two was there a little longer; much is not a little.
-        if min(mine, theirs) <= 0 or abs(mine - theirs) > max(_SAME_SHARE * theirs, 3 * 25):
-            raise RuntimeError(f"not the same: the player received {mine:.0f} {what}, the other {theirs:.0f}")
+def check_same(what: str, ours: float, bare: float, *, slack: float) -> None:
+    """Both received the same: one of them may have been there for a little longer, by ``slack`` or a tenth.
+
+    Raises:
+        RuntimeError: one received much more, or one nothing.
+    """
+    if min(ours, bare) <= 0 or abs(ours - bare) > max(_SAME_SHARE * bare, slack):
+        raise RuntimeError(f"not the same: the player received {ours:.0f} {what}, the other {bare:.0f}")
 
 
 def measure(where: Place, *, seconds: float, runs: int) -> Report:

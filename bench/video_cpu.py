@@ -13,14 +13,13 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from avatarkit_rtc.cli.options import join_token
+from bench.cpu import WARM_UP_S, check_same
 from bench.processes import Place, Program, place
 from bench.report import Figure, Report, arguments, machine, publish
 from bench.video_sync import avatar_program
 
 GOAL: Final = 1.3
-WARM_UP_S: Final = 5.0
 WAYS: Final = ("player", "bare")
-_SAME_SHARE: Final = 0.1
 
 
 def measure_once(
@@ -53,16 +52,12 @@ def measure_once(
             # The SDK may print something of its own as well.
             lines = [line for line in programs[way].output.splitlines() if line.startswith("{")]
             received[way] = json.loads(lines[-1])
-        _check_same(received["player"], received["bare"], avatar.output)
+        for what, slack in (("pictures", 75), ("audio_s", 3.0)):
+            try:
+                check_same(what, received["player"][what], received["bare"][what], slack=slack)
+            except RuntimeError as error:
+                raise RuntimeError(f"{error}; the avatar said:\n{avatar.output}") from None
     return used["player"], used["bare"]
-
-
-def _check_same(ours: dict[str, Any], bare: dict[str, Any], said: str) -> None:
-    for what, slack in (("pictures", 75), ("audio_s", 3.0)):
-        mine, theirs = ours[what], bare[what]
-        # One of the two was there a little longer; much is not a little.
-        if min(mine, theirs) <= 0 or abs(mine - theirs) > max(_SAME_SHARE * theirs, slack):
-            raise RuntimeError(f"not the same {what}: {mine:.0f} and {theirs:.0f}; the avatar said:\n{said}")
 
 
 def measure(where: Place, *, seconds: float, runs: int, size: tuple[int, int] = (640, 480)) -> Report:
