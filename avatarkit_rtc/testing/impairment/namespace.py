@@ -247,8 +247,8 @@ def _addresses(ip: str) -> list[str]:
     return [each[each.index("inet") + 1] for each in words if "inet" in each]
 
 
-def _ask(command: Sequence[str]) -> str:
-    done = subprocess.run(
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         command,
         capture_output=True,
         text=True,
@@ -256,19 +256,16 @@ def _ask(command: Sequence[str]) -> str:
         stdin=subprocess.DEVNULL,
         check=False,
     )
+
+
+def _ask(command: Sequence[str]) -> str:
+    done = _run(command)
     return done.stdout if done.returncode == 0 else ""
 
 
 def _check(command: Sequence[str]) -> str:
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=_COMMAND_TIMEOUT_S,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        done = _run(command)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServerError(f"`{' '.join(command)}` did not work: {error}") from error
     if done.returncode != 0:
