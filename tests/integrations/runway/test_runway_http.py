@@ -32,7 +32,6 @@ from avatarkit_rtc.integrations.runway import (
 from avatarkit_rtc.integrations.runway.client import POLL_INTERVAL_S, READY_TIMEOUT_S
 from avatarkit_rtc.integrations.runway.http import RETRY_INTERVAL_S, TIMEOUT_S, retry_after_s
 from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi
-from tests.support.livekit import until
 from tests.support.runway import KEY, SlowApi
 
 CREATE, GET, DELETE = "POST realtime_sessions", "GET", "DELETE"
@@ -259,17 +258,6 @@ class TestNoSecondSessionUnseen:
         with pytest.raises(asyncio.CancelledError):
             await creating
         assert slow_api.ends == ["DELETE"]
-
-    async def test_cancelled_between_two_tries(self, bare_api: StandInRunwayApi) -> None:
-        bare_api.fail(CREATE, Fault(429))
-        client = RunwayClient(KEY, base_url=bare_api.url, retry_interval_s=0.3)
-        creating = asyncio.create_task(client.create_session(preset_id="influencer"))
-        await until(lambda: bare_api.requests, "the first try")
-        await asyncio.sleep(0.1)
-        creating.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await creating
-        assert len(bare_api.requests) == 1
 
 
 class TestRequests:
