@@ -14,7 +14,7 @@ import pytest
 from livekit import api as livekit_api
 from livekit import rtc
 
-from avatarkit_rtc.errors import NotConnectedError, RunwayStatusError
+from avatarkit_rtc.errors import ConfigurationError, NotConnectedError, RunwayStatusError
 from avatarkit_rtc.events import ConnectionState, Disconnected, DisconnectReason, ReconnectFailed
 from avatarkit_rtc.integrations.runway import RpcHandler, RunwayCredentials, create_rpc_handler, first_call
 from avatarkit_rtc.integrations.runway.rpc_handler import CLOSE_TIMEOUT_S
@@ -96,6 +96,41 @@ async def lose(handler: RpcHandler) -> None:
     room = handler._provider.get_native_client()
     assert room is not None
     await room.simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_SERVER_LEAVE)
+
+
+class TestConfiguration:
+    async def test_no_way_into_the_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("RUNWAYML_API_SECRET", raising=False)
+        with pytest.raises(ConfigurationError, match=r"session_id \(with api_key\), or credentials, or room"):
+            await create_rpc_handler(tools={"a": print})
+        with pytest.raises(ConfigurationError, match="more than one"):
+            await create_rpc_handler(
+                tools={"a": print}, session_id="s", credentials=RunwayCredentials("ws://a", "t")
+            )
+        with pytest.raises(ConfigurationError, match="api_key is missing"):
+            await create_rpc_handler(tools={"a": print}, session_id="s")
+        with pytest.raises(ConfigurationError, match="not given: token") as caught:
+            await create_rpc_handler(tools={"a": print}, credentials={"url": "ws://secret"})
+        assert "secret" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"tools": {}},
+            {"tools": {"": print}},
+            {"tools": {"x" * 65: print}},
+            {"tools": {"a": 5}},
+            {"tool_timeout_s": 0},
+            {"max_calls_at_once": 0},
+            {"max_calls_waiting": -1},
+            {"max_reply_bytes": 15361},
+            {"connect_timeout_s": 0},
+        ],
+    )
+    async def test_options_out_of_range(self, options: dict[str, Any]) -> None:
+        given: dict[str, Any] = {"tools": {"a": print}, "credentials": RunwayCredentials("ws://a", "t")}
+        with pytest.raises(ConfigurationError):
+            await create_rpc_handler(**(given | options))
 
 
 class TestJoiningAndLeaving:

@@ -24,10 +24,8 @@ from avatarkit_rtc.errors import (
 )
 from avatarkit_rtc.integrations.runway import (
     RunwayClient,
-    RunwayCredentials,
     SessionInfo,
     SessionStatus,
-    create_rpc_handler,
 )
 from avatarkit_rtc.integrations.runway.client import POLL_INTERVAL_S, READY_TIMEOUT_S
 from avatarkit_rtc.integrations.runway.http import RETRY_INTERVAL_S, TIMEOUT_S, retry_after_s
@@ -400,39 +398,6 @@ class TestConfiguration:
     def test_base_url_that_is_none(self, url: str) -> None:
         with pytest.raises(ConfigurationError, match="base URL"):
             RunwayClient(KEY, base_url=url)
-
-    async def test_no_way_into_the_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("RUNWAYML_API_SECRET", raising=False)
-        with pytest.raises(ConfigurationError, match=r"session_id \(with api_key\), or credentials, or room"):
-            await create_rpc_handler(tools={"a": print})
-        with pytest.raises(ConfigurationError, match="more than one"):
-            await create_rpc_handler(
-                tools={"a": print}, session_id="s", credentials=RunwayCredentials("ws://a", "t")
-            )
-        with pytest.raises(ConfigurationError, match="api_key is missing"):
-            await create_rpc_handler(tools={"a": print}, session_id="s")
-        with pytest.raises(ConfigurationError, match="not given: token") as caught:
-            await create_rpc_handler(tools={"a": print}, credentials={"url": "ws://secret"})
-        assert "secret" not in str(caught.value)
-
-    @pytest.mark.parametrize(
-        "options",
-        [
-            {"tools": {}},
-            {"tools": {"": print}},
-            {"tools": {"x" * 65: print}},
-            {"tools": {"a": 5}},
-            {"tool_timeout_s": 0},
-            {"max_calls_at_once": 0},
-            {"max_calls_waiting": -1},
-            {"max_reply_bytes": 15361},
-            {"connect_timeout_s": 0},
-        ],
-    )
-    async def test_options_out_of_range(self, options: dict[str, Any]) -> None:
-        given: dict[str, Any] = {"tools": {"a": print}, "credentials": RunwayCredentials("ws://a", "t")}
-        with pytest.raises(ConfigurationError):
-            await create_rpc_handler(**(given | options))
 
 
 @pytest.mark.parametrize(
