@@ -13,7 +13,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from avatarkit_rtc.errors import RealtimeReplyError, RealtimeServerError
 from avatarkit_rtc.integrations.realtime.config import DEFAULT_AUDIO_RATE
@@ -34,6 +34,16 @@ from avatarkit_rtc.integrations.realtime.events import (
     UsageReported,
     UserTranscript,
 )
+from avatarkit_rtc.integrations.realtime.message_parts import (
+    Message,
+    failure_of,
+    object_of,
+    object_or_empty,
+    reported_error,
+    text,
+    text_or_none,
+    words_of,
+)
 from avatarkit_rtc.integrations.realtime.wire import Dialect, dialect_of
 
 MAX_REPORTED: Final = 10
@@ -42,7 +52,6 @@ MAX_REPORTED: Final = 10
 _MAX_RESPONSES: Final = 8
 _MAX_CALLS: Final = 128
 _MAX_ITEMS: Final = 64
-_SHOWN: Final = 300
 _EXPIRED: Final = "session_expired"
 
 
@@ -57,7 +66,6 @@ class Committed(NamedTuple):
 
 
 Decoded: TypeAlias = ClientEvent | Refusal | Committed
-_Message: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -150,25 +158,21 @@ class Decoder:
 
     # -- session ---------------------------------------------------------------------------------------------
 
-    def _session_created(self, message: _Message) -> list[Decoded]:
-        session_id = self._learn(message).get("id")
-        return [SessionCreated(session_id if isinstance(session_id, str) else None)]
+    def _session_created(self, message: Message) -> list[Decoded]:
+        return [SessionCreated(text_or_none(self._learn(message), "id"))]
 
-    def _session_updated(self, message: _Message) -> list[Decoded]:
+    def _session_updated(self, message: Message) -> list[Decoded]:
         self._learn(message)
         return [SessionUpdated()]
 
-    def _learn(self, message: _Message) -> _Message:
-        session = _object(message["session"])
+    def _learn(self, message: Message) -> Message:
+        session = object_of(message["session"])
         self.dialect = dialect_of(session)
-        model = session.get("model")
-        self._model = model if isinstance(model, str) else self._model
-        audio = session.get("audio")
-        audio = audio if isinstance(audio, dict) else {}
-        heard, spoken = audio.get("input"), audio.get("output")
-        spoken = spoken if isinstance(spoken, dict) else {}
-        form = spoken.get("format")
-        rate = form.get("rate") if isinstance(form, dict) else None
+        model = text_or_none(session, "model")
+        self._model = model if model is not None else self._model
+        audio = object_or_empty(session.get("audio"))
+        heard, spoken = audio.get("input"), object_or_empty(audio.get("output"))
+        rate = object_or_empty(spoken.get("format")).get("rate")
         if isinstance(rate, int) and 8000 <= rate <= 48000:
             self._rate = rate
         detection = (heard if isinstance(heard, dict) else session).get("turn_detection")
@@ -177,38 +181,31 @@ class Decoder:
         self.creates_responses = asked is not False
         return session
 
-    def _error(self, message: _Message) -> list[Decoded]:
-        error = _object(message["error"])
-        code, event_id, text = error.get("code"), error.get("event_id"), error.get("message")
-        if code == _EXPIRED:
+    def _error(self, message: Message) -> list[Decoded]:
+        error = object_of(message["error"])
+        if error.get("code") == _EXPIRED:
             return [SessionEnded("expired")]
-        shown = " ".join(str(text or "no more is said").split())[:_SHOWN]
-        refusal = RealtimeServerError(
-            f"the realtime server reports: {shown}",
-            server_code=code if isinstance(code, str) else None,
-            event_id=event_id if isinstance(event_id, str) else None,
-        )
-        return [Refusal(refusal)]
+        return [Refusal(reported_error(error))]
 
     # -- the user --------------------------------------------------------------------------------------------
 
-    def _speech_started(self, message: _Message) -> list[Decoded]:
-        return [SpeechStarted(_text_or_none(message, "item_id"))]
+    def _speech_started(self, message: Message) -> list[Decoded]:
+        return [SpeechStarted(text_or_none(message, "item_id"))]
 
-    def _speech_stopped(self, message: _Message) -> list[Decoded]:
-        return [SpeechStopped(_text_or_none(message, "item_id"))]
+    def _speech_stopped(self, message: Message) -> list[Decoded]:
+        return [SpeechStopped(text_or_none(message, "item_id"))]
 
-    def _committed(self, message: _Message) -> list[Decoded]:
+    def _committed(self, message: Message) -> list[Decoded]:
         del message
         return [Committed()]
 
-    def _transcribed(self, message: _Message) -> list[Decoded]:
-        return [UserTranscript(_text(message, "transcript"), _text_or_none(message, "item_id"))]
+    def _transcribed(self, message: Message) -> list[Decoded]:
+        return [UserTranscript(text(message, "transcript"), text_or_none(message, "item_id"))]
 
     # -- responses -------------------------------------------------------------------------------------------
 
-    def _response_created(self, message: _Message) -> list[Decoded]:
-        response_id = _text(_object(message["response"]), "id")
+    def _response_created(self, message: Message) -> list[Decoded]:
+        response_id = text(object_of(message["response"]), "id")
         if response_id in self._open:
             self.stale += 1
             return []
@@ -217,9 +214,9 @@ class Decoder:
             self._open.popitem(last=False)
         return [AssistantStarted(response_id)]
 
-    def _response_done(self, message: _Message) -> list[Decoded]:
-        body = _object(message["response"])
-        response_id = _text(body, "id")
+    def _response_done(self, message: Message) -> list[Decoded]:
+        body = object_of(message["response"])
+        response_id = text(body, "id")
         response = self._open.pop(response_id, None)
         if response is None:
             self.stale += 1
@@ -240,23 +237,23 @@ class Decoder:
         if isinstance(usage, dict):
             out.append(UsageReported(usage, self._model, response_id))
         if status in ("failed", "incomplete"):
-            out.append(ErrorReported(_failure(body)))
+            out.append(ErrorReported(failure_of(body)))
         cancelled = response.cancelled or status == "cancelled"
-        return [*out, AssistantDone(_said(items), response_id, cancelled)]
+        return [*out, AssistantDone(words_of(items), response_id, cancelled)]
 
-    def _spoken_text(self, message: _Message) -> list[Decoded]:
-        delta = _text(message, "delta")
+    def _spoken_text(self, message: Message) -> list[Decoded]:
+        delta = text(message, "delta")
         response_id = self._under_way(message)[0]
         return [AssistantDelta(delta, response_id)] if response_id is not None else []
 
-    def _written_text(self, message: _Message) -> list[Decoded]:
-        delta = _text(message, "delta")
+    def _written_text(self, message: Message) -> list[Decoded]:
+        delta = text(message, "delta")
         response_id = self._under_way(message)[0]
         return [AssistantDelta(delta, response_id, spoken=False)] if response_id is not None else []
 
-    def _audio(self, message: _Message) -> list[Decoded]:
-        pcm = base64.b64decode(_text(message, "delta"), validate=True)
-        item_id = _text_or_none(message, "item_id")
+    def _audio(self, message: Message) -> list[Decoded]:
+        pcm = base64.b64decode(text(message, "delta"), validate=True)
+        item_id = text_or_none(message, "item_id")
         response_id, response = self._under_way(message)
         if response is None:
             return []
@@ -271,43 +268,41 @@ class Decoder:
                 self._sound.popitem(last=False)
         return [AudioDelta(pcm[:whole], self._rate, response_id, item_id)]
 
-    def _audio_done(self, message: _Message) -> list[Decoded]:
+    def _audio_done(self, message: Message) -> list[Decoded]:
         response_id = self._under_way(message)[0]
-        return [AudioDone(response_id, _text_or_none(message, "item_id"))] if response_id is not None else []
+        return [AudioDone(response_id, text_or_none(message, "item_id"))] if response_id is not None else []
 
     # -- tool calls ------------------------------------------------------------------------------------------
 
-    def _item_added(self, message: _Message) -> list[Decoded]:
-        item = _object(message["item"])
+    def _item_added(self, message: Message) -> list[Decoded]:
+        item = object_of(message["item"])
         if item.get("type") == "function_call":
-            call = self._call(self._under_way(message)[1], _text_or_none(item, "call_id"))
+            call = self._call(self._under_way(message)[1], text_or_none(item, "call_id"))
             if call is not None:
-                call.name = _text_or_none(item, "name")
+                call.name = text_or_none(item, "name")
         return []
 
-    def _arguments_done(self, message: _Message) -> list[Decoded]:
-        arguments = _text(message, "arguments")
-        call = self._call(self._under_way(message)[1], _text_or_none(message, "call_id"))
+    def _arguments_done(self, message: Message) -> list[Decoded]:
+        arguments = text(message, "arguments")
+        call = self._call(self._under_way(message)[1], text_or_none(message, "call_id"))
         if call is not None:
             # Also sent, with what there is, for a call that was cut off: whether to make it the end of the
             # item says, or of the response.
             call.arguments = arguments
-            call.name = _text_or_none(message, "name") or call.name
+            call.name = text_or_none(message, "name") or call.name
         return []
 
-    def _item_done(self, message: _Message) -> list[Decoded]:
-        item = _object(message["item"])
+    def _item_done(self, message: Message) -> list[Decoded]:
+        item = object_of(message["item"])
         if item.get("type") != "function_call":
             return []
         response_id, response = self._under_way(message)
         return self._call_done(response_id, response, item)
 
-    def _call_done(
-        self, response_id: str | None, response: _Response | None, item: _Message
-    ) -> list[Decoded]:
+    def _call_done(self, response_id: str | None, response: _Response | None, item: Message) -> list[Decoded]:
         if item.get("type") != "function_call" or item.get("status", "completed") != "completed":
             return []
-        name, arguments, call_id = (_text_or_none(item, each) for each in ("name", "arguments", "call_id"))
+        name, arguments, call_id = (text_or_none(item, each) for each in ("name", "arguments", "call_id"))
         if name is None or arguments is None or call_id is None:
             return self._malformed("function_call")
         call = self._call(response, call_id)
@@ -326,8 +321,8 @@ class Decoder:
 
     # -- inside ----------------------------------------------------------------------------------------------
 
-    def _under_way(self, message: _Message) -> tuple[str | None, _Response | None]:
-        response_id = _text(message, "response_id")
+    def _under_way(self, message: Message) -> tuple[str | None, _Response | None]:
+        response_id = text(message, "response_id")
         response = self._open.get(response_id)
         if response is None or response.cancelled:
             self.stale += 1
@@ -346,7 +341,7 @@ class Decoder:
         return [ErrorReported(error)]
 
 
-_Handler: TypeAlias = Callable[[Decoder, _Message], list[Decoded]]
+_Handler: TypeAlias = Callable[[Decoder, Message], list[Decoded]]
 
 _HANDLERS: Final[Mapping[str, _Handler]] = {
     "session.created": Decoder._session_created,
@@ -371,46 +366,3 @@ _HANDLERS: Final[Mapping[str, _Handler]] = {
     "response.text.delta": Decoder._written_text,
 }
 """Events that mean something here, by both names of those that have two."""
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError("no object")
-    return value
-
-
-def _text(message: _Message, name: str) -> str:
-    value = message[name]
-    if not isinstance(value, str):
-        raise TypeError("no text")
-    return value
-
-
-def _text_or_none(message: _Message, name: str) -> str | None:
-    value = message.get(name)
-    return value if isinstance(value, str) else None
-
-
-def _said(items: list[dict[str, Any]]) -> str:
-    """All words of a response's messages."""
-    parts: list[str] = []
-    for item in items:
-        content = item.get("content")
-        for part in content if isinstance(content, list) else ():
-            if isinstance(part, dict):
-                said = part.get("transcript") or part.get("text")
-                parts += [said] if isinstance(said, str) else []
-    return "\n".join(parts)
-
-
-def _failure(response: _Message) -> RealtimeServerError:
-    details = response.get("status_details")
-    details = details if isinstance(details, dict) else {}
-    error = details.get("error")
-    error = error if isinstance(error, dict) else {}
-    code = error.get("code") or details.get("reason")
-    why = " ".join(str(error.get("message") or code or "no more is said").split())[:_SHOWN]
-    return RealtimeServerError(
-        f"a response of the realtime server ended as {response.get('status')}: {why}",
-        server_code=code if isinstance(code, str) else None,
-    )

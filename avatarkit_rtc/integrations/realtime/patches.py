@@ -34,10 +34,6 @@ class Patches:
         self._open: deque[_Patch] = deque()
         self._given_up: deque[str] = deque(maxlen=MAX_GIVEN_UP)
 
-    def __bool__(self) -> bool:
-        """Whether somebody waits for an answer."""
-        return bool(self._open)
-
     def sent(self, event_id: str) -> asyncio.Future[None]:
         """An update is sent as ``event_id``; returns what its answer settles."""
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -61,7 +57,16 @@ class Patches:
         if self._open and not given_up:
             answer(self._open.popleft().answer)
         elif self._open:
-            asyncio.get_running_loop().call_later(self._doubt_s, answer, self._open[0].answer)
+            asyncio.get_running_loop().call_later(self._doubt_s, self._doubted, tuple(self._open))
+
+    def _doubted(self, waited: tuple[_Patch, ...]) -> None:
+        """No further answer has come: it was of the oldest of those that ``waited`` when it came, and do so
+        still."""
+        for patch in waited:
+            if patch in self._open:
+                self._open.remove(patch)
+                answer(patch.answer)
+                return
 
     def refused(self, error: RealtimeServerError) -> bool:
         """The server reports ``error``; whether it is of an update. One that does not say what it is of is

@@ -28,7 +28,6 @@ def test_answers_come_in_order_errors_say_of_what_they_are() -> None:
         assert patches.refused(refusal(None))
         with pytest.raises(RealtimeServerError):
             await second
-        assert not patches
         assert not patches.refused(refusal(None))
         patches.accepted()  # of nobody
 
@@ -58,6 +57,43 @@ def test_behind_one_that_was_given_up(late: bool) -> None:
         patches.accepted()
         assert third.done()
         await asyncio.sleep(1.0)
+
+    with virtual_time() as run:
+        run(main())
+
+
+@pytest.mark.parametrize("answers", [1, 2, 3])
+def test_two_at_once_behind_one_that_was_given_up(answers: int) -> None:
+    """The third answer is the late one; with one answer only, the second of the two has none."""
+
+    async def main() -> None:
+        patches = Patches(1.0)
+        patches.sent("a")
+        patches.forget("a")
+        both = [patches.sent(name) for name in "bc"]
+        for _ in range(answers):
+            patches.accepted()
+        await asyncio.sleep(0.5)
+        assert [each.done() for each in both] == [answers > 1, answers > 2]
+        await asyncio.sleep(1.0)
+        assert [each.done() for each in both] == [True, answers > 1]
+
+    with virtual_time() as run:
+        run(main())
+
+
+def test_as_many_answers_in_doubt_as_updates() -> None:
+    async def main() -> None:
+        patches = Patches(1.0)
+        for name in "ab":
+            patches.sent(name)
+            patches.forget(name)
+        both = [patches.sent(name) for name in "cd"]
+        patches.accepted()
+        patches.accepted()
+        assert not any(each.done() for each in both)
+        await asyncio.sleep(1.5)
+        assert all(each.done() for each in both)
 
     with virtual_time() as run:
         run(main())
