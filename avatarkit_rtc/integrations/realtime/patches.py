@@ -60,7 +60,7 @@ class Patches:
             asyncio.get_running_loop().call_later(self._doubt_s, self._doubted, tuple(self._open))
 
     def _doubted(self, waited: tuple[_Patch, ...]) -> None:
-        """No further answer has come: it was of the oldest of those that ``waited`` when it came, and do so
+        """No answer settles it any more: it was of the oldest of those that ``waited`` when it came and do so
         still."""
         for patch in waited:
             if patch in self._open:

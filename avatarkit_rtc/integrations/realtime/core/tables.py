@@ -150,6 +150,7 @@ class CallPhase(StrEnum):
     """Where a tool call is."""
 
     CALLED = "called"
+    """Its arguments are being checked, at once: no other input can come meanwhile."""
     RUNNING = "running"
     ANSWERING = "answering"
     """Its result is being sent."""
@@ -175,7 +176,6 @@ class CallInput(StrEnum):
 CALLS: Final[Mapping[tuple[CallPhase, CallInput], CallPhase]] = {
     (CallPhase.CALLED, CallInput.ACCEPTED): CallPhase.RUNNING,
     (CallPhase.CALLED, CallInput.FAILED): CallPhase.REFUSING,
-    (CallPhase.CALLED, CallInput.DROPPED): CallPhase.OVER,
     (CallPhase.RUNNING, CallInput.RETURNED): CallPhase.ANSWERING,
     (CallPhase.RUNNING, CallInput.FAILED): CallPhase.REFUSING,
     (CallPhase.RUNNING, CallInput.DROPPED): CallPhase.OVER,
