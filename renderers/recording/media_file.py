@@ -26,6 +26,10 @@ NO_SOUND_LAG_S: Final = 0.1
 """The same before the first sound, which comes before its picture: an MP4 file has its header once there is
 something in every track."""
 
+LONGEST_PICTURE_S: Final = 3600.0
+"""A picture that is shown for longer is written again. In an MP4 file FFmpeg's muxer aborts the process at
+one for more than 2**31 - 1 ticks, 6.6 h."""
+
 MIN_STEP: Final = round(0.001 * CLOCK)
 """Pictures have times that differ by this much at least, in ticks; Matroska counts milliseconds."""
 
@@ -80,6 +84,7 @@ class MediaFile:
             self._tracks.append(SoundTrack(av, added, format_.audio_bit_rate))
         self._frame_s = 1 / fps
         self._last_pts = -1
+        self._last_image: Image | Any = None
         self._next_key = 0
         self._closed = False
         self.pictures = 0
@@ -117,16 +122,22 @@ class MediaFile:
         pts = round(t * CLOCK)
         if pts < 0 or (self._last_pts >= 0 and pts - self._last_pts < MIN_STEP):
             return False
+        while self._last_pts >= 0 and pts - self._last_pts > LONGEST_PICTURE_S * CLOCK:
+            self._picture(self._last_image, self._last_pts + round(LONGEST_PICTURE_S * CLOCK))
+        self._picture(image, pts)
+        return True
+
+    def _picture(self, image: Image | Any, pts: int) -> None:
+        t = pts / CLOCK
         key = pts >= self._next_key
         if key:
             self._next_key = pts + round(KEY_PICTURE_S * CLOCK) - round(0.5 * self._frame_s * CLOCK)
-        self._last_pts = pts
+        self._last_pts, self._last_image = pts, image
         self._mux(self._video.encode(image, pts, key=key))
         self.pictures += 1
         for track in self._tracks:
             if t - track.end_s > (SOUND_LAG_S if track.heard else NO_SOUND_LAG_S):
                 self._mux(track.fill_to(t - SOUND_LAG_S / 2 if track.heard else t))
-        return True
 
     def sound(self, track: int, samples: npt.NDArray[np.int16], rate: int, t: float) -> None:
         """Add sound, shape (n, channels), whose first sample belongs at ``t``, to track number ``track``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +28,9 @@ BLOCK_S: Final = 0.010
 AHEAD_S: Final = 0.2
 """Sound is handed on so long before its pose, as a face that moves by it needs."""
 
-
-LEAP_S: Final = 3600.0
-"""Poses that are so far apart, or from the beginning, are not from a recording: those are without a gap."""
+LEAP_S: Final = 7 * 86400.0
+"""Poses that are so far apart, or from the beginning, are not from a recording. It has gaps: where nobody is
+connected no poses come, over a weekend, say. They are filled with silence as it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ class Replay:
         """The poses; ``t`` and ``presentation_time`` are seconds since the beginning of the recording.
 
         Raises:
-            ConfigurationError: a line cannot be understood, or its time goes back or leaps by more than an
-                hour.
+            ConfigurationError: a line cannot be understood, or its time goes back or leaps by more than a
+                week.
         """
         before = None
         for line in self.lines():
@@ -159,7 +159,7 @@ class Replay:
         if out.resolve() in (self.path.resolve(), self.sound and self.sound.resolve()):
             raise ConfigurationError(f"{out} is what is being read; give another name")
         form, target = format_of(out, codec), out.resolve()
-        part = target.with_name(f"{target.name}.{os.getpid()}.part")
+        part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
         try:
             check_writable(target)
             part.open("xb").close()  # nobody else's

@@ -130,3 +130,18 @@ def test_a_file_that_broke_off_is_cut_after_its_last_whole_fragment(tmp_path: Pa
     other.write_bytes(b"this is no such file at all")
     assert cut_to_whole_boxes(other) == 0
     assert other.stat().st_size == 27
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm"])
+def test_a_picture_that_stays_for_long_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """After 6.6 hours the next one would end the process, in an MP4 file."""
+    monkeypatch.setattr("renderers.recording.media_file.LONGEST_PICTURE_S", 10.0)
+    file = make(tmp_path / name)
+    for t in (0.0, 0.04, 25.0):
+        assert file.picture(grey(40 if t < 1 else 200), t)
+    file.close()
+    assert file.pictures == 5
+    assert probe(tmp_path / name)["video"]["times"] == pytest.approx([0, 0.04, 10.04, 20.04, 25], abs=0.002)
+    assert plays(tmp_path / name) == ""
