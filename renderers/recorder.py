@@ -185,8 +185,13 @@ class Recorder:
 
     @property
     def dropped(self) -> int:
-        """Poses and sound blocks left out because the encoder could not keep up, or had failed."""
-        return self._refused_poses + self._lost_poses + self._refused_blocks + self._lost_blocks
+        """Poses and sound blocks left out because the encoder could not keep up, or had failed; and blocks
+        that waited for the first picture in vain."""
+        return self._refused_poses + self._lost_poses + self._dropped_blocks
+
+    @property
+    def _dropped_blocks(self) -> int:
+        return self._refused_blocks + self._lost_blocks + self._session.parts.dropped_early
 
     @property
     def inserted_silence_s(self) -> float:
@@ -203,7 +208,7 @@ class Recorder:
             pictures=self.pictures,
             thinned=work.thinned,
             dropped_poses=self._refused_poses + self._lost_poses,
-            dropped_blocks=self._refused_blocks + self._lost_blocks,
+            dropped_blocks=self._dropped_blocks,
             inserted_silence_s=self.inserted_silence_s,
             face_errors=work.face_errors,
             behind_s=self._behind_s,

@@ -23,6 +23,9 @@ within 41 ms of their sound to within 16; more than a second was worse again."""
 SOUND_AHEAD_S: Final = 4.0
 """Sound that is so far ahead of a pose releases it: no more poses are coming."""
 
+OTHERS_KEPT: Final = 1000
+"""Of what is no pose so much waits at most: where no poses come for hours, events still do."""
+
 _EARLY_S: Final = 0.5 * FRAME_INTERVAL_S
 _ROUNDS_KEPT: Final = 50
 """More than wait here, even if each has one frame."""
@@ -45,6 +48,7 @@ class Lookahead:
     def __init__(self, lookahead_s: float = LOOKAHEAD_S) -> None:
         self._lookahead = lookahead_s
         self._waiting: deque[Waiting] = deque()
+        self._others = 0
         self._newest = 0.0
         self._sound = 0.0
         self._starts: dict[int | None, float] = {}
@@ -65,9 +69,13 @@ class Lookahead:
             self._starts[pose.round] = t - pose.position * FRAME_INTERVAL_S
         self._waiting.append(Waiting(t, pose))
 
-    def other(self, thing: Any, t: float) -> None:
-        """Something else happened at ``t``."""
+    def other(self, thing: Any, t: float) -> bool:
+        """Something else happened at ``t``; returns whether there was room for it."""
+        if self._others == OTHERS_KEPT:
+            return False
+        self._others += 1
         self._waiting.append(Waiting(t, None, thing))
+        return True
 
     def sound(self, t: float) -> None:
         """Sound has come up to ``t``."""
@@ -82,6 +90,7 @@ class Lookahead:
                 return
             self._waiting.popleft()
             if first.pose is None:
+                self._others -= 1
                 yield first
             elif (t := self._time_of(first, first.pose)) is not None:
                 self._last = max(self._last, t)

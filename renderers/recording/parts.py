@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,8 @@ STRAGGLERS_S: Final = 5.0
 so where a loudspeaker holds the face back."""
 
 EARLY_BLOCKS: Final = 2000
-"""Blocks of sound that wait for the first picture, 10 s of two voices in blocks of 10 ms; one more, and the
-file begins without a picture."""
+"""Blocks of sound that wait for the first picture, 10 s of two voices in blocks of 10 ms; beyond that the
+oldest are dropped, and the file begins with what is left."""
 
 MakeFile: TypeAlias = Callable[[Path, int], MediaFile]
 """``make(path, level)``: begins a file, its encoder at that level."""
@@ -80,7 +81,7 @@ class Parts:
         self._on_part = on_part
         self._rotates = rotate_s is not None or rotate_bytes is not None
         self._offset = _highest(path) if self._rotates else 0
-        self._early: list[tuple[int, npt.NDArray[np.int16], int, float]] = []
+        self._early: deque[tuple[int, npt.NDArray[np.int16], int, float]] = deque()
         self._ending: Part | None = None
         self._pictures_before = 0
         self._silence_before_s = 0.0
@@ -88,6 +89,8 @@ class Parts:
         self._picture_t = 0.0
         self.current: Part | None = None
         """The newest file; None before the first picture."""
+        self.dropped_early = 0
+        """Blocks of sound that waited for the first picture in vain."""
         check_writable(self.path)
 
     @property
@@ -107,9 +110,12 @@ class Parts:
 
     def picture(self, image: Image | Any, t: float) -> bool:
         """Add a picture that is shown from ``t`` on; returns whether it was written."""
-        if self.current is None and t < 0:
-            return False
-        current = self.current or self._first()
+        current = self.current
+        if current is None:
+            start = max(0.0, min(block[3] for block in self._early)) if self.dropped_early else 0.0
+            if t < start:
+                return False
+            current = self._first(start)
         if self._rotates:
             self._picture_t = t
             current = self._rotate(t, current)
@@ -121,9 +127,10 @@ class Parts:
         """Add sound, shape (n, channels), whose first sample belongs at ``t``."""
         current = self.current
         if current is None:
+            if len(self._early) == EARLY_BLOCKS:
+                self._early.popleft()
+                self.dropped_early += 1
             self._early.append((track, samples, rate, t))
-            if len(self._early) > EARLY_BLOCKS:
-                self._first()
             return
         if self._rotates:
             current = self._rotate(t, current)
@@ -151,7 +158,7 @@ class Parts:
         return changed
 
     def close(self) -> None:
-        """End all files. A file that was begun for sound whose pictures did not come is removed.
+        """End all files. One that followed another for sound whose pictures did not come is removed.
 
         Raises:
             OSError: one could not be ended.
@@ -164,7 +171,7 @@ class Parts:
             self._end_old(float("inf"))
         finally:
             current.file.close()
-            if not current.file.pictures:
+            if current.number > 1 and not current.file.pictures:
                 current.file.path.unlink(missing_ok=True)
             if last is not None and not current.file.pictures:
                 self._pictures_before -= last.file.pictures
@@ -179,9 +186,9 @@ class Parts:
     def _open(self) -> list[Part]:
         return [part for part in (self._ending, self.current) if part is not None]
 
-    def _first(self) -> Part:
-        early, self._early = self._early, []
-        self.current = self._begin(1, 0.0)
+    def _first(self, start: float) -> Part:
+        early, self._early = self._early, deque()
+        self.current = self._begin(1, start)
         self._on_part(self.current)
         for track, samples, rate, t in early:
             self.sound(track, samples, rate, t)

@@ -224,8 +224,8 @@ class Session:
     def note(self, type_: str, line: Mapping[str, Any]) -> None:
         """Write a line into the sidecar, with the time of the newest pose or sound, in its place among the
         poses."""
-        if self._plan.sidecar:
-            self._lookahead.other((type_, line), self._newest_t)
+        if self._plan.sidecar and not self._lookahead.other((type_, line), self._newest_t):
+            self.work.sidecar_lost += 1
 
     def close(self) -> None:
         """End the files. Without a picture there are none.
@@ -233,19 +233,16 @@ class Session:
         Raises:
             OSError: one could not be ended.
         """
-        sidecar: SidecarWriter | None = None
         try:
             self._write_released(all_of_it=True)
             self._write_pictures(all_of_them=True)
-            current, sidecar = self._parts.current, self._sidecar
+            current = self._parts.current
             if current is not None:
                 ended = {"pictures": current.file.pictures, "thinned": self.work.thinned}
                 self._note(self._newest_t, "end", ended)
             self._parts.close()
         finally:
             self._close_sidecar()
-        if sidecar is not None and not self._parts.pictures:
-            sidecar.path.unlink(missing_ok=True)
 
     def abandon(self) -> None:
         """Give up after an error; what was written plays. Never raises."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from avatarkit_rtc.motion.frame import MotionFrame
 from avatarkit_rtc.playout.pose import Pose, PoseKind
-from renderers.recording.lookahead import LOOKAHEAD_S, SOUND_AHEAD_S, Lookahead
+from renderers.recording.lookahead import LOOKAHEAD_S, OTHERS_KEPT, SOUND_AHEAD_S, Lookahead
 
 
 def frame(position: float, of_round: int = 1, kind: PoseKind = PoseKind.RECEIVED) -> Pose:
@@ -80,6 +80,16 @@ def test_other_things_keep_their_place() -> None:
     assert list(lookahead.released()) == []
     lookahead.pose(IDLE, 0.3)
     assert [each.other for each in lookahead.released()] == [None, "note"]
+
+
+def test_other_things_wait_but_not_without_bound() -> None:
+    lookahead = Lookahead(0.2)
+    lookahead.pose(IDLE, 0.0)
+    assert [lookahead.other(k, 0.0) for k in range(OTHERS_KEPT + 5)] == [True] * OTHERS_KEPT + [False] * 5
+    assert len(lookahead) == 1 + OTHERS_KEPT
+    lookahead.pose(IDLE, 0.3)
+    assert [each.other for each in lookahead.released()] == [None, *range(OTHERS_KEPT)]
+    assert lookahead.other("again", 0.3)
 
 
 def test_sound_far_ahead_releases_the_last_poses() -> None:

@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from avatarkit_rtc import AvatarPlayer, LoopbackProvider
 from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.playout.pose import Pose
-from renderers import Recorder
+from renderers import Image, Recorder
 from renderers.recording.parts import EARLY_BLOCKS
 from renderers.recording.session import EARLY_LINES
 from tests.renderers.test_recorder import wait_for_room
@@ -62,19 +63,42 @@ def test_the_first_picture_begins_the_file_with_the_sound_that_came_before(
     assert len(path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()) == 1 + 75 + 1
 
 
-def test_a_file_that_was_begun_for_sound_alone_is_removed(tmp_path: Path) -> None:
-    (tmp_path / "other.jsonl").write_text("of somebody else", encoding="utf-8")
-    with Recorder(tmp_path / "talk.mkv", face=Flash(), sidecar=True) as recorder:
-        for k in range(EARLY_BLOCKS):
-            recorder.sound(block(k / 100, True))
-            wait_for_room(recorder, 100)
-        wait_for_room(recorder, 0)
-        assert not (tmp_path / "talk.mkv").exists()
-        for k in range(10):
-            recorder.sound(block((EARLY_BLOCKS + k) / 100, True))
-        wait_for_room(recorder, 0)
-    assert [each.name for each in tmp_path.iterdir()] == ["other.jsonl"]
-    assert recorder.error is None
+def sound_for(recorder: Recorder, blocks: int) -> None:
+    """A beep in the last 0.2 s."""
+    for k in range(blocks):
+        recorder.sound(block(k / 100, k >= blocks - 20))
+        wait_for_room(recorder, 100)
+
+
+def test_however_long_there_is_only_sound_nothing_is_touched(
+    tmp_path: Path, yesterday: dict[str, bytes], pose: MakePose
+) -> None:
+    class Wrong(Flash):
+        def render(self, pose: Pose) -> Image:
+            return np.zeros((48, 64, 3), np.float32)  # type: ignore[return-value]
+
+    with Recorder(tmp_path / "talk.mp4", face=Wrong(), sidecar=True) as recorder:
+        recorder.show(pose(0.0))
+        sound_for(recorder, EARLY_BLOCKS + 150)
+    assert contents(tmp_path) == yesterday
+    assert (recorder.error, recorder.stats().face_errors, recorder.stats().files) == (None, 1, 0)
+    assert recorder.dropped == recorder.stats().dropped_blocks == 150
+
+
+def test_a_first_picture_that_comes_late_begins_the_file_with_the_sound_that_is_left(
+    tmp_path: Path, pose: MakePose
+) -> None:
+    path = tmp_path / "talk.mp4"
+    with Recorder(path, face=Flash(), sidecar=True) as recorder:
+        sound_for(recorder, EARLY_BLOCKS + 200)
+        for k in range(25):
+            recorder.show(pose((EARLY_BLOCKS + 180) / 100 + k / 25))
+    assert recorder.dropped == 200
+    assert onsets(sound_of(path)) == pytest.approx([EARLY_BLOCKS / 100 - 0.2], abs=0.015)
+    assert probe(path)["video"]["times"][0] == pytest.approx(EARLY_BLOCKS / 100 - 0.2, abs=0.015)
+    lines = [json.loads(line) for line in path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()]
+    assert lines[0]["start"] == pytest.approx(2.0)
+    assert lines[1]["t"] == pytest.approx(EARLY_BLOCKS / 100 - 0.2)
 
 
 def test_lines_wait_for_the_first_picture_and_not_without_bound(tmp_path: Path, pose: MakePose) -> None:
