@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
 
 import pytest
 
@@ -22,12 +21,13 @@ def test_prompt_blocks_are_dated_as_they_come() -> None:
     assert dated(arrivals) == pytest.approx(arrivals, abs=1e-9)
 
 
-def test_a_late_callback_and_the_burst_after_it_keep_their_even_pace() -> None:
-    even = [BLOCK * n for n in range(300)]
-    late = [max(t, 1.15) if 1.0 <= t <= 1.15 else t for t in even]
-    out = dated(late)
-    assert out == pytest.approx(even, abs=0.0025)  # 1 % of the time without a prompt one, then none
-    assert all(b - a > 0.008 for a, b in pairwise(out))
+@pytest.mark.parametrize("late_s", [0.02, 0.15, 0.24])
+def test_a_late_callback_and_the_burst_after_it_keep_their_even_pace(late_s: float) -> None:
+    for first in range(40):  # anywhere in the slots
+        even = [BLOCK * n for n in range(300)]
+        begin = 1.0 + BLOCK * first
+        late = [max(t, begin + late_s) if begin <= t <= begin + late_s else t for t in even]
+        assert dated(late) == pytest.approx(even, abs=1e-9)
 
 
 def test_the_first_block_may_be_late_and_time_never_goes_back() -> None:
@@ -46,12 +46,16 @@ def test_it_follows_the_clock_of_the_card_through_jitter(ppm: int) -> None:
     for t in even:
         arrivals.append(max(t + chance.choice([0.0, 0.001, 0.02]), arrivals[-1] if arrivals else 0.0))
     out = dated(arrivals)
-    # A card that is fast is seen at once; one that is slow within the catch-up.
-    assert max(abs(a - b) for a, b in zip(out[100:], even[100:], strict=True)) < 0.005
+    assert max(abs(a - b) for a, b in zip(out[100:], even[100:], strict=True)) < 0.002
     assert out == sorted(out)
     assert all(a <= b for a, b in zip(out, arrivals, strict=True))
 
 
-def test_where_sound_is_missing_the_pace_begins_anew() -> None:
-    arrivals = [BLOCK * n for n in range(100)] + [2.0 + BLOCK * n for n in range(100)]
-    assert dated(arrivals) == pytest.approx(arrivals, abs=1e-9)
+@pytest.mark.parametrize("lost_s", [0.03, 0.1, 0.24, 0.3, 5.0])
+def test_where_sound_is_missing_times_are_right_again_within_half_a_second(lost_s: float) -> None:
+    for first in range(40):
+        before = [BLOCK * n for n in range(100 + first)]
+        after = [before[-1] + lost_s + BLOCK * n for n in range(1, 200)]
+        out = dated(before + after)
+        assert out == sorted(out)
+        assert out[len(before) + 50 :] == pytest.approx(after[50:], abs=1e-6)
