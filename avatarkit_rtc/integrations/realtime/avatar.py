@@ -192,15 +192,15 @@ class RealtimeAvatar:
         if self._starting or self.manager.get_state().session.status in _RUNNING:
             raise RealtimeStateError(f"{ALREADY_ACTIVE}; call stop() first")
         self._starting = True
-        self._over.clear()
-        self._error = None
+        self._forget_end()
         was_connected = self.player.is_connected
         try:
             if not was_connected:
                 await self.player.connect()
+            await self.player.stop_publishing()  # the microphone of a session that has ended by itself
+            self._forget_end()  # whose state may have been told once more
             await self.manager.start_session(config)
             if microphone is not False:
-                await self.player.stop_publishing()  # of a session that has ended by itself
                 await self.player.start_publishing(microphone, or_silence=microphone is None)
         except BaseException:
             await self._stop_session()
@@ -214,6 +214,10 @@ class RealtimeAvatar:
         """End session and microphone, and take the avatar off the view. Never raises."""
         await self._stop_session()
         await self.player.disconnect()
+
+    def _forget_end(self) -> None:
+        self._over.clear()
+        self._error = None
 
     async def _stop_session(self) -> None:
         try:

@@ -299,6 +299,40 @@ async def test_a_connection_that_is_lost_for_good_is_an_error(monkeypatch: pytes
             await asyncio.wait_for(avatar.wait_closed(), 10)
 
 
+async def test_an_error_that_is_told_once_more_while_the_next_conversation_starts_is_not_its_own() -> None:
+    client = FakeClient()
+    async with RealtimeAvatar(client, play_audio=False) as avatar:
+        await avatar.start(microphone=False)
+        client.tell(ErrorReported(RealtimeServerError("gone"), recoverable=False))
+        await avatar.stop()
+        starting = asyncio.create_task(avatar.start(microphone=False))
+        await settle(1)
+        assert not avatar.player.is_connected
+        avatar.manager.set_character(Character("bo", "Bo"))  # which tells the state, the last session's
+        await starting
+        waiting = asyncio.create_task(avatar.wait_closed())
+        await settle()
+        assert not waiting.done()
+        client.tell(SessionEnded("expired"))
+        await asyncio.wait_for(waiting, 10)
+
+
+async def test_without_a_microphone_that_of_the_last_conversation_is_not_heard_either() -> None:
+    client = FakeClient()
+    async with RealtimeAvatar(client, play_audio=False) as avatar:
+        await avatar.start()  # the default microphone, or silence in its place
+        await until(lambda: client.named("send_audio"), "its sound")
+        client.tell(SessionEnded("expired"))
+        await asyncio.wait_for(avatar.wait_closed(), 10)
+        client.calls.clear()
+        await avatar.start(microphone=False)
+        tone = np.full(24000, 10000, np.int16)
+        await avatar.player.publish_audio(tone, sample_rate=48000)
+        await until(lambda: sum(map(len, client.named("send_audio"))) >= 20000, "the caller's own sound")
+        heard = np.frombuffer(b"".join(client.named("send_audio")), "<i2")
+        assert np.mean(np.abs(heard - 10000.0) < 500) > 0.9  # all but the resampler's edges
+
+
 async def test_a_second_start_leaves_the_running_conversation_alone() -> None:
     client = FakeClient()
     async with RealtimeAvatar(client, play_audio=False) as avatar:
