@@ -168,12 +168,13 @@ class Connection:
         await self.send(wire.cancel_response(), self._harmless_id())
 
     async def send(self, message: wire.Message, event_id: str | None = None) -> None:
-        """Send ``message``.
+        """Send ``message`` as ``event_id``; None for an id of its own, by which an error of it is known from
+        one of an update.
 
         Raises:
             RealtimeTransportError: it could not be sent.
         """
-        text = wire.encode(message if event_id is None else {"event_id": event_id, **message})
+        text = wire.encode({"event_id": event_id or self._next_id(), **message})
         try:
             async with asyncio.timeout(self._send_timeout_s):
                 await self._socket.send_str(text)

@@ -250,6 +250,28 @@ async def test_an_error_that_does_not_say_of_what_is_of_the_update_that_waits(se
     assert session.server.connection.session.config["instructions"] == "2"
 
 
+async def test_an_error_of_anything_else_is_not_of_the_update_that_waits(session: ClientSession) -> None:
+    await asyncio.gather(
+        session.client.commit_audio(),  # of no sound
+        session.client.update(RealtimeSessionConfig(instructions="1")),
+    )
+    assert session.server.connection.session.config["instructions"] == "1"
+    await session.has(ErrorReported)
+    assert "empty" in str(session.of(ErrorReported)[0].error)
+
+
+async def test_every_message_has_an_id_of_its_own(session: ClientSession) -> None:
+    await session.client.send_audio(b"\0\0" * 2400)
+    await session.client.interrupt()
+    await session.says()
+    await session.client.send_tool_result("c", {})
+    await session.client.commit_audio()
+    await session.client.update(CONFIG)
+    ids = [each.event.get("event_id") for each in session.server.connection.received]
+    assert None not in ids
+    assert len(set(ids)) == len(ids) >= 7
+
+
 @on_patient_time
 async def test_updates_behind_one_that_is_never_answered() -> None:
     async with open_session() as session:
