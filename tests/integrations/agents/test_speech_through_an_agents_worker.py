@@ -24,6 +24,7 @@ from avatarkit_rtc.integrations.agents import AvatarSpeech, PlaybackFinished
 from renderers import HeadlessSink
 from tests.support.agents import require_agents
 from tests.support.livekit import LiveKitServer, mint_token, until
+from tests.support.tries import Stalls
 
 pytestmark = pytest.mark.agents
 
@@ -176,18 +177,21 @@ async def test_the_player_shows_and_hears_what_it_says(
 
     sink = HeadlessSink(on_picture=seen, on_sound=heard)
     token = mint_token(livekit_server, worker.room_name, "viewer")
-    async with AvatarPlayer(LiveKitProvider(), sink, play_audio=False) as player:
-        await player.connect(url=livekit_server.url, token=token)
-        await until(lambda: pictures, "a picture")
-        playback = await speech.say(tone(2.0), sample_rate=RATE)
-        await asyncio.wait_for(playback.wait(), 30)
-        await until(lambda: pictures and not pictures[-1][1], "the end at the view")
+    with Stalls() as stalls:
+        async with AvatarPlayer(LiveKitProvider(), sink, play_audio=False) as player:
+            await player.connect(url=livekit_server.url, token=token)
+            await until(lambda: pictures, "a picture")
+            playback = await speech.say(tone(2.0), sample_rate=RATE)
+            await asyncio.wait_for(playback.wait(), 30)
+            await until(lambda: pictures and not pictures[-1][1], "the end at the view")
     bright = [time for time, white in pictures if white]
     assert len(bright) > 5
     # On a busy machine the worker needs longer than two seconds, for both.
     assert max(bright) - min(bright) > 1.5
-    assert min(bright) == pytest.approx(min(loud), abs=0.5)
-    assert max(bright) == pytest.approx(max(loud), abs=0.5)
+    # What comes while the machine stalls, sound or picture, is shown and heard afterwards.
+    apart_s = 0.5 + 2 * stalls.worst_s
+    assert min(bright) == pytest.approx(min(loud), abs=apart_s)
+    assert max(bright) == pytest.approx(max(loud), abs=apart_s)
 
 
 async def test_a_worker_that_dies_ends_the_utterance(
