@@ -71,6 +71,19 @@ def test_one_run_is_all_where_everything_passes_or_nothing_is_there(tmp_path: Pa
     assert run(tmp_path, "-k", "nothing").returncode == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
+def test_a_run_that_stopped_early_has_failed(tmp_path: Path) -> None:
+    (tmp_path / "test_luck.py").write_text(LUCK + BROKEN)
+    assert run(tmp_path, "-x").returncode != 0
+
+
+def test_coverage_that_is_too_low_has_failed(tmp_path: Path) -> None:
+    (tmp_path / "test_luck.py").write_text(LUCK)
+    (tmp_path / "some.py").write_text("def never():\n    return 1\n")
+    done = run(tmp_path, "--cov=some", "--cov-fail-under=100")
+    assert done.returncode == 1
+    assert "once more" not in done.stdout
+
+
 def test_many_failures_are_no_bad_luck_and_the_pure_core_has_none() -> None:
     tests = [f"tests/audio/test_ring.py::test_{n}" for n in range(MOST + 1)]
     assert deserve_it(tests[:MOST])

@@ -29,7 +29,8 @@ def by_name(figures: list[Figure]) -> dict[str, Figure]:
 def test_playing_and_hogs(portaudio: None) -> None:
     meets_goals(
         lambda: speaker.steady(1.0),
-        ["gaps heard", "callback, processor time, 99 %", "gaps heard beside 20 ms hogs at 50 %"],
+        ["gaps heard", "gaps heard beside 20 ms hogs at 50 %"],
+        never_excused=["callback, processor time, 99 %"],
     )
 
 

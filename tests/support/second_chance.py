@@ -29,6 +29,13 @@ class Failed:
 
     def __init__(self) -> None:
         self.tests: list[str] = []
+        self.enough = False
+        """The run did not get to its end (``--maxfail``), or has failed for another reason (coverage)."""
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Called by pytest."""
+        asked = session.config.getoption("cov_fail_under", None) is not None
+        self.enough = asked or bool(session.shouldfail or session.shouldstop)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Called by pytest, with or without several processes."""
@@ -48,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the tests that pytest's ``arguments`` name; returns its exit code."""
     failed = Failed()
     code = int(pytest.main([*arguments], plugins=[failed]))
-    if code != pytest.ExitCode.TESTS_FAILED or not deserve_it(failed.tests):
+    if code != pytest.ExitCode.TESTS_FAILED or failed.enough or not deserve_it(failed.tests):
         return code
     _say("\n  ".join(["\nFailed beside other tests, run once more alone:", *failed.tests]))
     again = [sys.executable, "-m", "pytest", "-v", *failed.tests]

@@ -41,18 +41,26 @@ class Stalls:
             due = max(due, now)
 
 
-def meets_goals(measure: Callable[[], Sequence[Figure]], judged: Sequence[str], tries: int = 3) -> None:
-    """One try must meet the goals of all ``judged`` figures. Skips where the machine stalled in each try."""
-    missed, stalled = [], 0
+def meets_goals(
+    measure: Callable[[], Sequence[Figure]],
+    judged: Sequence[str],
+    *,
+    never_excused: Sequence[str] = (),
+    tries: int = 3,
+) -> None:
+    """One try must meet the goals of all ``judged`` figures. Skips where the machine stalled in each try, but
+    not for figures that a stall does not explain: ``never_excused`` ones must be met as well."""
+    missed, excused = [], 0
     for _ in range(tries):
         with Stalls() as stalls:
             figures = {figure.name: figure for figure in measure()}
-        assert all(figures[name].goal is not None for name in judged)
+        assert all(figures[name].goal is not None for name in [*judged, *never_excused])
+        own = [figures[name] for name in never_excused if not figures[name].met]
         bad = [figures[name] for name in judged if not figures[name].met]
-        if not bad:
+        if not own and not bad:
             return
-        stalled += stalls.worst_s > STALL_S
-        missed.append(f"{', '.join(f'{each.name}: {each.value:.4g} {each.unit}' for each in bad)}")
-    if stalled == tries:
+        excused += not own and stalls.worst_s > STALL_S
+        missed.append(f"{', '.join(f'{each.name}: {each.value:.4g} {each.unit}' for each in own + bad)}")
+    if excused == tries:
         pytest.skip(f"the machine stalls for more than {1000 * STALL_S:.0f} ms; missed: {'; '.join(missed)}")
     pytest.fail("; ".join(missed))
