@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
+from avatarkit_rtc.integrations.runway.own_loop import outliving_loop
 from avatarkit_rtc.integrations.waiting import wait_out
 
 
@@ -30,7 +31,7 @@ async def create_in_thread(
         Exception: what the request raised.
     """
     caller = asyncio.get_running_loop()
-    loop, abandoned = asyncio.new_event_loop(), asyncio.Event()
+    loop, abandoned = outliving_loop(), asyncio.Event()
     done: Future[Any] = Future()
 
     def run() -> None:

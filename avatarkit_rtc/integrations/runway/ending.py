@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from avatarkit_rtc.errors import AvatarKitError, RunwayStatusError
 from avatarkit_rtc.integrations.arrival import arrived
+from avatarkit_rtc.integrations.runway.own_loop import outliving_loop
 from avatarkit_rtc.integrations.waiting import wait_out
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def delete_in_thread(client: RunwayClient, session_id: str, *, unless_over: bool
 
     def run() -> None:
         try:
-            asyncio.run(cancel())
+            with asyncio.Runner(loop_factory=outliving_loop) as runner:
+                runner.run(cancel())
             _log.info("session %s is ended", session_id)
         except RunwayStatusError as error:
             if error.status not in _GONE:

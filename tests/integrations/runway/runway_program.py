@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import threading
 
 from livekit import rtc
 
-from avatarkit_rtc.integrations.runway import RunwaySession
+from avatarkit_rtc.integrations.runway import RunwayClient, RunwaySession
 
 
 async def main(base_url: str, stage: str) -> None:
@@ -57,5 +58,24 @@ async def several(base_url: str, stage: str) -> None:
     await asyncio.gather(*others)
 
 
+def closed_loop(base_url: str, stage: str) -> None:
+    """The event loop is closed, and the main thread ends, while the session is being created."""
+
+    def tell() -> None:
+        threading.main_thread().join()
+        sys.stdout.write(f"stage: {stage}\n")
+
+    threading.Thread(target=tell).start()
+    loop = asyncio.new_event_loop()
+    creating = loop.create_task(RunwayClient(base_url=base_url).create_session(preset_id="influencer"))
+    loop.run_until_complete(asyncio.wait([creating], timeout=0.05))
+    loop.close()
+    creating._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
 if __name__ == "__main__":
-    asyncio.run((several if sys.argv[2] == "several" else main)(sys.argv[1], sys.argv[2]))
+    _, base_url, stage = sys.argv
+    if stage == "main thread ended":
+        closed_loop(base_url, stage)
+    else:
+        asyncio.run((several if stage == "several" else main)(base_url, stage))

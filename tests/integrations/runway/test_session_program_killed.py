@@ -17,7 +17,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends n
 
 
 def program(api: StandInRunwayApi, stage: str) -> Child:
-    command = [sys.executable, "-X", "dev", "-m", "tests.integrations.runway.runway_program", api.url, stage]
+    # By its name, as Runway's own: what has to find it does so also when the main thread has ended.
+    url = api.url.replace("127.0.0.1", "localhost")
+    command = [sys.executable, "-X", "dev", "-m", "tests.integrations.runway.runway_program", url, stage]
     return Child(command, env=clean_environment(RUNWAYML_API_SECRET=KEY))
 
 
@@ -118,3 +120,12 @@ async def test_by_sigterm_while_it_is_ending(bare_api: StandInRunwayApi) -> None
     assert done.code == 143, done.err
     assert bare_api.ends == ["DELETE"]
     assert len(bare_api.seen("DELETE")) == 2
+
+
+async def test_by_an_event_loop_that_is_closed_while_it_is_being_created(slow_api: SlowApi) -> None:
+    """As by a second Ctrl-C. The session is known, and ended, only when the main thread has ended."""
+    with program(slow_api, "main thread ended") as child:
+        await printed(child, "main thread ended")
+        slow_api.go.set()
+        done = await asyncio.to_thread(child.finish)
+    assert slow_api.ends == ["DELETE"], done.err
