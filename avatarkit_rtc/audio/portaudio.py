@@ -98,7 +98,13 @@ def _watch_streams(sd: ModuleType, *, look_for_older: bool) -> None:
     def entered(self: Any, *args: Any, **kwargs: Any) -> None:
         with _streams_lock:
             _streams.add(self)
-        made(self, *args, **kwargs)
+        try:
+            made(self, *args, **kwargs)
+        except BaseException:
+            # Its pointer is set before PortAudio is called, so it never says that it is closed.
+            with _streams_lock:
+                _streams.discard(self)
+            raise
 
     entered.entered_by_avatarkit_rtc = True  # type: ignore[attr-defined]
     base.__init__ = entered

@@ -24,7 +24,7 @@ def sounddevice(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     class _StreamBase:
         def __init__(self, *, fails: bool = False) -> None:
-            self.closed = fails
+            self.closed = False  # as in sounddevice, whose pointer is there before PortAudio is called
             if fails:
                 raise RuntimeError("device unavailable")
 
@@ -43,9 +43,10 @@ def test_streams_of_before_and_of_later_are_known(sounddevice: Any) -> None:
     older = sounddevice.OutputStream()
     load_sounddevice()
     later = sounddevice.OutputStream()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError) as failed:
         sounddevice.OutputStream(fails=True)
     assert set(open_streams()) == {older, later}
+    del failed  # its traceback has kept the stream that failed
     assert foreign_stream_open()
     older.closed = True
     assert open_streams() == [later]

@@ -98,6 +98,7 @@ class Stream:
         **_: Any,
     ) -> None:
         sound = FakeSound.now
+        self.closed = False  # also if it fails, as in sounddevice, whose pointer is there before
         self.card = sound.listed[device]
         self.card.answers.wait()
         if self.card.busy or not self.card.plugged:
@@ -111,7 +112,6 @@ class Stream:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.played: list[np.ndarray[Any, np.dtype[np.int16]]] = []
-        self.closed = False
         sound.streams.append(self)
 
     @property
