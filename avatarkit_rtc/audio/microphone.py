@@ -172,10 +172,14 @@ class Microphone:
                 callback=self._callback,
                 finished=self._on_finished,
             )
-            if (opened.sample_rate, opened.channels) != (self._rate, self._ring.channels):
-                self._set_format(opened.sample_rate, opened.channels)
-            self._brought_at = time.monotonic()
-            start_stream(opened, "input")
+            try:
+                if (opened.sample_rate, opened.channels) != (self._rate, self._ring.channels):
+                    self._set_format(opened.sample_rate, opened.channels)
+                self._brought_at = time.monotonic()
+                start_stream(opened, "input")
+            except BaseException:
+                close_stream(opened.stream)
+                raise
             self._name = opened.device.name
             self._opened = opened
             if self._closed:  # while it opened

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from avatarkit_rtc.audio.devices import AudioDevice, Kind, _reason, find_device
 from avatarkit_rtc.audio.portaudio import load_sounddevice, open_streams, portaudio_lock
-from avatarkit_rtc.audio.release import close_stream
 from avatarkit_rtc.errors import AudioDeviceError
 
 _INVALID_SAMPLE_RATE = -9997
@@ -84,13 +83,13 @@ def start_stream(opened: OpenedStream, kind: Kind) -> None:
     """Let the callbacks begin.
 
     Raises:
-        AudioDeviceError: the device refuses; the stream is closed then.
+        AudioDeviceError: the device refuses; whoever opened the stream closes it.
     """
-    sd = load_sounddevice()
+    import sounddevice as sd  # who has opened a stream has it; load_sounddevice() would wait for the lock
+
     try:
         opened.stream.start()  # touches nothing but the stream, so it needs no lock
     except sd.PortAudioError as error:
-        close_stream(opened.stream)
         raise _cannot_open(opened.device, kind, error) from error
 
 
