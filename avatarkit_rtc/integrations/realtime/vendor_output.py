@@ -22,13 +22,25 @@ LATENCY_S: Final = 0.4
 """From a vendor's being given a sample to its being heard, about: its service, the network, the player."""
 
 
+class Said(Protocol):
+    """One utterance, such as :class:`~avatarkit_rtc.integrations.agents.Playback`."""
+
+    async def wait(self) -> object:
+        """Wait until it is over.
+
+        Raises:
+            AvatarKitError: what it was lost by.
+        """
+
+
 class Speaker(Protocol):
     """Who says it: :class:`~avatarkit_rtc.integrations.spatialreal.SpatialRealProvider`, its session,
     :class:`~avatarkit_rtc.integrations.agents.AvatarSpeech`, or something with the same methods."""
 
-    async def say(self, source: Any, *, sample_rate: int | None = None) -> Any:
+    async def say(self, source: Any, *, sample_rate: int | None = None) -> Said | None:
         """Say what ``source`` gives, a :class:`~avatarkit_rtc.audio.push_source.PushSource`, until its end or
-        :meth:`interrupt`."""
+        :meth:`interrupt`, after what was said before. May return at any time, also before ``source`` is read;
+        None: nothing is known of its end."""
 
     async def interrupt(self) -> None:
         """Be silent now."""
@@ -66,7 +78,7 @@ class VendorOutput:
         self._timed = TimedOutput(latency_s)
         self._source: PushSource | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._saying: set[asyncio.Task[None]] = set()
+        self._saying: set[asyncio.Task[None]] = set()  # each until the vendor has said it
         self._interrupting: asyncio.Task[None] | None = None
 
     def set_listener(self, listener: OutputListener | None) -> None:
@@ -104,7 +116,7 @@ class VendorOutput:
         if source is not None:
             source.clear()
             source.end()
-        # A vendor may be later than the clock says: as long as it has not taken everything, it speaks.
+        # A vendor may be later than the clock says.
         if heard is not None or self._saying:
             self._interrupting = self._run(self._interrupt(self._interrupting), "interrupt the avatar")
         return heard
@@ -129,11 +141,12 @@ class VendorOutput:
         if interrupting is not None and not interrupting.done():
             await asyncio.wait({interrupting})  # else it would be interrupted, too
         try:
-            await self._speaker.say(source)
+            said = await self._speaker.say(source)
+            if said is not None:
+                await said.wait()
         except AvatarKitError as error:
+            source.clear()  # nobody reads it any more
             self._failed(error)
-        finally:
-            source.clear()
 
     async def _interrupt(self, before: asyncio.Task[None] | None) -> None:
         if before is not None and not before.done():

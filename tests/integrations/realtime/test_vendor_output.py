@@ -4,6 +4,8 @@ for what vendors do wrong, a speaker made for it."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,13 @@ import pytest
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.push_source import PushSource
 from avatarkit_rtc.errors import ConfigurationError, NotConnectedError, PublishError
+from avatarkit_rtc.integrations.agents.playback import PlaybackFinished
 from avatarkit_rtc.integrations.realtime import RealtimeAvatar, WebSocketRealtimeClient
 from avatarkit_rtc.integrations.realtime.events import AudioDelta
 from avatarkit_rtc.integrations.realtime.output import OutputEnded, OutputStarted
 from avatarkit_rtc.integrations.realtime.vendor_output import MAX_QUEUED_S, VendorOutput
+from avatarkit_rtc.integrations.spatialreal.direct.playback import SpeechPlayback
+from avatarkit_rtc.integrations.spatialreal.provider import SpatialRealProvider
 from avatarkit_rtc.providers.loopback import LoopbackProvider
 from avatarkit_rtc.providers.speech import HearingProvider
 from avatarkit_rtc.testing.realtime import Reply, StandInRealtimeServer
@@ -23,10 +28,13 @@ from avatarkit_rtc.testing.spatialreal_service import Behaviour, SpatialRealServ
 from avatarkit_rtc.testing.voice import speak
 from renderers import HeadlessSink
 from tests.support.livekit import until
-from tests.support.spatialreal_provider import provider_of
+from tests.support.spatialreal_provider import provider_of, virtually
+from tests.support.spatialreal_provider import until as virtual_until
 from tests.support.spatialreal_session import KEY
 
 VOICE = speak(1, 1.0, 24000).pcm.astype("<i2").tobytes()
+LONG = 30 * VOICE
+"""Not over, however long the machine does nothing meanwhile."""
 
 
 def delta(pcm: bytes = VOICE, rate: int = 24000) -> AudioDelta:
@@ -81,12 +89,12 @@ async def test_an_interruption_is_at_once_here_and_before_what_is_said_next() ->
     assert output.flush() is None
     assert flushed == ["player"]
     output.play(delta())
-    output.play(delta())
+    output.play(delta(LONG))
     await asyncio.sleep(0.3)
     heard = output.flush()
     assert heard is not None
     assert heard.item_id == "i"
-    assert 100 <= heard.played_ms < 2000
+    assert 100 <= heard.played_ms < 30000
     output.play(delta(VOICE[:960]))
     output.end()
     await until(lambda: speaker.said[-1:] == [VOICE[:960]], "what is said next")
@@ -106,10 +114,10 @@ async def test_what_is_said_is_heard_after_the_latency_and_can_be_interrupted_un
     assert told[0][0] - began >= 0.4 - 0.001
     assert told[-1][0] - began >= 0.9 - 0.001
     assert speaker.interrupted == 0
-    output.play(delta())  # 1 s
-    output.end()
     began = loop.time()
-    await until(lambda: speaker.said == [VOICE[:24000], VOICE], "all of it to be with the vendor")
+    output.play(delta(LONG))
+    output.end()
+    await until(lambda: speaker.said == [VOICE[:24000], LONG], "all of it to be with the vendor")
     heard = output.flush()
     assert heard is not None
     assert heard.item_id == "i"
@@ -136,11 +144,98 @@ async def test_a_vendor_that_is_later_than_the_clock_is_interrupted_too() -> Non
     await output.aclose()
 
 
+class Queueing(Speaker):
+    """Returns as soon as it has the source, and speaks for as long as it likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queued: list[SpeechPlayback] = []
+
+    async def say(self, source: PushSource, *, sample_rate: int | None = None) -> SpeechPlayback:
+        self.queued.append(SpeechPlayback())
+        return self.queued[-1]
+
+
+async def test_what_is_queued_is_being_said_until_its_end_and_holds_up_nothing() -> None:
+    speaker, told, problems = Queueing(), list[Any](), list[Exception]()
+    output = VendorOutput(speaker, latency_s=0.0, on_error=problems.append)
+    output.set_listener(told.append)
+    for _ in range(2):
+        output.play(delta(VOICE[:960]))
+        output.end()
+    await until(lambda: len(speaker.queued) == 2, "both, at once")
+    await until(lambda: told and isinstance(told[-1], OutputEnded), "the end, by the clock")
+    assert output.flush() is None
+    await until(lambda: speaker.interrupted == 1, "silence at the vendor")
+    speaker.queued[0].finish(PlaybackFinished(0.0, True))
+    speaker.queued[1].error = NotConnectedError("gone")
+    speaker.queued[1].finish(PlaybackFinished(0.0, True))
+    await until(lambda: problems, "what it was lost by")
+    assert output.flush() is None
+    await output.aclose()
+    assert speaker.interrupted == 1
+    assert problems == [speaker.queued[1].error]
+
+
+@pytest.fixture
+def vendors_package() -> None:
+    pytest.importorskip("spatialreal", reason="needs the vendor's package, of the extra spatialreal")
+
+
+@asynccontextmanager
+async def vendor_of(**behaviour: Any) -> AsyncIterator[tuple[SpatialRealProvider, SpatialRealService]]:
+    """SpatialReal's provider, connected."""
+    async with SpatialRealService(api_key=KEY, behaviour=Behaviour(**behaviour)) as service:
+        vendor = provider_of(service, sample_rate=24000)
+        await vendor.connect()
+        yield vendor, service
+        await vendor.disconnect()
+
+
+@pytest.mark.usefixtures("vendors_package")
+@virtually
+async def test_a_vendor_that_takes_it_in_the_background_is_given_all_of_it() -> None:
+    story = speak(1, 6.0, 24000).pcm.astype("<i2")
+    async with vendor_of(inference_s=0.05) as (vendor, service):
+        output = VendorOutput(vendor)
+        for each in np.split(story, 6)[:4]:  # at once
+            output.play(delta(each.tobytes()))
+        await asyncio.sleep(1.0)
+        for each in np.split(story, 6)[4:]:
+            output.play(delta(each.tobytes()))
+            await asyncio.sleep(0.1)
+        output.end()
+        output.play(delta(VOICE))
+        output.end()
+        await virtual_until(lambda: len(vendor.pending) == 2, "both utterances")
+        await output.aclose()  # what was given to the vendor is its own
+        await virtual_until(lambda: not vendor.pending, "the end")
+        said = [turn.sound.astype("<i2").tobytes() for turn in service.connections[0].turns]
+        assert said == [story.tobytes(), VOICE]
+        assert output.dropped_s == 0.0
+
+
+@pytest.mark.usefixtures("vendors_package")
+@virtually
+async def test_a_vendor_that_is_later_than_the_clock_is_silenced_where_it_speaks() -> None:
+    told = list[Any]()
+    async with vendor_of(inference_s=1.5) as (vendor, _):
+        output = VendorOutput(vendor)
+        output.set_listener(told.append)
+        output.play(delta())
+        output.end()
+        await virtual_until(lambda: told and isinstance(told[-1], OutputEnded), "the end, by the clock")
+        (playback,) = vendor.pending
+        assert output.flush() is None
+        assert (await playback.wait()).interrupted
+        await output.aclose()
+
+
 async def test_what_a_vendor_cannot_say_is_told(caplog: pytest.LogCaptureFixture) -> None:
     speaker, problems = Speaker(), list[Exception]()
     speaker.problem = NotConnectedError("gone")
     for output in (VendorOutput(speaker, on_error=problems.append), VendorOutput(speaker)):
-        output.play(delta())
+        output.play(delta(LONG))
         await asyncio.sleep(0.05)
         output.flush()
         await asyncio.sleep(0.05)
@@ -162,8 +257,8 @@ async def test_what_a_vendor_never_takes_is_bounded() -> None:
     await output.aclose()
 
 
+@pytest.mark.usefixtures("vendors_package")
 async def test_a_conversation_with_a_vendors_avatar() -> None:
-    pytest.importorskip("spatialreal", reason="needs the vendor's package, of the extra spatialreal")
     frames: list[float] = []
     view = HeadlessSink(lambda shot: frames.append(abs(float(shot.pose.frame.jaw_pose[0]))))
     async with (
