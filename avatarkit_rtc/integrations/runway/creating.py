@@ -8,10 +8,13 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Final
 
 from avatarkit_rtc.integrations.runway.own_loop import outliving_loop
 from avatarkit_rtc.integrations.waiting import wait_out
+
+_LOOK_INTERVAL_S: Final = 0.1
+"""How often it is looked whether the caller's event loop is closed."""
 
 
 async def create_in_thread(
@@ -34,10 +37,17 @@ async def create_in_thread(
     loop, abandoned = outliving_loop(), asyncio.Event()
     done: Future[Any] = Future()
 
+    async def watched() -> Any:
+        watch = asyncio.create_task(_set_when_closed(abandoned, caller))
+        try:
+            return await request(abandoned)
+        finally:
+            watch.cancel()
+
     def run() -> None:
         try:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
-                answer = runner.run(request(abandoned))
+                answer = runner.run(watched())
         except BaseException as error:
             if not caller.is_closed():
                 done.set_exception(error)
@@ -60,3 +70,9 @@ async def create_in_thread(
         if undone is not None:
             await wait_out(asyncio.wrap_future(undone))
         raise
+
+
+async def _set_when_closed(abandoned: asyncio.Event, caller: asyncio.AbstractEventLoop) -> None:
+    while not caller.is_closed():  # noqa: ASYNC110 (of which nobody tells)
+        await asyncio.sleep(_LOOK_INTERVAL_S)
+    abandoned.set()

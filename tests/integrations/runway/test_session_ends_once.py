@@ -207,6 +207,20 @@ class TestOrder:
         assert bare_api.ends == ["DELETE"]
 
 
+def create_in_a_loop_that_is_closed(base_url: str) -> None:
+    """Begin to create a session, and close the event loop at once."""
+    loop = asyncio.new_event_loop()
+    creating = loop.create_task(RunwayClient(KEY, base_url=base_url).create_session(preset_id="influencer"))
+    loop.run_until_complete(asyncio.wait([creating], timeout=0.05))
+    loop.close()
+    creating._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+def running(name: str) -> list[threading.Thread]:
+    """Threads of this name that have not ended."""
+    return [thread for thread in threading.enumerate() if thread.name == name]
+
+
 class TestOnce:
     async def test_ended_by_hand_and_by_leaving(
         self, bare_api: StandInRunwayApi, session: RunwaySession
@@ -275,41 +289,43 @@ class TestOnce:
     async def test_asyncio_run_that_sweeps_its_creation_away(self, slow_api: SlowApi) -> None:
         """The program's main coroutine returns while another task waits for the answer."""
         began = threading.Event()
+        tasks: list[asyncio.Task[None]] = []
+        entered: list[str] = []
 
         async def use() -> None:
-            async with RunwaySession(api_key=KEY, base_url=slow_api.url, preset_id="influencer"):
-                raise AssertionError("it was cancelled before")
+            async with RunwaySession(api_key=KEY, base_url=slow_api.url, preset_id="influencer") as session:
+                entered.append(session.id)
 
         async def main() -> None:
-            using = asyncio.create_task(use())
+            tasks.append(asyncio.create_task(use()))
             await asyncio.to_thread(began.wait)
-            del using
 
         program = asyncio.create_task(asyncio.to_thread(asyncio.run, main()))
         await slow_api.creating.wait()
         began.set()
-        await asyncio.sleep(0.1)
+        await until(tasks[0].cancelling, "the sweep")
         slow_api.go.set()
         await program
         assert slow_api.ends == ["DELETE"]
+        assert entered == []
 
     async def test_event_loop_that_is_closed_while_it_is_being_created(self, slow_api: SlowApi) -> None:
         """As by a second Ctrl-C: nobody is left to wait or to cancel."""
-
-        def main() -> None:
-            loop = asyncio.new_event_loop()
-            creating = loop.create_task(
-                RunwayClient(KEY, base_url=slow_api.url).create_session(preset_id="influencer")
-            )
-            loop.run_until_complete(asyncio.wait([creating], timeout=0.05))
-            loop.close()
-            creating._log_destroy_pending = False  # type: ignore[attr-defined]
-
-        await asyncio.to_thread(main)
+        await asyncio.to_thread(create_in_a_loop_that_is_closed, slow_api.url)
         await slow_api.creating.wait()
         slow_api.go.set()
         await until(lambda: slow_api.ends, "the end")
         assert slow_api.ends == ["DELETE"]
+
+    async def test_event_loop_that_is_closed_before_another_try_to_create_it(
+        self, bare_api: StandInRunwayApi
+    ) -> None:
+        """None is started that nobody wants, and the program's end is not held up."""
+        bare_api.fail("POST realtime_sessions", Fault(429, headers={"Retry-After": "30"}))
+        await asyncio.to_thread(create_in_a_loop_that_is_closed, bare_api.url)
+        await until(lambda: bare_api.requests, "the first try")
+        await until(lambda: not running("create session"), "its thread's end")
+        assert len(bare_api.requests) == 1
 
     async def test_asyncio_run_that_sweeps_everything_away(self, bare_api: StandInRunwayApi) -> None:
         """The end is under way when the program's main coroutine returns without waiting for it."""
@@ -324,9 +340,7 @@ class TestOnce:
         await asyncio.to_thread(asyncio.run, main())
         await until(lambda: bare_api.ends, "the end")
         assert bare_api.ends == ["DELETE"]
-        await until(
-            lambda: not [t for t in threading.enumerate() if t.name == "cancel session"], "its thread's end"
-        )
+        await until(lambda: not running("cancel session"), "its thread's end")
 
     async def test_asyncio_run_that_sweeps_the_message_away(
         self, api: StandInRunwayApi, monkeypatch: pytest.MonkeyPatch
