@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -43,8 +42,13 @@ async def loaded_spatialreal() -> Any:
 
 
 async def loaded(name: str, load: Callable[[], Any]) -> Any:
-    """What ``load`` gives, called in a thread where module ``name`` is not loaded yet."""
-    return load() if name in sys.modules else await asyncio.to_thread(load)
+    """What ``load`` gives, called in a thread until it has once loaded module ``name``: one that is being
+    loaded is in ``sys.modules`` already, and whoever else imports it has to wait."""
+    if name in _loaded:
+        return load()
+    module = await asyncio.to_thread(load)
+    _loaded.add(name)
+    return module
 
 
 def vendor_session(
@@ -92,6 +96,7 @@ class _SecretFilter(logging.Filter):
 
 _FILTER: Final = _SecretFilter()
 _secrets: deque[str] = deque(maxlen=64)
+_loaded: set[str] = set()
 
 
 def _keep_session_keys_out_of_logs() -> None:

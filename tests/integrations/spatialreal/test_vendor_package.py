@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import logging
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -12,10 +16,34 @@ from avatarkit_rtc.integrations.spatialreal.egress import EgressRoom
 from avatarkit_rtc.integrations.spatialreal.vendor import loaded
 
 
-async def test_what_is_not_loaded_yet_is_loaded_in_a_thread() -> None:
+async def test_what_is_not_loaded_yet_is_loaded_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by a second session that starts while the first one loads it, and would hold up the event loop."""
+    name = "avatarkit_rtc_takes_its_time"
+    (tmp_path / f"{name}.py").write_text("import threading; threading.importing()")
+    monkeypatch.syspath_prepend(tmp_path)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def importing() -> None:
+        begun.set()
+        go_on.wait(30)
+
+    monkeypatch.setattr(threading, "importing", importing, raising=False)
+
+    def load() -> int:
+        importlib.import_module(name)
+        return threading.get_ident()
+
+    first = asyncio.create_task(loaded(name, load))
+    await asyncio.to_thread(begun.wait, 30)
+    second = asyncio.create_task(loaded(name, load))
+    await asyncio.sleep(0)
+    go_on.set()
     here = threading.get_ident()
-    assert await loaded("avatarkit_rtc_there_is_no_such_module", threading.get_ident) != here
-    assert await loaded("threading", threading.get_ident) == here
+    assert here not in (await first, await second)
+    assert await loaded(name, load) == here
+    del sys.modules[name]
 
 
 @pytest.mark.parametrize(
