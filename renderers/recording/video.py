@@ -54,8 +54,7 @@ class VideoEncoder:
         self._planes = _to_planes()
         self._context: Any = stream.codec_context
         self._set_up(self._context, level)
-        stream.options = self._options(level)
-        self._context.options = self._options(level)
+        self._choose(level)
 
     @property
     def levels(self) -> int:
@@ -114,6 +113,9 @@ class VideoEncoder:
         """
         if level == self.level:
             return True, []
+        if not self._context.is_open:  # nothing is encoded yet, and there are no headers to agree with
+            self._choose(level)
+            return True, []
         context = self._av.CodecContext.create(self._codec.encoder, "w")
         self._set_up(context, level)
         context.options = self._options(level)
@@ -125,6 +127,12 @@ class VideoEncoder:
         rest = self.flush()
         self._context, self.level = context, level
         return True, rest
+
+    def _choose(self, level: int) -> None:
+        """The level to be opened with."""
+        self._stream.options = self._options(level)
+        self._context.options = self._options(level)
+        self.level = level
 
     def flush(self) -> list[Any]:
         """The packets that the encoder still holds. It takes no more pictures."""

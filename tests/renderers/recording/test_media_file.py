@@ -145,3 +145,18 @@ def test_a_picture_that_stays_for_long_is_written_again(
     assert file.pictures == 5
     assert probe(tmp_path / name)["video"]["times"] == pytest.approx([0, 0.04, 10.04, 20.04, 25], abs=0.002)
     assert plays(tmp_path / name) == ""
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_the_encoder_may_work_less_before_its_first_picture(tmp_path: Path, name: str) -> None:
+    """A recording that rotates begins a file with sound, whose pictures wait."""
+    file = make(tmp_path / name)
+    assert file.change_level(2)
+    fill(file, 1)
+    assert file.video.level == 2
+    assert file.change_level(1)
+    assert file.picture(grey(200), 1.0)
+    file.close()
+    assert file.video.level == 1
+    assert len(probe(tmp_path / name)["video"]["times"]) == 26
+    assert plays(tmp_path / name) == ""
