@@ -80,6 +80,18 @@ def write(speaker: Speaker, seconds: float, rate: int = 48000) -> None:
         time.sleep(max(0.0, due - time.monotonic()))
 
 
+def write_until(speaker: Speaker, condition: Callable[[], object], what: str) -> None:
+    """As :func:`write`, for as long as it takes: neither the writer nor the card is ever on time."""
+    deadline = time.monotonic() + 8.0
+    while not condition():
+        assert time.monotonic() < deadline, f"timed out: {what}"
+        write(speaker, 0.1)
+
+
+def write_until_playing(speaker: Speaker) -> None:
+    write_until(speaker, lambda: speaker.stats().playing, "playing")
+
+
 async def test_a_busy_device_says_what_to_do_and_plays_once_it_is_free(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -159,7 +171,7 @@ def test_it_comes_back_by_name_although_its_number_has_changed(monkeypatch: pyte
     usb = Card("USB")
     sound = FakeSound([Card("HDMI"), usb]).install(monkeypatch)
     with playing("USB") as played:
-        write(played.speaker, 0.3)
+        write_until(played.speaker, lambda: played.speaker.stats().played_ms > 100, "sound")
         before = played.speaker.write_position
         usb.plugged = False
         wait(lambda: played.changes() == [LOST], "the loss")
@@ -167,6 +179,8 @@ def test_it_comes_back_by_name_although_its_number_has_changed(monkeypatch: pyte
         assert played.speaker.write_position is None
         assert not played.speaker.stats().active
         assert played.speaker.stats().unheard_ms == pytest.approx(10)
+        heard = played.speaker.stats().played_ms
+        assert heard > 100
         sound.cards = [usb, Card("HDMI")]
         usb.plugged = True
         wait(lambda: played.changes() == [LOST, BACK], "the return")
@@ -175,10 +189,10 @@ def test_it_comes_back_by_name_although_its_number_has_changed(monkeypatch: pyte
         assert after is not None
         assert before is not None
         assert after >= before  # positions are never used twice
-        write(played.speaker, 0.3)
-        assert played.speaker.stats().playing
+        assert played.speaker.stats().played_ms == heard
+        write_until_playing(played.speaker)
         assert played.speaker.stats().reopened == 1
-        assert played.speaker.stats().played_ms > 300
+        assert played.speaker.stats().played_ms > heard
     assert sound.open_streams() == []
 
 
@@ -252,8 +266,7 @@ def test_two_speakers_make_way_for_each_other(monkeypatch: pytest.MonkeyPatch) -
         wait(lambda: len(sound.open_streams()) == 2, "both")
         assert {stream.card.name for stream in sound.open_streams()} == {"HDMI", "USB"}
         assert first.told == []
-        write(first.speaker, 0.3)
-        assert first.speaker.stats().playing
+        write_until_playing(first.speaker)
 
 
 def test_a_stream_of_the_callers_own_is_never_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,8 +404,7 @@ def test_mute_outlives_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
         wait(lambda: played.changes() == [LOST], "the loss")
         card.plugged = True
         wait(lambda: played.changes() == [LOST, BACK], "the return")
-        write(played.speaker, 0.3)
-        assert played.speaker.stats().playing
+        write_until_playing(played.speaker)
     assert not any(block.any() for stream in sound.streams for block in stream.played)
 
 
@@ -444,8 +456,7 @@ def test_a_sound_system_that_hangs_keeps_nobody_and_plays_once_when_it_goes_on(
         finally:
             card.answers.set()
         wait(lambda: played.changes() == [LOST, BACK], "the return")
-        write(played.speaker, 0.3)
-        assert played.speaker.stats().playing
+        write_until_playing(played.speaker)
         assert hung.closed
         assert [stream.card for stream in sound.open_streams()] == [card]
         # What it held when it hung is not heard beside the new stream's sound.
