@@ -31,9 +31,9 @@ is what must not change under another call."""
 class Release:
     """One stream that is being closed."""
 
-    def __init__(self, stream: Any, then: Callable[[], None]) -> None:
-        self._stream = stream
-        self._then = then
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.then: list[Callable[[], None]] = []
         self._begun = time.monotonic()
         self._finished = threading.Event()
 
@@ -59,22 +59,33 @@ class Release:
         try:
             # This touches nothing but the stream, so it needs no lock. It waits for the thread that calls
             # back, which may be in a call to the sound server.
-            self._stream.abort(ignore_errors=True)
+            self.stream.abort(ignore_errors=True)
             with PORTAUDIO_LOCK:
                 closing = threading.Thread(target=self._close, name="sound closes", daemon=True)
-                closing.start()
-                closing.join(_UNLISTED_S)
-            closing.join()
+                if threaded := _can_start(closing):
+                    closing.join(_UNLISTED_S)
+                else:
+                    self._close()
+            if threaded:
+                closing.join()
         except Exception:
             _log.exception("closing a sound device failed")
         self._finished.set()
-        self._then()
 
     def _close(self) -> None:
         try:
-            self._stream.close(ignore_errors=True)
+            self.stream.close(ignore_errors=True)
         except Exception:
             _log.exception("closing a sound device failed")
+
+
+def _can_start(thread: threading.Thread) -> bool:
+    """Start it; there may be no threads left, and Python 3.12.0 and 3.12.1 have none when they end."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
 
 
 class _Releases:
@@ -86,14 +97,22 @@ class _Releases:
         self._open: set[Release] = set()
         self._threads = 0
 
-    def add(self, release: Release) -> None:
+    def add(self, stream: Any, then: Callable[[], None]) -> Release:
         with self._lock:
+            release = next((each for each in self._open if each.stream is stream), None)
+            if release is not None:  # a second call would be into what PortAudio has freed
+                release.then.append(then)
+                return release
+            release = Release(stream)
+            release.then.append(then)
             self._waiting.append(release)
             self._open.add(release)
             if self._threads == _THREADS:
-                return
+                return release
             self._threads += 1
-        threading.Thread(target=self._work, name="sound release", daemon=True).start()
+        if not _can_start(threading.Thread(target=self._work, name="sound release", daemon=True)):
+            self._work()
+        return release
 
     def _work(self) -> None:
         while True:
@@ -105,6 +124,8 @@ class _Releases:
             release._run()
             with self._lock:
                 self._open.discard(release)
+            for then in release.then:
+                then()
 
     def unfinished(self) -> list[Release]:
         with self._lock:
@@ -115,14 +136,13 @@ _RELEASES: Final = _Releases()
 
 
 def release_stream(stream: Any, then: Callable[[], None] = lambda: None) -> Release:
-    """Stop ``stream`` at once and give its device back. Does not block.
+    """Stop ``stream`` at once and give its device back. Does not block, but where no thread can be started.
+    One that is being closed already is not closed a second time.
 
     Args:
         then: called on another thread when it is closed, which may be never.
     """
-    release = Release(stream, then)
-    _RELEASES.add(release)
-    return release
+    return _RELEASES.add(stream, then)
 
 
 def close_stream(stream: Any) -> None:

@@ -108,3 +108,35 @@ def test_many_that_hang_keep_few_threads_and_are_all_closed_in_the_end(go_on: th
 def test_a_driver_that_raises_harms_nobody(go_on: threading.Event) -> None:
     close_stream(Stream(go_on, hangs_in="broken"))
     assert_closed_before_it_returns(Stream(go_on))
+
+
+@pytest.mark.parametrize("hangs_in", ["abort", "close"])
+def test_a_stream_that_is_being_closed_is_not_closed_again(go_on: threading.Event, hangs_in: str) -> None:
+    stream, told, told_too = Stream(go_on, hangs_in=hangs_in), threading.Event(), threading.Event()
+    release = release_stream(stream, told.set)
+    wait(lambda: hangs_in in stream.calls, "the call that hangs")
+    assert release_stream(stream, told_too.set) is release
+    go_on.set()
+    assert told.wait(10.0)
+    assert told_too.wait(10.0)
+    assert stream.calls == ["abort", "close"]
+
+
+@pytest.mark.parametrize("refused", [{"sound release", "sound closes"}, {"sound closes"}])
+def test_where_no_thread_can_be_started_it_is_closed_all_the_same(
+    go_on: threading.Event, monkeypatch: pytest.MonkeyPatch, refused: set[str]
+) -> None:
+    """As when Python 3.12.0 ends."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name in refused:
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert_closed_before_it_returns(Stream(go_on))
+        wait(lambda: not unfinished(), "nothing left")
+    for _ in range(module._THREADS + 1):
+        assert_closed_before_it_returns(Stream(go_on))
