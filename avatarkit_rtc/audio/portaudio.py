@@ -117,14 +117,18 @@ def _watch_streams(sd: ModuleType, *, look_for_older: bool) -> None:
 
 
 def _before_the_end(sd: Any) -> None:
-    """When the interpreter ends, PortAudio closes all streams: that would hang, or crash, in one that another
-    thread is closing or opening. Then the operating system takes back what there is."""
-    from avatarkit_rtc.audio.release import unfinished
+    """When the interpreter ends, PortAudio closes all streams: that would hang with the sound server, and
+    crash in one that another thread is closing or opening. So all are closed here, on threads that may be
+    left alone; then the operating system takes back what there is."""
+    from avatarkit_rtc.audio.release import release_stream, unfinished
 
     until = time.monotonic() + _EXIT_S
+    for stream in open_streams():
+        release_stream(stream)
     for release in unfinished():
         release.wait(max(0.0, until - time.monotonic()))
     # It is kept: nobody shall begin anything from now on.
     free = PORTAUDIO_LOCK.acquire(timeout=max(0.0, until - time.monotonic()))
     if not free or unfinished():
         sd._initialized = 0
+        sd._last_callback = None  # of sounddevice.play(), whose stream would be closed nevertheless

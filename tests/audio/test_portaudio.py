@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import sys
 import threading
 import weakref
@@ -15,6 +17,7 @@ from avatarkit_rtc.audio import portaudio
 from avatarkit_rtc.audio.portaudio import load_sounddevice, open_streams
 from avatarkit_rtc.audio.streams import foreign_stream_open
 from avatarkit_rtc.errors import AudioDeviceError
+from tests.support.command import Child, clean_environment
 from tests.support.pulse import PulseServer
 
 
@@ -108,3 +111,30 @@ def test_another_thread_s_call_is_not_waited_for_without_end(monkeypatch: pytest
     finally:
         done.set()
         holder.join()
+
+
+def test_a_program_with_an_open_microphone_ends_while_the_sound_server_hangs(portaudio: None) -> None:
+    program = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+import sounddevice
+from avatarkit_rtc.audio import Microphone
+microphone = Microphone("default")
+microphone.start()
+own = sounddevice.InputStream(device="default", channels=1)
+own.start()
+print("ready", flush=True)
+signal.sigwait([signal.SIGUSR1])
+print("over", flush=True)
+"""
+    with PulseServer("card") as pulse:
+        env = {**clean_environment(), **pulse.env(sink="card", source="card.monitor")}
+        with Child([sys.executable, "-c", program], env=env) as child:
+            child.wait_for("ready")
+            os.kill(pulse.pid, signal.SIGSTOP)
+            try:
+                child.signal(signal.SIGUSR1)
+                child.wait_for("over")
+                assert child.finish(20.0).code == 0  # PulseAudio's own time limits are 30 s
+            finally:
+                os.kill(pulse.pid, signal.SIGCONT)
