@@ -57,7 +57,7 @@ async def main() -> None:
     if display_available()[0]:
         view: OpenCVWindow | Recorder = OpenCVWindow("realtime", face=face)
     else:
-        view = Recorder("realtime.mp4", face=face)
+        view = Recorder("realtime.mp4", face=face, wait=True)
     client = WebSocketRealtimeClient(options.url)  # the key: REALTIME_API_KEY
     config = RealtimeSessionConfig(
         model=options.model,
@@ -70,6 +70,8 @@ async def main() -> None:
         avatar.manager.on("realtime:tool:result", lambda done: print(done.name, dict(done.output)))
         avatar.manager.on("realtime:error", lambda failed: print("error:", failed.error))
         await avatar.start(config, microphone=False if options.microphone == "none" else options.microphone)
+        if isinstance(view, Recorder):
+            view.begin()  # of a start that fails nothing is recorded
         if options.ask:
             await avatar.say_to_model(options.ask)
         with contextlib.suppress(TimeoutError):

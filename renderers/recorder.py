@@ -84,9 +84,12 @@ class Recorder:
         rotate_s: float | None = None,
         rotate_bytes: int | None = None,
         level: int = 0,
-        from_connection: bool = False,
+        wait: bool = False,
     ) -> None:
-        """Make a recording in the file ``path``, which is overwritten once there is a first picture.
+        """Make a recording in the file ``path``, which is overwritten by the first picture.
+
+        As the view of a player it begins when that is connected: a connection that fails leaves what is there
+        under that name as it was.
 
         Args:
             path: The file, named ``….mp4``, ``….mkv`` or ``….webm``.
@@ -105,8 +108,7 @@ class Recorder:
             rotate_bytes: Begin a new file once one is so large, 100 000 or more.
             level: How little the encoder works from the beginning, where many record at once: 0, 1 or 2, the
                 presets ``veryfast``, ``superfast`` and ``ultrafast`` of H.264.
-            from_connection: Record nothing before the player is connected, so that a connection that fails
-                leaves what there is under that name as it was.
+            wait: Record nothing before :meth:`begin`, connected or not.
 
         Raises:
             MissingDependencyError: PyAV is missing, or what the face needs.
@@ -130,7 +132,7 @@ class Recorder:
         self._log = ThinnedLog(logging.getLogger("avatarkit_rtc"))
         self._lock = threading.Lock()
         self._closed = False
-        self._waiting = from_connection
+        self._waiting, self._to_be_asked = wait, wait
         self._player: AvatarPlayer | None = None
         self._next_stats = 0.0
         # Queued and refused by the event loop, done and lost by the thread: each figure has one writer.
@@ -223,7 +225,10 @@ class Recorder:
     # -- what a player calls; on its event loop --------------------------------------------------------------
 
     def attached(self, player: AvatarPlayer) -> None:
-        """The player whose events and figures go into the sidecar, and which reports ours."""
+        """The player whose events and figures go into the sidecar, and which reports ours; what it shows is
+        recorded once it is connected."""
+        if self._player is None:
+            self._waiting = True
         self._player = player
         player.on("connected", self._connected)
         for name in EVENTS:
@@ -231,7 +236,12 @@ class Recorder:
                 player.on(name, lambda payload=None, name=name: self._event(name, payload))
 
     def _connected(self) -> None:
-        self._waiting = False
+        if not self._to_be_asked:
+            self._waiting = False
+
+    def begin(self) -> None:
+        """Record from now on, whatever was waited for."""
+        self._waiting = self._to_be_asked = False
 
     def show(self, pose: Pose) -> None:
         """Record ``pose``; never blocks. Ignored once closed."""

@@ -131,7 +131,7 @@ def demo(
         ran = run(lambda stop: _demo(stop, livekit, key, secret, parts, view, duration, play=heard))
     finally:
         view.close()
-    finish(out, recorder, ran)
+    finish(recorder, ran)
 
 
 def _realtime(
@@ -147,19 +147,25 @@ def _realtime(
 
     layer, drawn = FaceLayer(), make_face(face, options["size"])
     moving = put_on(drawn, layer)
-    view, recorder = open_view(window, out, drawn if drawn is not None else face, options)
+    # The avatar is on show before there is a session; what is recorded begins with that.
+    view, recorder = open_view(window, out, drawn if drawn is not None else face, options, wait=True)
     if recorder is not None and duration is None:
         say("Ctrl-C ends the conversation")
+    begin = recorder.begin if recorder is not None else None
+    moved = layer if moving else None
     try:
-        ran = run(lambda stop: talk.run(stop, view, layer if moving else None, duration, play=not mute))
+        ran = run(lambda stop: talk.run(stop, view, moved, duration, play=not mute, begun=begin))
     except AvatarKitError:
         view.close()
         if recorder is not None and recorder.pictures:
-            report(recorder)
+            try:
+                report(recorder)
+            except AvatarKitError as problem:
+                say(str(problem))  # what has ended the conversation is raised
         raise
     finally:
         view.close()
-    finish(out, recorder, ran)
+    finish(recorder, ran)
 
 
 def _check_options(context: typer.Context, realtime: bool) -> None:
@@ -176,19 +182,25 @@ def _check_options(context: typer.Context, realtime: bool) -> None:
             raise ConfigurationError(f"{option} {said}")
 
 
-def finish(out: Path, recorder: Recorder | None, ran: bool | None) -> None:
-    """Say what became of the file, if one was written."""
-    if recorder is not None and ran is None:
-        out.unlink(missing_ok=True)
+def finish(recorder: Recorder | None, ran: bool | None) -> None:
+    """Say what became of the file, if one was written.
+
+    Raises:
+        AvatarKitError: nothing useful.
+    """
+    if recorder is None:
+        return
+    if ran is None and not recorder.pictures:
         say("stopped before there was anything to show")
-    elif recorder is not None:
+    else:
         report(recorder)
 
 
 def open_view(
-    window: bool, out: Path, face: str | DrawnFace, options: dict[str, Any]
+    window: bool, out: Path, face: str | DrawnFace, options: dict[str, Any], *, wait: bool = False
 ) -> tuple[OpenCVWindow | Recorder, Recorder | None]:
-    """A window; or, where there can be none, what writes a video file, in both places of the pair."""
+    """A window; or, where there can be none, what writes a video file, in both places of the pair: from the
+    connection on, or with ``wait`` once it is told to."""
     from renderers import OpenCVWindow, Recorder, display_available
 
     if window:
@@ -203,10 +215,10 @@ def open_view(
                 return opened, None
         if opencv_problem() is not None:
             reason = "OpenCV does not load"  # more about it in a line of its own
-        recorder = Recorder(out, face=face, size=options["size"])
+        recorder = Recorder(out, face=face, size=options["size"], wait=wait)
         say(f"no window ({reason}); writing a video file instead: {out}")
     else:
-        recorder = Recorder(out, face=face, size=options["size"])
+        recorder = Recorder(out, face=face, size=options["size"], wait=wait)
         say(f"writing a video file: {out}")
     install = what_to_install()
     if install is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -65,9 +65,16 @@ class Talk:
     transcription_model: str | None = TRANSCRIPTION_MODEL
 
     async def run(
-        self, stop: asyncio.Event, view: View, layer: FaceLayer | None, duration: float | None, *, play: bool
+        self,
+        stop: asyncio.Event,
+        view: View,
+        layer: FaceLayer | None,
+        duration: float | None,
+        *,
+        play: bool,
+        begun: Callable[[], None] | None = None,
     ) -> bool:
-        """Talk until stopped, closed or ended.
+        """Talk until stopped, closed or ended. ``begun`` is called once there is a session.
 
         Raises:
             RealtimeError: there is no session, it was lost for good, or the server has ended it.
@@ -86,6 +93,8 @@ class Talk:
             ended = _narrate(avatar)
             start = avatar.start(config, microphone=None if self.microphone else False)
             await unless(stop, start)
+            if begun is not None:
+                begun()
             say(f"connected to {client.address}; {'speak' if self.microphone else 'nothing is recorded'}")
             if self.ask is not None:
                 await unless(stop, avatar.say_to_model(self.ask))

@@ -129,7 +129,6 @@ def record(
         sidecar=sidecar,
         rotate_s=rotate_seconds,
         rotate_bytes=None if rotate_megabytes is None else round(rotate_megabytes * 1e6),
-        from_connection=True,
     )
     options: dict[str, Any] = {
         "play_audio": False,

@@ -209,7 +209,7 @@ async def _check_sounds(files: list[Path], *, check: bool) -> None:
 def _record(watching: Watching, path: Path, face: str, size: str) -> Recorder:
     from renderers import Recorder
 
-    recorder = Recorder(path, face=face, size=parse_size(size), from_connection=True)
+    recorder = Recorder(path, face=face, size=parse_size(size))
     watching.close.callback(recorder.close)
     watching.views.append(recorder)
     return recorder

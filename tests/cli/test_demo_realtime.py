@@ -16,7 +16,9 @@ from avatarkit_rtc.cli.app import app
 from avatarkit_rtc.cli.demo import _realtime
 from avatarkit_rtc.cli.realtime import Talk
 from avatarkit_rtc.cli.running import Stopped
-from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.errors import ConfigurationError, RealtimeError, RecordingError
+from avatarkit_rtc.motion.frame import MotionFrame
+from avatarkit_rtc.playout.pose import Pose, PoseKind
 from avatarkit_rtc.testing.realtime import Call, Reply, StandInRealtimeServer
 from avatarkit_rtc.testing.voice import speak
 from tests.support.command import Child, assert_no_loose_ends, clean_environment, run_command, start_command
@@ -64,8 +66,10 @@ async def test_a_user_who_speaks_is_heard_answered_and_seen(pulse: PulseServer, 
 
 def test_a_server_that_is_not_there_is_said_in_a_line(tmp_path: Path) -> None:
     arguments = ["--realtime", "ws://127.0.0.1:9/", "--no-microphone", "--no-window", "--mute"]
+    (tmp_path / "avatarkit-demo.mp4").write_bytes(b"of yesterday")
     done = run_command("demo", *arguments, cwd=tmp_path, env=clean_environment())
     assert done.code == 1
+    assert (tmp_path / "avatarkit-demo.mp4").read_bytes() == b"of yesterday"
     assert "not reached" in done.err_lines[-1]
     assert "Traceback" not in done.err
     assert done.err.count("not reached") == 1
@@ -110,13 +114,48 @@ def test_without_a_window_it_goes_on_until_it_is_ended(tmp_path: Path) -> None:
     asked: list[float | None] = []
 
     class Asked(Talk):
-        async def run(self, stop: Any, view: Any, layer: Any, duration: float | None, *, play: bool) -> bool:
+        async def run(self, stop: Any, view: Any, layer: Any, duration: float | None, **more: Any) -> bool:
             asked.append(duration)
             raise Stopped
 
     talk, out = Asked("ws://a/"), tmp_path / "talk.mp4"
+    out.write_bytes(b"of yesterday")
     _realtime(talk, False, out, "cartoon", {"size": (64, 64)}, None, True)
     assert asked == [None]
+    assert out.read_bytes() == b"of yesterday"
+
+
+def shown_until(ended_by: Exception, broken_by: RecordingError | None = None) -> Talk:
+    """A conversation of a second that ends by the one, and its recording by the other."""
+
+    class Shown(Talk):
+        async def run(self, stop: Any, view: Any, layer: Any, duration: float | None, **more: Any) -> bool:
+            more["begun"]()
+            for k in range(26):
+                view.show(Pose(k / 25, PoseKind.IDLE, MotionFrame.neutral()))
+            await until(lambda: view.pictures, "a picture", 30)
+            view.error = broken_by
+            raise ended_by
+
+    return Shown("ws://a/")
+
+
+def test_what_ended_the_conversation_is_told_whatever_became_of_the_recording(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    talk = shown_until(RealtimeError("the model is gone"), RecordingError("no space left"))
+    with pytest.raises(RealtimeError, match="the model is gone"):
+        _realtime(talk, False, tmp_path / "talk.mp4", "cartoon", {"size": (64, 64)}, None, True)
+    assert "broke off: no space left" in capfd.readouterr().err
+
+
+def test_one_that_was_stopped_before_its_first_word_is_there(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "talk.mp4"
+    _realtime(shown_until(Stopped()), False, out, "cartoon", {"size": (64, 64)}, None, True)
+    assert "wrote" in capfd.readouterr().err
+    assert out.stat().st_size > 1000
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avatarkit_rtc import AvatarPlayer, LoopbackProvider
-from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc import AvatarPlayer
+from avatarkit_rtc.errors import ConfigurationError, ConnectError
 from avatarkit_rtc.playout.pose import Pose
-from renderers import Image, Recorder
+from avatarkit_rtc.testing import MockProvider
+from renderers import HeadlessSink, Image, Recorder, Tee
+from renderers.recording.lookahead import OTHERS_KEPT
 from renderers.recording.parts import EARLY_BLOCKS
 from renderers.recording.session import EARLY_LINES
 from tests.renderers.test_recorder import wait_for_room
@@ -114,15 +116,19 @@ def test_lines_wait_for_the_first_picture_and_not_without_bound(tmp_path: Path, 
     assert recorder._session.work.sidecar_lost == 11, "the first pose, too"
 
 
-async def test_before_the_connection_nothing_is_recorded_if_so_asked(
+async def test_before_the_connection_nothing_is_recorded(
     tmp_path: Path, yesterday: dict[str, bytes], pose: MakePose
 ) -> None:
-    recorder = Recorder(tmp_path / "talk.mp4", face=Flash(), sidecar=True, from_connection=True)
-    async with AvatarPlayer(LoopbackProvider(), recorder, play_audio=False) as player:
-        for k in range(50):
+    recorder, provider = Recorder(tmp_path / "talk.mp4", face=Flash(), sidecar=True), MockProvider()
+    provider.fail_next_connect(ConnectError("nobody is there"))
+    async with AvatarPlayer(provider, Tee(HeadlessSink(), recorder), play_audio=False) as player:
+        with pytest.raises(ConnectError):
+            await player.connect()
+        for k in range(50):  # as a player that joins for two seconds
             recorder.show(pose(k / 25))
+            recorder.sound(block(k / 25, True))
         wait_for_room(recorder, 0)
-        assert contents(tmp_path) == yesterday
+        assert (recorder.pictures, contents(tmp_path)) == (0, yesterday)
         await player.connect()
         recorder.show(pose(100))
     await recorder.aclose()
@@ -130,6 +136,34 @@ async def test_before_the_connection_nothing_is_recorded_if_so_asked(
     assert probe(tmp_path / "talk.mp4")["video"]["times"][0] == 0
     lines = [json.loads(line) for line in (tmp_path / "talk.jsonl").read_text(encoding="utf-8").splitlines()]
     assert "connected" in [line.get("event") for line in lines], "what happened before the first picture"
+
+
+async def test_it_begins_when_it_is_asked_to_where_that_was_wanted(
+    tmp_path: Path, yesterday: dict[str, bytes], pose: MakePose
+) -> None:
+    recorder = Recorder(tmp_path / "talk.mp4", face=Flash(), wait=True)
+    async with AvatarPlayer(MockProvider(), recorder, play_audio=False) as player:
+        await player.connect()
+        recorder.show(pose(0.0))
+        wait_for_room(recorder, 0)
+        assert (recorder.pictures, contents(tmp_path)) == (0, yesterday)
+        recorder.begin()
+        recorder.show(pose(100))
+    await recorder.aclose()
+    assert recorder.pictures > 0
+    assert plays(tmp_path / "talk.mp4") == ""
+
+
+def test_events_before_the_connection_wait_within_bounds(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "talk.mp4", face=Flash(), sidecar=True, wait=True)
+    for k in range(2 * OTHERS_KEPT):
+        recorder._event("reconnect-attempt", k)
+        wait_for_room(recorder, 100)
+    wait_for_room(recorder, 0)
+    recorder._worker.close(drain=True, timeout_s=20)
+    assert len(recorder._session._lookahead) == OTHERS_KEPT
+    assert recorder._session.work.sidecar_lost == OTHERS_KEPT
+    recorder.close()
 
 
 @pytest.mark.parametrize(
