@@ -157,6 +157,8 @@ class Keeper:
     async def _run(self) -> None:
         try:
             await self._keep_connected()
+        except Exception as error:
+            await self._break_down(error)
         finally:
             self._session.link_lost(None)
             await self._close_link()
@@ -173,10 +175,7 @@ class Keeper:
                 attempts = itertools.count(1)
             attempt = next(attempts)
             if not self._worth_it(error, attempt, stable=stable):
-                starting = self.state is SessionState.STARTING
-                self._move(SessionInput.GIVE_UP)
-                if not starting:  # else start() raises it
-                    self._session.gave_up(error)
+                self._give_up(error)
                 return
             await self._pause(error, attempt, at_once=stable)
 
@@ -219,13 +218,27 @@ class Keeper:
             await self.link.aclose()  # cancelled, it is waited for again by who ends the session
             self.link = None
 
+    async def _break_down(self, cause: Exception) -> None:
+        """The session's own part has failed: an end as by a connection that is lost for good."""
+        _log.error("the session broke down", exc_info=cause)
+        if self.state not in OVER:
+            self.error = error = _broken(cause)
+            self._session.link_lost(error)
+            await self._close_link()
+            self._give_up(error)
+
+    def _give_up(self, error: AvatarKitError) -> None:
+        starting = self.state is SessionState.STARTING
+        self._move(SessionInput.GIVE_UP)
+        if not starting:  # else start() raises it
+            self._session.gave_up(error)
+
     def _over(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("the session broke down", exc_info=error)
+            _log.error("closing the session failed", exc_info=error)
             if self.state not in OVER:
                 self.error = _broken(error)
-                if self.state is not SessionState.STARTING:
-                    self._session.gave_up(self.error)
+                self._give_up(self.error)
         self._move(SessionInput.CLOSED if self.state in OVER else SessionInput.GIVE_UP)
 
     def _move(self, happened: SessionInput) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from avatarkit_rtc.errors import (
+    AvatarKitError,
     ConfigurationError,
     SpatialRealAuthError,
     SpatialRealBillingError,
@@ -19,9 +20,10 @@ from avatarkit_rtc.errors import (
     SpatialRealReplyError,
 )
 from avatarkit_rtc.integrations.spatialreal import SessionState
+from avatarkit_rtc.integrations.spatialreal.link import Link
 from avatarkit_rtc.options import ReconnectPolicy
 from avatarkit_rtc.providers.minting import avatar_token
-from avatarkit_rtc.testing.spatialreal_service import HttpFault, SocketFault, SpatialRealService
+from avatarkit_rtc.testing.spatialreal_service import Behaviour, HttpFault, SocketFault, SpatialRealService
 from tests.integrations.spatialreal.conftest import SessionMaker
 from tests.support.livekit import LiveKitServer, until
 from tests.support.spatialreal_session import KEY, RATE, Notes, tone
@@ -333,6 +335,31 @@ async def test_what_breaks_down_here_says_so_and_keeps_its_cause(make: SessionMa
     assert isinstance(raised.value.__cause__, AttributeError)
     assert session.state is SessionState.FAILED
     await session.aclose()
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour(inference_s=60.0)])
+async def test_what_breaks_down_in_the_middle_ends_what_is_said_and_is_told_once_it_has_failed(
+    make: SessionMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bug = asyncio.Event()
+
+    async def broken(link: Link) -> AvatarKitError:
+        await bug.wait()
+        raise AttributeError("a bug")
+
+    monkeypatch.setattr(Link, "wait_lost", broken)
+    states: list[SessionState] = []
+    async with make() as session:
+        session.on("error", lambda _: states.append(session.state))
+        playback = await session.say(tone(0.5), sample_rate=RATE)
+        bug.set()
+        with pytest.raises(SpatialRealError, match="broke down here") as raised:
+            await playback.wait()
+        await until(lambda: states, "the event")
+    assert states == [SessionState.FAILED]
+    assert session.state is SessionState.FAILED
+    assert session.error is raised.value
+    assert isinstance(raised.value.__cause__, AttributeError)
 
 
 @pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 1e9, -1.0])
