@@ -115,7 +115,7 @@ class DeviceKeeper:
             try:
                 opened = self._user.open_device(self._wanted)
             except AudioDeviceError:
-                if keep_trying:
+                if keep_trying and not self._closed:
                     self._said = True  # by the error
                     self._watchdog = Watchdog.away(time.monotonic())
                     self._run()
@@ -181,9 +181,12 @@ class DeviceKeeper:
                 if self._closed:  # perhaps while it opened a device
                     self._release()
                     self._end_looks()
-                    return
+                    break
             for change, message in events:  # without the lock: a handler may call close()
                 self._tell(change, message)
+        # Perhaps it was closed before it had entered itself.
+        RESTART.leave(self._user.quiet)
+        atexit.unregister(self._close_at_exit)
 
     def _look(self) -> list[Event]:
         now = time.monotonic()

@@ -1,0 +1,96 @@
+"""A device that is kept open: closed while it opens, and made way for while the sound system hangs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from avatarkit_rtc.audio import keeper as module
+from avatarkit_rtc.audio.keeper import DeviceKeeper
+from avatarkit_rtc.audio.restart import Restart
+from avatarkit_rtc.audio.streams import OpenedStream
+from avatarkit_rtc.audio.watchdog import Beat
+from avatarkit_rtc.errors import AudioDeviceError
+
+
+def wait(condition: Callable[[], object], what: str, timeout: float = 10.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"timed out: {what}"
+        time.sleep(0.005)
+
+
+class NoDevice:
+    """A user whose device cannot be opened, which takes until it is let."""
+
+    def __init__(self) -> None:
+        self.opening, self.go_on = threading.Event(), threading.Event()
+
+    def open_device(self, spec: int | str | None) -> OpenedStream:
+        self.opening.set()
+        self.go_on.wait(30.0)
+        raise AudioDeviceError("the device is busy")
+
+    def beat(self) -> Beat:
+        raise AssertionError("nothing is open")
+
+    def device_lost(self) -> None:
+        pass
+
+    def quiet(self, now: float) -> bool:
+        return True
+
+
+class Starting:
+    """A keeper that a thread starts, to be closed in the midst of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, restart: Restart) -> None:
+        monkeypatch.setattr(module, "ABANDON_S", 0.05)
+        monkeypatch.setattr(module, "RESTART", restart)
+        self.restart, self.user = restart, NoDevice()
+        self.keeper = DeviceKeeper("output", None, self.user)
+        self.at_exit: list[object] = []
+        atexit = SimpleNamespace(register=self.at_exit.append, unregister=self._unregister)
+        monkeypatch.setattr(module, "atexit", atexit)
+        self.thread = threading.Thread(target=self._start)
+        self.thread.start()
+        assert self.user.opening.wait(10.0)
+
+    def _start(self) -> None:
+        with pytest.raises(AudioDeviceError, match="busy"):
+            self.keeper.start(keep_trying=True)
+
+    def _unregister(self, handler: object) -> None:
+        self.at_exit[:] = [each for each in self.at_exit if each != handler]
+
+    def assert_nothing_is_left(self) -> None:
+        self.thread.join(10.0)
+        watching = self.keeper._thread
+        if watching is not None:
+            watching.join(10.0)
+            assert not watching.is_alive()
+        assert self.restart._speakers == []
+        assert self.at_exit == []
+
+
+def test_closed_while_a_device_opens_that_fails_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    starting = Starting(monkeypatch, Restart())
+    starting.keeper.close()
+    starting.user.go_on.set()
+    starting.assert_nothing_is_left()
+    assert starting.keeper._thread is None
+
+
+def test_closed_just_before_it_enters_itself_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(Restart):
+        def join(self, quiet: Callable[[float], bool]) -> None:
+            starting.keeper.close()
+            super().join(quiet)
+
+    starting = Starting(monkeypatch, Late())
+    starting.user.go_on.set()
+    starting.assert_nothing_is_left()
