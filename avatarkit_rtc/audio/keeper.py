@@ -288,7 +288,9 @@ class DeviceKeeper:
         """Open the device that was asked for, or else the one that was open, after giving way."""
         self._yielded = False
         self._lookout.rest(now, _REST_S)  # should it not come to anything
-        for spec in dict.fromkeys([self._wanted, self._name, None]):
+        # A sound system that did not close the stream is asked first whether it answers, as for a lost one.
+        hangs = self._answer is not None
+        for spec in () if hangs else dict.fromkeys([self._wanted, self._name, None]):
             try:
                 opened = self._user.open_device(spec)
             except AvatarKitError as error:

@@ -9,12 +9,18 @@ from types import SimpleNamespace
 
 import pytest
 
+from avatarkit_rtc.audio import Speaker
 from avatarkit_rtc.audio import keeper as module
+from avatarkit_rtc.audio import release as release_module
+from avatarkit_rtc.audio import restart as restart_module
 from avatarkit_rtc.audio.keeper import DeviceKeeper
-from avatarkit_rtc.audio.restart import Restart
+from avatarkit_rtc.audio.portaudio import PORTAUDIO_LOCK
+from avatarkit_rtc.audio.restart import RESTART, Restart
 from avatarkit_rtc.audio.streams import OpenedStream
 from avatarkit_rtc.audio.watchdog import Beat
 from avatarkit_rtc.errors import AudioDeviceError
+from avatarkit_rtc.events import AudioDeviceChange
+from tests.support.fake_sound import Card, FakeSound
 
 
 def wait(condition: Callable[[], object], what: str, timeout: float = 10.0) -> None:
@@ -94,3 +100,30 @@ def test_closed_just_before_it_enters_itself_nothing_is_left(monkeypatch: pytest
     starting = Starting(monkeypatch, Late())
     starting.user.go_on.set()
     starting.assert_nothing_is_left()
+
+
+def test_after_a_restart_in_which_the_sound_system_hangs_it_is_asked_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Opening would be kept in PortAudio, and with it everybody who opens or lists a device."""
+    monkeypatch.setattr(release_module, "ABANDON_S", 0.1)
+    monkeypatch.setattr(restart_module, "GIVE_UP_S", 0.3)
+    card, told = Card("USB"), []
+    sound = FakeSound([card]).install(monkeypatch)
+    speaker = Speaker("USB", on_event=lambda change, _: told.append(change))
+    speaker.start()
+    try:
+        wait(lambda: sound.streams[0].played, "sound")
+        card.answers.clear()
+        assert RESTART.ask(time.monotonic())
+        wait(lambda: sound.looks, "the question whether it answers")
+        assert told == [AudioDeviceChange.LOST]
+        free = PORTAUDIO_LOCK.acquire(timeout=2.0)
+        assert free
+        PORTAUDIO_LOCK.release()
+        card.answers.set()
+        wait(lambda: AudioDeviceChange.BACK in told, "the return")
+        assert told == [AudioDeviceChange.LOST, AudioDeviceChange.BACK]
+    finally:
+        card.answers.set()
+        speaker.close()
