@@ -208,7 +208,8 @@ class AvatarSpeech:
             open_source, source, sample_rate=sample_rate, channels=channels, output_rate=self._rate
         )
         self._current = playback
-        if interrupts != self._interrupts:
+        # Nobody was told of this one while its source was being opened.
+        if interrupts != self._interrupts or not self._heard():
             self._drop_current()
         try:
             await self._send(reader, playback)
@@ -362,6 +363,9 @@ class AvatarSpeech:
 
     def _present(self) -> rtc.RemoteParticipant | None:
         return self._room.remote_participants.get(self._identity)
+
+    def _heard(self) -> bool:
+        return not self._closed and self._room.isconnected() and self._present() is not None
 
     def _ready(self) -> bool:
         worker = self._present()

@@ -7,6 +7,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from livekit import rtc
 
+from avatarkit_rtc.audio.sources import SourceReader, open_source
 from avatarkit_rtc.errors import (
     AvatarTimeoutError,
     ConfigurationError,
@@ -218,6 +220,37 @@ async def test_what_has_not_begun_to_be_sent_can_be_interrupted(
         saying = asyncio.create_task(speech.say(thinking(), sample_rate=RATE))
         await asked.wait()
     assert (await asyncio.wait_for(saying, 20)).finished == PlaybackFinished(0.0, True, reported=False)
+
+
+@pytest.mark.parametrize("end", ["closed", "worker gone"])
+async def test_an_end_while_the_source_is_opened_is_none_to_miss(
+    end: str, speaker: rtc.Room, worker: PlainWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the source then gives nothing."""
+    opening, go_on = threading.Event(), threading.Event()
+
+    def open_slowly(*arguments: Any, **options: Any) -> SourceReader:
+        opening.set()
+        go_on.wait(30)
+        return open_source(*arguments, **options)
+
+    async def silent() -> AsyncIterator[np.ndarray[Any, Any]]:
+        await asyncio.Event().wait()
+        yield SECOND
+
+    monkeypatch.setattr("avatarkit_rtc.integrations.agents.speech.open_source", open_slowly)
+    await worker.show()  # who publishes is seen to leave at once
+    async with to_avatar(speaker) as speech:
+        saying = asyncio.create_task(speech.say(silent(), sample_rate=RATE))
+        await asyncio.to_thread(opening.wait, 30)
+        if end == "closed":
+            await speech.aclose()
+        else:
+            await worker.leave()
+            await until(lambda: AVATAR not in speaker.remote_participants, "its leaving")
+        go_on.set()
+        playback = await asyncio.wait_for(saying, 20)
+    assert playback.finished == PlaybackFinished(0.0, True, reported=False)
 
 
 async def test_a_worker_that_does_not_report_the_end_is_not_waited_for(
