@@ -18,7 +18,7 @@ from avatarkit_rtc.testing import StandInAvatar, Utterance, perform
 from avatarkit_rtc.testing.schedule import StandInOptions
 from renderers import HeadlessSink
 from tests.support.playing import NotingView
-from tests.support.virtual_loop import on_virtual_time
+from tests.support.virtual_loop import VirtualLoop, on_virtual_time
 
 STILL = MotionFrame.from_fields({"rotation": [0.09, 0.02, 0.02], "expression": [1.0, -1.5] * 20})
 
@@ -50,7 +50,10 @@ async def play(view: object, utterance: Utterance) -> None:
 
 @on_virtual_time
 async def test_the_mouth_follows_the_voice_by_presentation_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(monotonic=asyncio.get_running_loop().time)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.hang(1000.0)  # moments are something else than presentation times, which begin at 0
+    clock = SimpleNamespace(monotonic=loop.time)
     monkeypatch.setattr("avatarkit_rtc.providers.loopback.time", clock)
     notes = Notes()
     await play(notes, still_utterance(4.0))
