@@ -7,6 +7,8 @@ import inspect
 import re
 from pathlib import Path
 
+import pytest
+
 from avatarkit_rtc.integrations.runway import create_rpc_handler
 from tests.support.docs_tables import check_row, rows
 
@@ -36,3 +38,14 @@ def test_the_defaults_that_are_told_are_those_of_the_handler() -> None:
         told |= dict(zip(re.findall(r"`(\w+)`", names), map(ast.literal_eval, said), strict=False))
     assert len(told) >= 7
     assert told == {name: options[name].default for name in told}
+
+
+@pytest.mark.usefixtures("own_server")  # which finds, or builds, the program that it starts
+async def test_the_program_that_tries_it_without_runway_runs_as_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = DOCS.read_text().partition("## Trying it without Runway")[2]
+    program, _, _ = text.partition("```python\n")[2].partition("```")
+    await eval(compile(program, DOCS, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), {})
+    (said,) = re.findall(r"print\(.*\)  # (.*)", program)
+    assert ast.literal_eval(capsys.readouterr().out) == ast.literal_eval(said)
