@@ -14,7 +14,7 @@ import numpy as np
 from avatarkit_rtc.audio import microphone as _microphone
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, device_name
-from avatarkit_rtc.audio.lookout import Found, Lookout, ServerMoved
+from avatarkit_rtc.audio.lookout import Found, Hangs, Lookout, ServerMoved
 from avatarkit_rtc.audio.microphone import Microphone
 from avatarkit_rtc.audio.restart import RESTART
 from avatarkit_rtc.audio.streams import refresh_devices
@@ -124,7 +124,7 @@ class LiveMicrophone:
         self._microphone: Microphone | NullMicrophone = NullMicrophone()
         self._name: str | None = None
         self._in_place = False  # the default device is open in place of the one that was asked for
-        self._lookout = Lookout("input")
+        self._lookout, self._hangs = Lookout("input"), Hangs()
         self._started = self._closed = False
         self._switching = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
@@ -207,6 +207,7 @@ class LiveMicrophone:
             await _end(self._reopener)
             self._spec, self._in_place = device, False
             self._lookout.close()
+            self._hangs.close()
             before = self._microphone
             self._take(opened)
             await before.aclose()
@@ -221,6 +222,7 @@ class LiveMicrophone:
         await _end(self._watcher)
         await _end(self._reopener)
         self._lookout.close()
+        self._hangs.close()
         await self._microphone.aclose()
         if self._closing:
             await asyncio.wait(set(self._closing))
@@ -311,7 +313,9 @@ class LiveMicrophone:
             if before is None:
                 return  # there is a search, which goes on
             self._lookout.rest(time.monotonic(), _REST_S)  # should it not come to anything
-            for spec in dict.fromkeys([self._wanted(), before.full_name, None]):
+            # Where the device did not let itself be closed, the search asks first whether PortAudio answers.
+            hangs = self._hangs.at(time.monotonic())
+            for spec in () if hangs else dict.fromkeys([self._wanted(), before.full_name, None]):
                 opened = await self._try(spec)
                 if opened is not None:
                     self._take(opened, in_place=spec != self._wanted())
@@ -329,6 +333,10 @@ class LiveMicrophone:
         while True:
             if RESTART.due(time.monotonic()):
                 await asyncio.sleep(_RESTART_LOOK_S)
+                continue
+            if self._hangs.at(time.monotonic()):
+                # A call into PortAudio would be kept, and everybody else's with it.
+                await asyncio.sleep(_FIRST_DELAY_S)
                 continue
             if loop.time() >= refresh_at:
                 # A device that was not there when PortAudio started is in no list before this. It takes

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from avatarkit_rtc.audio.devices import AudioDevice, Kind, choose
+from avatarkit_rtc.audio.release import Release, unfinished
 from avatarkit_rtc.audio.scan import Scan, ScanChild, can_scan, read_scan
 from avatarkit_rtc.errors import AudioDeviceError
 
@@ -73,6 +74,33 @@ class Answer:
         child, self._child = self._child, None
         if child is not None:
             child.close()
+
+
+class Hangs:
+    """Whether the sound system hangs: a stream had to be abandoned, and it has not answered since."""
+
+    def __init__(self) -> None:
+        self._answer: Answer | None = None
+        self._known: list[Release] = []
+
+    def at(self, now: float) -> bool:
+        """To be asked again until it does not, with ``now`` in monotonic seconds. Does not block but for the
+        start of a child (milliseconds)."""
+        abandoned = [release for release in unfinished() if release.over(now)]
+        if self._answer is None:
+            if all(release in self._known for release in abandoned):
+                return False
+            self._answer = Answer()
+        if not self._answer.is_there(now):
+            return True
+        self._answer, self._known = None, abandoned  # a single device may hang for ever
+        return False
+
+    def close(self) -> None:
+        """Ask no more. Never raises; more than once is fine."""
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.close()
 
 
 class Lookout:

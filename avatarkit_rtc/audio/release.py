@@ -44,7 +44,7 @@ class Release:
 
     def over(self, now: float) -> bool:
         """It is closed, or has taken so long that it is left alone, at ``now`` (monotonic seconds)."""
-        return self.finished or now - self._begun > ABANDON_S
+        return self.finished or now - self._begun >= ABANDON_S
 
     def wait(self, longest_s: float = ABANDON_S) -> bool:
         """Wait until it is closed, and no longer than ``longest_s`` and :data:`ABANDON_S` from its begin.

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
 
-from avatarkit_rtc.audio import LiveMicrophone, Microphone, open_source
+from avatarkit_rtc.audio import LiveMicrophone, Microphone, list_devices, open_source
+from avatarkit_rtc.audio import release as release_module
+from avatarkit_rtc.audio import restart as restart_module
+from avatarkit_rtc.audio.restart import RESTART
 from avatarkit_rtc.errors import AudioDeviceError
 from tests.support.fake_sound import Card, FakeSound
+from tests.support.livekit import until
 from tests.support.pulse import peak_frequency
 
 
@@ -56,3 +61,40 @@ async def test_a_busy_device_records_once_it_is_free(monkeypatch: pytest.MonkeyP
     finally:
         await microphone.aclose()
     assert FakeSound.now.open_streams() == []
+
+
+@pytest.mark.parametrize("makes_way", [False, True])
+async def test_a_sound_system_that_hangs_is_asked_before_the_device_is_opened_again(
+    monkeypatch: pytest.MonkeyPatch, makes_way: bool
+) -> None:
+    """Opening would be kept in PortAudio, and with it everybody who opens or lists a device."""
+    monkeypatch.setattr(release_module, "ABANDON_S", 0.2)
+    usb = Card("USB", inputs=1)
+    sound = FakeSound([usb]).install(monkeypatch)
+    lost: list[str] = []
+    back: list[str] = []
+    microphone = LiveMicrophone("USB", on_lost=lost.append, on_back=back.append)
+    await microphone.start()
+
+    async def read() -> None:
+        async for _ in microphone:
+            pass
+
+    reading = asyncio.create_task(read())
+    try:
+        await until(lambda: sound.streams[0].played, "sound", 10)
+        usb.answers.clear()
+        if makes_way:
+            monkeypatch.setattr(restart_module, "GIVE_UP_S", 0.3)
+            assert RESTART.ask(time.monotonic())
+        await until(lambda: ("list",) in sound.looks, "the question whether it answers", 10)
+        assert len(lost) == 1
+        assert len(await asyncio.to_thread(list_devices)) == 1  # others are not kept
+        assert len(sound.streams) == 1
+        usb.answers.set()
+        await until(lambda: back == ["USB"], "the return", 10)
+    finally:
+        usb.answers.set()
+        await microphone.aclose()
+        await asyncio.wait_for(reading, 10)
+    assert sound.open_streams() == []
