@@ -22,7 +22,7 @@ from avatarkit_rtc.testing.mock_provider import MockProvider
 from tests.support.livekit import until
 from tests.support.pictures import grey
 from tests.support.playing import NotingView, Record
-from tests.support.virtual_loop import on_virtual_time
+from tests.support.virtual_loop import VirtualLoop, on_virtual_time
 
 
 class Screen(NotingView):
@@ -123,6 +123,8 @@ async def test_the_view_names_the_pixel_format_once(provider: MockProvider) -> N
 async def test_a_picture_waits_for_its_sound_and_both_have_one_time(provider: MockProvider) -> None:
     """A picture is handed out as it is sent, its sound 0.15 s later."""
     loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.hang(1000.0)  # moments are something else than presentation times, which begin at 0
     cinema, path_s, sent = Cinema(), 0.15, math.inf
 
     async def speak() -> None:
