@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import deque
 from collections.abc import Callable
@@ -60,6 +61,7 @@ class Parts:
         *,
         rotate_s: float | None = None,
         rotate_bytes: int | None = None,
+        sidecar: bool = False,
         level: int = 0,
         on_part: OnPart = lambda part: None,
     ) -> None:
@@ -69,6 +71,7 @@ class Parts:
                 ``talk-0001.mp4``, ``talk-0002.mp4``, …, after what is there already.
             rotate_s: a new file after so many seconds.
             rotate_bytes: a new file once one is so large.
+            sidecar: each file has a sidecar: with rotation one is there, empty, when its file begins.
             level: of the encoder, to begin with.
             on_part: called when a file begins.
 
@@ -80,6 +83,7 @@ class Parts:
         self._rotate_s, self._rotate_bytes = rotate_s, rotate_bytes
         self._on_part = on_part
         self._rotates = rotate_s is not None or rotate_bytes is not None
+        self._sidecar = sidecar
         self._offset = _highest(path) if self._rotates else 0
         self._early: deque[tuple[int, npt.NDArray[np.int16], int, float]] = deque()
         self._ending: Part | None = None
@@ -172,7 +176,7 @@ class Parts:
         finally:
             current.file.close()
             if current.number > 1 and not current.file.pictures:
-                current.file.path.unlink(missing_ok=True)
+                self._remove(current.file.path)
             if last is not None and not current.file.pictures:
                 self._pictures_before -= last.file.pictures
                 self._silence_before_s -= last.file.tracks[0].silence_s
@@ -198,14 +202,33 @@ class Parts:
         if self._rotates:
             self._offset = max(self._offset, _highest(self._path) - number + 1)
         path = self._name(number)
-        while self._rotates:
-            try:
-                path.open("xb").close()  # another recorder may count along with us
-                break
-            except FileExistsError:
-                self._offset += 1
-                path = self._name(number)
+        while self._rotates and not self._take(path):
+            self._offset += 1
+            path = self._name(number)
         return Part(number, self._make(path, self._level), start)
+
+    def _take(self, path: Path) -> bool:
+        """Take the names, if they are free: another recorder may count along with us, and one of another kind
+        of file shares our sidecars."""
+        beside = path.with_suffix(SUFFIX)
+        try:
+            if self._sidecar:
+                beside.open("xb").close()
+            try:
+                path.open("xb").close()
+            except FileExistsError:
+                if self._sidecar:
+                    beside.unlink()
+                raise
+        except FileExistsError:
+            return False
+        return True
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        if self._sidecar:
+            with contextlib.suppress(OSError):  # open still, where that matters
+                path.with_suffix(SUFFIX).unlink(missing_ok=True)
 
     def _name(self, number: int) -> Path:
         path = self._path

@@ -129,6 +129,7 @@ class Session:
             self._make_file,
             rotate_s=plan.rotate_s,
             rotate_bytes=plan.rotate_bytes,
+            sidecar=plan.sidecar,
             level=plan.level,
             on_part=self._begun,
         )
@@ -346,7 +347,7 @@ class Session:
         try:
             if not self._rotates:
                 check_own(beside, path.name)  # another recorder may have begun since
-            self._sidecar = SidecarWriter(beside, header, new=self._rotates)
+            self._sidecar = SidecarWriter(beside, header)
         except (OSError, ConfigurationError) as error:
             self._sidecar_failed(error)
 

@@ -39,18 +39,17 @@ _LONGEST_HEADER: Final = 100_000
 class SidecarWriter:
     """Writes one sidecar. Not thread-safe."""
 
-    def __init__(self, path: Path, header: Mapping[str, Any], *, new: bool = False) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         """
         Args:
             path: the file, which is overwritten; see :func:`check_own`.
             header: what the first line says beside its type and the version.
-            new: there may be no such file yet.
 
         Raises:
             OSError: the file cannot be written.
         """
         self.path: Final = path
-        self._file: IO[str] = path.open("x" if new else "w", encoding="utf-8")
+        self._file: IO[str] = path.open("w", encoding="utf-8")
         self._flushed = 0.0
         self.write("recording", None, version=VERSION, **header)
         self._file.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,6 +205,18 @@ def test_two_at_once_do_not_share_a_sidecar(
     assert any("is not the sidecar of talk.webm" in record.message for record in caplog.records)
 
 
+def test_two_that_take_a_number_at_the_same_moment_do_not_share_it(
+    tmp_path: Path, pose: MakePose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("renderers.recording.parts._highest", lambda path: 0)  # as both have looked
+    for name in ("talk.mp4", "talk.webm", "talk.mp4"):
+        with Recorder(tmp_path / name, face=Flash(), sidecar=True, rotate_s=2) as recorder:
+            recorder.show(pose(0))
+    made = ["talk-0001.jsonl", "talk-0001.mp4", "talk-0002.jsonl", "talk-0002.webm"]
+    assert sorted(contents(tmp_path)) == [*made, "talk-0003.jsonl", "talk-0003.mp4"]
+    assert all(size > 100 for size in map(len, contents(tmp_path).values()))
+
+
 def test_two_at_once_that_rotate_do_not_share_a_number(tmp_path: Path, pose: MakePose) -> None:
     recorders = [
         Recorder(tmp_path / f"talk{suffix}", face=Flash(), sidecar=True, rotate_s=2)
@@ -222,6 +235,21 @@ def test_two_at_once_that_rotate_do_not_share_a_number(tmp_path: Path, pose: Mak
         name = json.loads(sidecar.read_text(encoding="utf-8").splitlines()[0])["file"]
         assert (sidecar.with_name(name)).is_file()
         assert Path(name).stem == sidecar.stem
+
+
+def test_a_file_that_followed_for_sound_alone_is_removed_with_its_sidecar(
+    tmp_path: Path, pose: MakePose
+) -> None:
+    with Recorder(tmp_path / "talk.mp4", face=Flash(), sidecar=True, rotate_s=2) as recorder:
+        for k in range(230):
+            if k % 4 == 0 and k < 196:
+                recorder.show(pose(k / 100))
+            recorder.sound(block(k / 100, False))
+            wait_for_room(recorder)
+        wait_for_room(recorder, 0)
+        while len(contents(tmp_path)) < 4:
+            time.sleep(0.001)
+    assert sorted(contents(tmp_path)) == ["talk-0001.jsonl", "talk-0001.mp4"]
 
 
 @pytest.mark.parametrize("left", ["talk-0007.webm", "talk-0007.jsonl", "talk-0007.MKV"])
