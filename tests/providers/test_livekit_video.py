@@ -59,7 +59,8 @@ async def test_the_picture_comes_in_the_format_that_was_asked_for(
         pictures = await some(visit.notes, 20, form)
         assert {(p.width, p.height, p.format, p.rotation) for p in pictures} == {(*SIZE, form, 0)}
         steps = np.diff([p.t for p in pictures])
-        assert min(steps) > 0.0
+        assert min(steps) >= 0.0  # the library dates to the millisecond what came in one go
+        assert 0.005 < np.mean(steps) < 2.0
         assert pictures[0].bgr().shape == (240, 320, 3)
         assert 0.0 < await visit.notes.pictures[0].path_delay_s() < 1.0
         sending.cancel()
