@@ -36,7 +36,7 @@ async def test_push_waits_while_too_much_is_queued() -> None:
     assert not task.done()
     assert source.queued_seconds == 0.1
     seen = [(await anext(source)).samples for _ in range(2)]
-    await asyncio.wait_for(task, 1)
+    await asyncio.wait_for(task, 10)
     source.end()
     seen.append(await collect(source))
     assert np.concatenate(seen)[:, 0].tolist() == list(range(250))
@@ -91,7 +91,7 @@ async def test_a_reader_waits_and_is_woken() -> None:
     await asyncio.sleep(0.01)
     assert not reader.done()
     await source.push(np.ones(3, np.int16))
-    assert len((await asyncio.wait_for(reader, 1)).samples) == 3
+    assert len((await asyncio.wait_for(reader, 10)).samples) == 3
 
 
 @pytest.mark.parametrize("samples", [np.zeros((5, 3), np.int16), np.zeros(5, np.int64)])
