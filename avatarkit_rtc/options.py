@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from avatarkit_rtc.audio.devices import DeviceSpec, device_name
+from avatarkit_rtc.audio.devices import DeviceSpec, checked_device
 from avatarkit_rtc.audio.echo import VoiceProcessing
 from avatarkit_rtc.errors import ConfigurationError, RoomNotOwned
 from avatarkit_rtc.playout.idle import IdleMotion, IdleSpec
@@ -157,7 +157,7 @@ class AvatarPlayerOptions:
         for name in _SWITCHES:
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name} must be True or False")
-        device_name(self.audio_device)
+        checked_device(self.audio_device)
         try:
             if not self.stall_timeout_s > 0:
                 raise ConfigurationError(

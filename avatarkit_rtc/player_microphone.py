@@ -12,6 +12,7 @@ import numpy as np
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Samples
+from avatarkit_rtc.audio.devices import DeviceSpec
 from avatarkit_rtc.audio.half_duplex import HalfDuplex
 from avatarkit_rtc.audio.level import LevelMeter
 from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker
@@ -94,7 +95,7 @@ class PlayerMicrophone:
             overflows=counters.overflows,
         )
 
-    async def open(self, device: int | str | None, *, or_silence: bool = False) -> LiveMicrophone:
+    async def open(self, device: DeviceSpec, *, or_silence: bool = False) -> LiveMicrophone:
         """Open ``device``, to be published.
 
         Raises:

@@ -59,16 +59,13 @@ DeviceSpec: TypeAlias = int | str | AudioDevice | None
 """A device as :func:`find_device` takes it."""
 
 
-def device_name(spec: DeviceSpec) -> int | str | None:
-    """``spec``, or the full name of an :class:`AudioDevice`: that stays the same when PortAudio starts anew,
-    and its index does not.
+def checked_device(spec: DeviceSpec) -> DeviceSpec:
+    """``spec``, which is to be a device.
 
     Raises:
         ConfigurationError: it is of another type.
     """
-    if isinstance(spec, AudioDevice):
-        return spec.full_name
-    if spec is None or isinstance(spec, str) or (isinstance(spec, int) and not isinstance(spec, bool)):
+    if spec is None or (isinstance(spec, int | str | AudioDevice) and not isinstance(spec, bool)):
         return spec
     raise ConfigurationError(
         f"a sound device is an index, a name, an AudioDevice or None for the default one, not {spec!r}"
@@ -118,10 +115,10 @@ def find_device(spec: DeviceSpec, kind: Kind) -> AudioDevice:
     """The device that ``spec`` means.
 
     Args:
-        spec: None for the default device; an :class:`AudioDevice` of any list, found by its full name; an
-            index; the exact name; ``name, host API``; or a part of the name that fits one device only, upper
-            and lower case alike. Of several that fit, the one of the default device's host API counts
-            (Windows lists each device once per host API).
+        spec: None for the default device; an :class:`AudioDevice` of any list, found by its full name, and
+            by its index among several that have the same; an index; the exact name; ``name, host API``; or a
+            part of the name that fits one device only, upper and lower case alike. Of several that fit, the
+            one of the default device's host API counts (Windows lists each device once per host API).
         kind: what it is wanted for; devices that cannot do that are left out.
 
     Raises:
@@ -134,7 +131,7 @@ def find_device(spec: DeviceSpec, kind: Kind) -> AudioDevice:
 
 def choose(devices: list[AudioDevice], spec: DeviceSpec, kind: Kind) -> AudioDevice:
     """:func:`find_device` among ``devices``."""
-    spec = device_name(spec)
+    spec = checked_device(spec)
     able = [d for d in devices if d.channels(kind) > 0]
     there = f"there are: {'; '.join(map(str, able))}" if able else "there is none"
     if not able:
@@ -145,7 +142,11 @@ def choose(devices: list[AudioDevice], spec: DeviceSpec, kind: Kind) -> AudioDev
         if default is None:
             raise AudioDeviceError(f"no default sound {kind} device; choose one by index or name: {there}")
         return default
-    if isinstance(spec, int):
+    if isinstance(spec, AudioDevice):
+        named = [d for d in able if d.full_name == spec.full_name]
+        fits = [d for d in named if d.index == spec.index] or named
+        spec = spec.full_name
+    elif isinstance(spec, int):
         fits = [d for d in able if d.index == spec]
     else:
         wanted = spec.strip().casefold()

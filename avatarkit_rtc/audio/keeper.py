@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from avatarkit_rtc.audio.devices import AudioDevice, Kind, list_devices
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, Kind, list_devices
 from avatarkit_rtc.audio.lookout import Answer, Found, Lookout, ServerMoved
 from avatarkit_rtc.audio.release import ABANDON_S, Release, release_stream
 from avatarkit_rtc.audio.restart import PATIENCE_S, RESTART
@@ -47,7 +47,7 @@ OnEvent = Callable[[AudioDeviceChange, str], None]
 class DeviceUser(Protocol):
     """Who plays or records on the device that is kept."""
 
-    def open_device(self, spec: int | str | None) -> OpenedStream:
+    def open_device(self, spec: DeviceSpec) -> OpenedStream:
         """Open and start a stream on ``spec``.
 
         Raises:
@@ -69,11 +69,11 @@ class DeviceKeeper:
     """Opens a device, and again whenever it has gone. Methods may be called from any thread."""
 
     def __init__(
-        self, kind: Kind, spec: int | str | None, user: DeviceUser, on_event: OnEvent | None = None
+        self, kind: Kind, spec: DeviceSpec, user: DeviceUser, on_event: OnEvent | None = None
     ) -> None:
-        """``spec`` is an index, a name or a part of one, or None for the default device."""
+        """``spec`` is a device as :func:`~avatarkit_rtc.audio.devices.find_device` takes it."""
         self._kind = kind
-        self._wanted = spec  # the full name, host API included, once it is known: that is unique
+        self._wanted = spec  # the device itself, once it is known: indexes and parts of names change
         self._user = user
         self._on_event = on_event
         self._lock = threading.Lock()  # for all that opens and closes; never taken in a callback
@@ -252,7 +252,7 @@ class DeviceKeeper:
             return [(AudioDeviceChange.UNAVAILABLE, f"no sound {self._kind} for {away:.0f} s: {problem}")]
         return []
 
-    def _candidates(self, away_s: float) -> list[int | str | None]:
+    def _candidates(self, away_s: float) -> list[DeviceSpec]:
         if self._wanted is not None and (away_s > _DEFAULT_AFTER_S or self._in_place):
             return [self._wanted, None]
         return [self._wanted]
@@ -290,7 +290,8 @@ class DeviceKeeper:
         self._lookout.rest(now, _REST_S)  # should it not come to anything
         # A sound system that did not close the stream is asked first whether it answers, as for a lost one.
         hangs = self._answer is not None
-        for spec in () if hangs else dict.fromkeys([self._wanted, self._name, None]):
+        before = self._name if self._name != _named(self._wanted) else None
+        for spec in () if hangs else dict.fromkeys([self._wanted, before, None]):
             try:
                 opened = self._user.open_device(spec)
             except AvatarKitError as error:
@@ -305,7 +306,7 @@ class DeviceKeeper:
 
     def _take(self, opened: OpenedStream, *, in_place: bool) -> None:
         if self._wanted is not None and not in_place:
-            self._wanted = opened.device.full_name
+            self._wanted = opened.device
         keep(opened.stream)
         self._opened = opened
         self._in_place = in_place
@@ -318,7 +319,8 @@ class DeviceKeeper:
         changed = before not in (None, name)
         if self._in_place and name != before:
             problem = "did not come back" if changed else "is not there"
-            message = f"the sound {self._kind} device {self._wanted} {problem}; {name} is used in its place"
+            wanted = _named(self._wanted)
+            message = f"the sound {self._kind} device {wanted} {problem}; {name} is used in its place"
             return [(AudioDeviceChange.MOVED, message)]
         if self._wanted is None and changed:
             message = f"the default sound {self._kind} device is {name} now, and was {before}"
@@ -345,6 +347,10 @@ class DeviceKeeper:
             self._on_event(change, message)
         except Exception:
             _log.exception("a handler of sound device events failed")
+
+
+def _named(spec: DeviceSpec) -> int | str | None:
+    return spec.full_name if isinstance(spec, AudioDevice) else spec
 
 
 def _is_active(opened: OpenedStream) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from avatarkit_rtc.audio import microphone as _microphone
 from avatarkit_rtc.audio.block import AudioBlock
-from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, device_name
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, checked_device
 from avatarkit_rtc.audio.lookout import Found, Hangs, Lookout, ServerMoved
 from avatarkit_rtc.audio.microphone import Microphone
 from avatarkit_rtc.audio.restart import RESTART
@@ -118,7 +118,7 @@ class LiveMicrophone:
         Raises:
             ConfigurationError: ``device`` is none of these.
         """
-        self._spec = device_name(device)
+        self._spec = checked_device(device)
         self._on_lost = on_lost
         self._on_back = on_back
         self._microphone: Microphone | NullMicrophone = NullMicrophone()
@@ -139,7 +139,7 @@ class LiveMicrophone:
         return self._microphone.device
 
     @property
-    def spec(self) -> int | str | None:
+    def spec(self) -> DeviceSpec:
         """The device that was asked for."""
         return self._spec
 
@@ -196,7 +196,7 @@ class LiveMicrophone:
             ConfigurationError: ``device`` is no device.
             MissingDependencyError: the PortAudio library is not installed.
         """
-        device = device_name(device)
+        device = checked_device(device)
         async with self._switching:
             if self._closed or not self._started:
                 raise AudioDeviceError("this microphone is not running; start it first")
@@ -315,7 +315,7 @@ class LiveMicrophone:
             self._lookout.rest(time.monotonic(), _REST_S)  # should it not come to anything
             # Where the device did not let itself be closed, the search asks first whether PortAudio answers.
             hangs = self._hangs.at(time.monotonic())
-            for spec in () if hangs else dict.fromkeys([self._wanted(), before.full_name, None]):
+            for spec in () if hangs else dict.fromkeys([self._wanted(), before, None]):
                 opened = await self._try(spec)
                 if opened is not None:
                     self._take(opened, in_place=spec != self._wanted())
@@ -356,16 +356,16 @@ class LiveMicrophone:
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY_S)
 
-    def _wanted(self) -> int | str | None:
+    def _wanted(self) -> DeviceSpec:
         # An index means another device after devices have come and gone; the name stays.
         return self._name if isinstance(self._spec, int) and self._name else self._spec
 
-    def _candidates(self, away_s: float) -> list[int | str | None]:
+    def _candidates(self, away_s: float) -> list[DeviceSpec]:
         wanted = self._wanted()
         default_too = self._in_place or away_s >= _DEFAULT_AFTER_S
         return [wanted, None] if wanted is not None and default_too else [wanted]
 
-    async def _try(self, spec: int | str | None) -> Microphone | None:
+    async def _try(self, spec: DeviceSpec) -> Microphone | None:
         """The device, once it really brings sound."""
         try:
             opened = await _microphone.open_microphone(spec)

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from avatarkit_rtc.audio.devices import AudioDevice, Kind, choose
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, Kind, choose
 from avatarkit_rtc.audio.release import Release, unfinished
 from avatarkit_rtc.audio.scan import Scan, ScanChild, can_scan, read_scan
 from avatarkit_rtc.errors import AudioDeviceError
@@ -114,9 +114,7 @@ class Lookout:
         self._server: str | None = None
         self._can = can_scan()
 
-    def look(
-        self, now: float, playing: AudioDevice | None, wanted: int | str | None
-    ) -> Found | ServerMoved | None:
+    def look(self, now: float, playing: AudioDevice | None, wanted: DeviceSpec) -> Found | ServerMoved | None:
         """Go on looking, at ``now`` (monotonic seconds).
 
         Args:
@@ -176,7 +174,7 @@ class Lookout:
 
 
 def better_device(
-    devices: list[AudioDevice], kind: Kind, playing: AudioDevice | None, wanted: int | str | None
+    devices: list[AudioDevice], kind: Kind, playing: AudioDevice | None, wanted: DeviceSpec
 ) -> AudioDevice | None:
     """The device among ``devices`` that ought to be used instead of ``playing``, if there is one."""
     able = [device for device in devices if device.channels(kind)]

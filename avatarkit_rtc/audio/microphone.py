@@ -14,7 +14,7 @@ import numpy as np
 from avatarkit_rtc.audio.arrival_time import ArrivalTime
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.convert import Samples
-from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, device_name
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, checked_device
 from avatarkit_rtc.audio.release import ABANDON_S, close_stream
 from avatarkit_rtc.audio.ring import SampleRing
 from avatarkit_rtc.audio.streams import OpenedStream, keep, open_stream, start_stream
@@ -62,7 +62,7 @@ class Microphone:
                 "a microphone records 1 or 2 channels at 8000 Hz or more and holds at least 20 ms, "
                 f"not {channels} at {sample_rate} Hz and {max_ms} ms"
             )
-        self._spec = device_name(device)
+        self._spec = checked_device(device)
         self._wanted = (sample_rate, channels)
         self._max_ms = max_ms
         self._latency = latency

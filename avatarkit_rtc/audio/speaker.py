@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from avatarkit_rtc.audio.block import AudioBlock
-from avatarkit_rtc.audio.devices import DeviceSpec, device_name
+from avatarkit_rtc.audio.devices import DeviceSpec, checked_device
 from avatarkit_rtc.audio.echo_reference import RenderTap
 from avatarkit_rtc.audio.intake import Intake, Totals
 from avatarkit_rtc.audio.keeper import DeviceKeeper, OnEvent
@@ -86,7 +86,7 @@ class Speaker(WithVolume):
         self._max_ms = max_ms
         self._latency = latency
         self._muted = False
-        self._keeper = DeviceKeeper("output", device_name(device), self, on_event)
+        self._keeper = DeviceKeeper("output", checked_device(device), self, on_event)
         self._intake: Intake | None = None  # None while there is no device
         self._playback: Playback | None = None  # of the last stream, also when it is closed
         self._lock = threading.Lock()  # for the counters of streams that have ended
@@ -218,7 +218,7 @@ class Speaker(WithVolume):
 
     # For the keeper, on its thread
 
-    def open_device(self, spec: int | str | None) -> OpenedStream:
+    def open_device(self, spec: DeviceSpec) -> OpenedStream:
         """See :class:`~avatarkit_rtc.audio.keeper.DeviceUser`."""
         sample_rate, channels = self._wanted
         playback: list[Playback] = []  # made when the rate is known, and that is when the stream is open

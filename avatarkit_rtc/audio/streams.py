@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from avatarkit_rtc.audio.devices import AudioDevice, Kind, _reason, find_device
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, Kind, _reason, find_device
 from avatarkit_rtc.audio.portaudio import load_sounddevice, open_streams, portaudio_lock
 from avatarkit_rtc.errors import AudioDeviceError
 
@@ -34,7 +34,7 @@ class OpenedStream:
 
 def open_stream(
     kind: Kind,
-    spec: int | str | None,
+    spec: DeviceSpec,
     *,
     sample_rate: int,
     channels: int,

@@ -102,6 +102,18 @@ def test_several_that_fit_are_an_error_that_lists_them() -> None:
         choose(DEVICES, "head", "output")
 
 
+@pytest.mark.parametrize("default", [False, True])
+def test_of_two_alike_the_object_that_was_given_is_meant(default: bool) -> None:
+    twins = [device(index, "Jabra", inputs=1, default=default and index == 2) for index in (2, 3)]
+    assert [choose(twins, each, kind) for each in twins for kind in ("input", "output")] == [
+        each for each in twins for _ in range(2)
+    ]
+    with pytest.raises(AudioDeviceError, match=r"several .* fit 'Jabra, WASAPI'"):
+        choose(twins, device(7, "Jabra"), "output")
+    with pytest.raises(AudioDeviceError, match="no sound output device 'Jabr, WASAPI'; there are: "):
+        choose(twins, device(2, "Jabr"), "output")
+
+
 def test_no_default_is_an_error_that_lists_what_is() -> None:
     with pytest.raises(AudioDeviceError, match=r"no default .* 3: Headphones"):
         choose([DEVICES[3]], None, "output")

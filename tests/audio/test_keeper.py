@@ -9,10 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from avatarkit_rtc.audio import Speaker
+from avatarkit_rtc.audio import Speaker, list_devices
 from avatarkit_rtc.audio import keeper as module
 from avatarkit_rtc.audio import release as release_module
 from avatarkit_rtc.audio import restart as restart_module
+from avatarkit_rtc.audio.devices import DeviceSpec
 from avatarkit_rtc.audio.keeper import DeviceKeeper
 from avatarkit_rtc.audio.portaudio import PORTAUDIO_LOCK
 from avatarkit_rtc.audio.restart import RESTART, Restart
@@ -36,7 +37,7 @@ class NoDevice:
     def __init__(self) -> None:
         self.opening, self.go_on = threading.Event(), threading.Event()
 
-    def open_device(self, spec: int | str | None) -> OpenedStream:
+    def open_device(self, spec: DeviceSpec) -> OpenedStream:
         self.opening.set()
         self.go_on.wait(30.0)
         raise AudioDeviceError("the device is busy")
@@ -127,3 +128,17 @@ def test_after_a_restart_in_which_the_sound_system_hangs_it_is_asked_first(
     finally:
         card.answers.set()
         speaker.close()
+
+
+def test_of_two_devices_alike_the_one_that_was_given_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards, told = [Card("HDMI"), Card("USB"), Card("USB")], []
+    sound = FakeSound(cards).install(monkeypatch)
+    speaker = Speaker(list_devices()[2], on_event=lambda change, _: told.append(change))
+    try:
+        speaker.start()
+        wait(lambda: sound.streams[0].played, "sound")
+        sound.streams[0]._stop.set()
+        wait(lambda: told == [AudioDeviceChange.LOST, AudioDeviceChange.BACK], "the return")
+    finally:
+        speaker.close()
+    assert [stream.card is cards[2] for stream in sound.streams] == [True, True]

@@ -13,7 +13,7 @@ from avatarkit_rtc.audio import live_microphone as live_module
 from avatarkit_rtc.audio import microphone as microphone_module
 from avatarkit_rtc.audio import restart as restart_module
 from avatarkit_rtc.audio.block import AudioBlock
-from avatarkit_rtc.audio.devices import AudioDevice
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec
 from avatarkit_rtc.audio.live_microphone import LiveMicrophone, NullMicrophone
 from avatarkit_rtc.audio.lookout import Found, ServerMoved
 from avatarkit_rtc.audio.restart import Restart
@@ -69,18 +69,18 @@ class Devices:
     """What is plugged in."""
 
     def __init__(self) -> None:
-        self.there: dict[int | str | None, str] = {
+        self.there: dict[DeviceSpec, str] = {
             "desk": "desk",
             "head": "head",
             3: "desk",
             None: "built-in",
         }
         self.opened: list[Device] = []
-        self.asked: list[int | str | None] = []
+        self.asked: list[DeviceSpec] = []
         self.mute_next = 0
         self.no_library = False
 
-    async def open(self, spec: int | str | None) -> Device:
+    async def open(self, spec: DeviceSpec) -> Device:
         self.asked.append(spec)
         await asyncio.sleep(0.002)
         if self.no_library:
@@ -100,11 +100,9 @@ class Looks:
         self.rested = 0
 
     news: ClassVar[list[Found | ServerMoved]] = []
-    asked: ClassVar[list[tuple[str | None, int | str | None]]] = []
+    asked: ClassVar[list[tuple[str | None, DeviceSpec]]] = []
 
-    def look(
-        self, now: float, playing: AudioDevice | None, wanted: int | str | None
-    ) -> Found | ServerMoved | None:
+    def look(self, now: float, playing: AudioDevice | None, wanted: DeviceSpec) -> Found | ServerMoved | None:
         self.asked.append((playing.name if playing else None, wanted))
         return self.news.pop() if self.news else None
 
@@ -141,7 +139,7 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> Devices:
 class Reader:
     """Reads a microphone, and notes what it says."""
 
-    def __init__(self, device: int | str | None = None) -> None:
+    def __init__(self, device: DeviceSpec = None) -> None:
         self.events: list[str] = []
         self.newest = -1
         self.blocks = 0
