@@ -131,9 +131,12 @@ def checked_volume(value: float) -> float:
     Raises:
         ConfigurationError: it is not in 0.0 … 1.0.
     """
-    if not 0.0 <= value <= 1.0:
-        raise ConfigurationError(f"volume must be between 0.0 and 1.0, not {value}")
-    return float(value)
+    try:
+        if 0.0 <= value <= 1.0:
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise ConfigurationError(f"volume must be between 0.0 and 1.0, not {value!r}")
 
 
 class Gain:
