@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from bench.report import Figure
-from tests.support.tries import STALL_S, Stalls, meets_goals
+from tests.support.tries import STALL_S, Stalls, despite_stalls, meets_goals
 
 
 def tries_of(*values: float, name: str = "delay") -> Callable[[], list[Figure]]:
@@ -70,3 +70,34 @@ def test_a_stall_is_seen() -> None:
             pass
         sys.setswitchinterval(before)
     assert stalls.worst_s > 0.1
+
+
+def failing(times: int, calls: list[int]) -> Callable[[], None]:
+    """A test that fails so many times."""
+
+    @despite_stalls
+    def test() -> None:
+        calls.append(1)
+        assert len(calls) > times
+
+    return test
+
+
+def test_a_test_that_fails_while_the_machine_stalls_runs_again(stalled: None) -> None:
+    calls: list[int] = []
+    failing(4, calls)()
+    assert len(calls) == 5
+
+
+def test_but_not_for_ever(stalled: None) -> None:
+    calls: list[int] = []
+    with pytest.raises(AssertionError):
+        failing(99, calls)()
+    assert len(calls) == 5
+
+
+def test_one_that_fails_on_a_steady_machine_has_failed(steady: None) -> None:
+    calls: list[int] = []
+    with pytest.raises(AssertionError):
+        failing(1, calls)()
+    assert len(calls) == 1

@@ -15,6 +15,7 @@ import pytest
 from tests.support.command import Child, clean_environment
 from tests.support.pulse import PulseServer, audible, peak_frequency, rms, tone
 from tests.support.system import missing
+from tests.support.tries import despite_stalls
 
 ALSA = """
 pcm.kiosk {{ type pulse device "kiosk{suffix}" }}
@@ -169,6 +170,7 @@ def test_the_microphone_that_was_asked_for_comes_late_and_goes_and_returns(pulse
 
 
 @pytest.mark.parametrize("asked", [44100, pytest.param(48000, marks=pytest.mark.long)])
+@despite_stalls
 def test_a_sink_of_44100_hz_plays_at_the_right_pitch_and_time(pulse: PulseServer, asked: int) -> None:
     pulse.pactl("load-module", "module-null-sink", "sink_name=cd", "rate=44100")
     pulse.keep_busy("cd")

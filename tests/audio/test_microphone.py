@@ -10,6 +10,7 @@ import pytest
 from avatarkit_rtc.audio import Microphone
 from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError
 from tests.support.pulse import PulseServer, peak_frequency, rms, tone
+from tests.support.tries import despite_stalls
 
 RECORD = """
 import asyncio, json, sys, time
@@ -31,6 +32,7 @@ def run_main(pulse: PulseServer, body: str) -> str:
     return pulse.run(f"{script}\n\nasyncio.run(main())\n", source="voice.monitor")
 
 
+@despite_stalls
 def test_what_is_said_is_recorded_in_10_ms_blocks(pulse: PulseServer) -> None:
     with pulse.playing("voice", tone(660, 20.0, level=0.4)):
         out = run_main(
@@ -56,6 +58,7 @@ assert [b async for b in microphone] == []  # closed: the iteration is over
     assert rms(heard) == pytest.approx(0.4 / np.sqrt(2), rel=0.05)
 
 
+@despite_stalls
 def test_muted_it_goes_on_in_silence(pulse: PulseServer) -> None:
     with pulse.playing("voice", tone(660, 20.0)):
         run_main(
@@ -73,6 +76,7 @@ await microphone.aclose()
         )
 
 
+@despite_stalls
 def test_a_late_reader_loses_the_oldest_and_it_is_counted(pulse: PulseServer) -> None:
     run_main(
         pulse,

@@ -17,6 +17,7 @@ from avatarkit_rtc.audio import AudioBlock, AudioOutput, NullSpeaker, Speaker
 from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError
 from tests.audio.test_audio_devices import HIDE_PORTAUDIO
 from tests.support.pulse import PulseServer, audible, peak_frequency, rms, run_python, tone
+from tests.support.tries import despite_stalls
 
 PLAY = """
 import asyncio, dataclasses, json, time
@@ -63,6 +64,7 @@ def heard_of(pulse: PulseServer, body: str) -> npt.NDArray[np.int16]:
 
 
 @pytest.mark.alone
+@despite_stalls
 def test_what_is_written_is_heard(pulse: PulseServer) -> None:
     with pulse.recording("speaker") as recording:
         (stats,) = run_main(
@@ -90,6 +92,7 @@ assert not speaker.stats().active
     assert stats["underruns"] == 0  # the end of the sound is none
 
 
+@despite_stalls
 def test_other_rates_and_channels_are_converted(pulse: PulseServer) -> None:
     with pulse.recording("speaker") as recording:
         run_main(
@@ -109,6 +112,7 @@ speaker.close()
 
 
 @pytest.mark.alone
+@despite_stalls
 def test_it_plays_stereo(pulse: PulseServer) -> None:
     heard = heard_of(
         pulse,
@@ -124,6 +128,7 @@ speaker.close()
 
 
 @pytest.mark.alone
+@despite_stalls
 def test_volume_and_mute_are_heard(pulse: PulseServer) -> None:
     heard = heard_of(
         pulse,
@@ -152,6 +157,7 @@ speaker.close()
 
 
 @pytest.mark.alone
+@despite_stalls
 def test_flush_drops_what_is_queued_and_is_no_underrun(pulse: PulseServer) -> None:
     flushed, later = run_main(
         pulse,
@@ -172,6 +178,7 @@ speaker.close()
 
 
 @pytest.mark.alone
+@despite_stalls
 def test_an_underrun_is_counted_and_playing_waits_for_the_target_again(pulse: PulseServer) -> None:
     before, starved, after = run_main(
         pulse,
@@ -195,6 +202,7 @@ speaker.close()
 
 
 @pytest.mark.alone
+@despite_stalls
 def test_a_stalled_card_leaves_no_lasting_delay(pulse: PulseServer) -> None:
     """The sink is suspended for a second: the ring stays within its bound, and ends near its target."""
     for _ in range(3):

@@ -22,6 +22,7 @@ from avatarkit_rtc.errors import AudioDeviceError
 from avatarkit_rtc.events import AudioDeviceChange
 from tests.support.fake_sound import Card, FakeSound, Stream
 from tests.support.pulse import peak_frequency, tone
+from tests.support.tries import despite_stalls
 
 LOST, BACK, MOVED = AudioDeviceChange.LOST, AudioDeviceChange.BACK, AudioDeviceChange.MOVED
 
@@ -155,6 +156,7 @@ async def test_a_wrong_name_names_the_near_one_and_the_default_plays(monkeypatch
 
 @pytest.mark.alone
 @pytest.mark.parametrize("rate", [48000, 16000])
+@despite_stalls
 def test_a_device_of_another_rate_gets_its_own(monkeypatch: pytest.MonkeyPatch, rate: int) -> None:
     sound = FakeSound([Card("CD only", rates=(44100,))]).install(monkeypatch)
     with playing() as played:
@@ -229,6 +231,7 @@ def test_without_it_the_default_device_takes_its_place(monkeypatch: pytest.Monke
 
 
 @pytest.mark.alone
+@despite_stalls
 def test_the_return_waits_for_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper_module, "_DEFAULT_AFTER_S", 0.2)
     monkeypatch.setattr(lookout_module, "WANTED_EVERY_S", 0.1)
@@ -408,6 +411,7 @@ def test_mute_outlives_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(block.any() for stream in sound.streams for block in stream.played)
 
 
+@despite_stalls
 def test_it_tells_when_a_sample_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeSound([Card("USB")]).install(monkeypatch)
     with playing() as played:

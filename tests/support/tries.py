@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Self
+from typing import Final, ParamSpec, Self
 
 import pytest
 
 from bench.report import Figure
+
+P = ParamSpec("P")
 
 STALL_S: Final = 0.040
 """A thread that wakes up so late makes sound break off: the machine is to blame."""
@@ -64,3 +67,23 @@ def meets_goals(
     if excused == tries:
         pytest.skip(f"the machine stalls for more than {1000 * STALL_S:.0f} ms; missed: {'; '.join(missed)}")
     pytest.fail("; ".join(missed))
+
+
+def despite_stalls(test: Callable[P, None]) -> Callable[P, None]:
+    """A test of something that runs in real time, and that a stall of the machine rightly disturbs: where it
+    fails and the machine stalled meanwhile, it runs again, five times in all. One that fails without a stall
+    has failed."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        for left in reversed(range(5)):
+            with Stalls() as stalls:
+                try:
+                    return test(*args, **kwargs)
+                except AssertionError as error:
+                    failure = error
+            if not left or stalls.worst_s <= STALL_S:
+                raise failure
+        return None
+
+    return run
