@@ -23,6 +23,7 @@ from avatarkit_rtc.errors import (
     PublishError,
 )
 from avatarkit_rtc.integrations.agents import AvatarSpeech, PlaybackFinished
+from avatarkit_rtc.integrations.agents import speech as speech_module
 from avatarkit_rtc.integrations.agents.playback import parse_finished
 from avatarkit_rtc.integrations.agents.speech import CLEAR_TIMEOUT_S, REPORT_TIMEOUT_S
 from tests.support.livekit import LiveKitServer, until
@@ -238,7 +239,7 @@ async def test_an_end_while_the_source_is_opened_is_none_to_miss(
         await asyncio.Event().wait()
         yield SECOND
 
-    monkeypatch.setattr("avatarkit_rtc.integrations.agents.speech.open_source", open_slowly)
+    monkeypatch.setattr(speech_module, "open_source", open_slowly)
     await worker.show()  # who publishes is seen to leave at once
     async with to_avatar(speaker) as speech:
         saying = asyncio.create_task(speech.say(silent(), sample_rate=RATE))
@@ -265,9 +266,15 @@ async def test_a_worker_that_does_not_report_the_end_is_not_waited_for(
 
 
 async def test_what_was_reported_is_answered_before_the_room_is_left(
-    livekit_server: LiveKitServer, join_token: Callable[..., str], worker: PlainWorker
+    livekit_server: LiveKitServer,
+    join_token: Callable[..., str],
+    worker: PlainWorker,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """LiveKit Agents' worker plays nothing more after three reports that were not answered."""
+    for name in ("_ANSWER_TIMEOUT_S", "_JUST_NOW_S"):  # as long as a slow machine takes
+        assert getattr(speech_module, name) == 2.0
+        monkeypatch.setattr(speech_module, name, 60.0)
     for number in range(3):
         room = rtc.Room()
         await room.connect(livekit_server.url, join_token("speaker"))
