@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from bench.report import Figure
-from tests.support.tries import STALL_S, Stalls, despite_stalls, meets_goals
+from tests.support.tries import STALL_S, Stalls, despite_stalls, despite_stalls_async, meets_goals
 
 
 def tries_of(*values: float, name: str = "delay") -> Callable[[], list[Figure]]:
@@ -101,3 +101,24 @@ def test_one_that_fails_on_a_steady_machine_has_failed(steady: None) -> None:
     with pytest.raises(AssertionError):
         failing(1, calls)()
     assert len(calls) == 1
+
+
+async def test_tests_on_an_event_loop_run_again_too(stalled: None) -> None:
+    calls: list[int] = []
+
+    @despite_stalls_async
+    async def test() -> None:
+        calls.append(1)
+        assert len(calls) > 2
+
+    await test()
+    assert len(calls) == 3
+
+
+async def test_and_fail_on_a_steady_machine(steady: None) -> None:
+    @despite_stalls_async
+    async def test() -> None:
+        raise AssertionError
+
+    with pytest.raises(AssertionError):
+        await test()
