@@ -106,6 +106,23 @@ async def test_an_array_is_sent_whole_in_real_time_a_little_ahead() -> None:
     assert provider.opened[0].closed
 
 
+async def test_the_end_is_told_when_the_uplink_has_sent_the_last_of_it() -> None:
+    provider = Uplinks(queue_s=30.0)
+    ended = []
+    voice = publisher(provider, ramp(2), sample_rate=48000, on_end=lambda: ended.append(True))
+    await voice.start()
+    sent = asyncio.Event()
+    provider.opened[0].drain = sent.wait  # type: ignore[assignment, method-assign]
+    await until(lambda: voice.blocks_sent == 2)
+    await asyncio.sleep(0.05)
+    assert not voice.finished
+    assert ended == []
+    sent.set()
+    await voice.wait_finished()
+    await until(lambda: ended == [True])
+    await voice.aclose()
+
+
 async def test_a_fast_iterator_is_held_back_by_the_uplink() -> None:
     async def source() -> AsyncIterator[np.ndarray]:
         for block in ramp(1000).reshape(-1, 480):
