@@ -32,6 +32,7 @@ def run_main(pulse: PulseServer, body: str) -> str:
     return pulse.run(f"{script}\n\nasyncio.run(main())\n", source="voice.monitor")
 
 
+@pytest.mark.alone
 @despite_stalls
 def test_what_is_said_is_recorded_in_10_ms_blocks(pulse: PulseServer) -> None:
     with pulse.playing("voice", tone(660, 20.0, level=0.4)):
@@ -55,7 +56,9 @@ assert [b async for b in microphone] == []  # closed: the iteration is over
         )
     heard = np.array(json.loads(out), np.int16)
     assert peak_frequency(heard) == pytest.approx(660, abs=3)
-    assert rms(heard) == pytest.approx(0.4 / np.sqrt(2), rel=0.05)
+    # On a busy machine, who plays it may leave gaps.
+    levels = [rms(part) for part in heard.reshape(-1, 480)]
+    assert np.median(levels) == pytest.approx(0.4 / np.sqrt(2), rel=0.05)
 
 
 @despite_stalls
