@@ -82,6 +82,72 @@ def test_two_at_once_behind_one_that_was_given_up(answers: int) -> None:
         run(main())
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_the_doubt_begins_anew_with_each_answer(refused: bool) -> None:
+    async def main() -> None:
+        patches = Patches(1.0)
+        patches.sent("a")
+        patches.forget("a")
+        patches.sent("b")
+        third = patches.sent("c")
+        patches.accepted()
+        await asyncio.sleep(0.9)
+        if refused:
+            assert patches.refused(refusal("b"))
+        else:
+            patches.accepted()
+        await asyncio.sleep(0.9)
+        assert not third.done()
+        assert patches.refused(refusal("c"))
+        with pytest.raises(RealtimeServerError):
+            await third
+        await asyncio.sleep(1.0)
+
+    with virtual_time() as run:
+        run(main())
+
+
+@pytest.mark.parametrize("answers", [1, 2, 3])
+def test_one_sent_while_another_is_in_doubt(answers: int) -> None:
+    """The third answer is the late one; with one answer only, the second of the two has none."""
+
+    async def main() -> None:
+        patches = Patches(1.0)
+        patches.sent("a")
+        patches.forget("a")
+        second = patches.sent("b")
+        patches.accepted()
+        await asyncio.sleep(0.5)
+        third = patches.sent("c")
+        for _ in range(answers - 1):
+            patches.accepted()
+        assert (second.done(), third.done()) == (answers > 1, answers > 2)
+        await asyncio.sleep(1.5)
+        assert (second.done(), third.done()) == (True, answers > 1)
+
+    with virtual_time() as run:
+        run(main())
+
+
+def test_what_one_that_nobody_waits_for_any_more_leaves_in_doubt() -> None:
+    """Its own answer, and that of the one before it, are of none that was sent later."""
+
+    async def main() -> None:
+        patches = Patches(1.0)
+        patches.sent("a")
+        patches.forget("a")
+        patches.sent("b")
+        patches.accepted()
+        patches.forget("b")
+        both = [patches.sent(name) for name in "cd"]
+        patches.accepted()
+        await asyncio.sleep(1.5)
+        assert [each.done() for each in both] == [True, False]
+
+    with virtual_time() as run:
+        run(main())
+
+
 def test_as_many_answers_in_doubt_as_updates() -> None:
     async def main() -> None:
         patches = Patches(1.0)
