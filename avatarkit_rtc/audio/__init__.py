@@ -5,8 +5,9 @@ from avatarkit_rtc.audio.devices import AudioDevice, find_device, list_devices
 from avatarkit_rtc.audio.echo import EchoCanceller, VoiceProcessing
 from avatarkit_rtc.audio.half_duplex import HalfDuplex
 from avatarkit_rtc.audio.level import Level, LevelMeter
-from avatarkit_rtc.audio.live_microphone import LiveMicrophone, NullMicrophone
+from avatarkit_rtc.audio.live_microphone import LiveMicrophone
 from avatarkit_rtc.audio.microphone import Microphone, open_microphone
+from avatarkit_rtc.audio.null_microphone import NullMicrophone
 from avatarkit_rtc.audio.output import AudioOutput, NullSpeaker, SpeakerStats
 from avatarkit_rtc.audio.publisher import AudioPublisher
 from avatarkit_rtc.audio.push_source import PushSource
