@@ -267,6 +267,8 @@ class LiveMicrophone:
         async with self._switching:
             before = self._microphone.opened
             if before is not None:
+                # Somebody else's stream may have hung for hours.
+                self._hangs.overlook(time.monotonic())
                 await self._leave().aclose()
             if meanwhile is not None:
                 await meanwhile()

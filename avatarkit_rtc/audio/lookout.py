@@ -86,7 +86,7 @@ class Hangs:
     def at(self, now: float) -> bool:
         """To be asked again until it does not, with ``now`` in monotonic seconds. Does not block but for the
         start of a child (milliseconds)."""
-        abandoned = [release for release in unfinished() if release.over(now)]
+        abandoned = _abandoned(now)
         if self._answer is None:
             if all(release in self._known for release in abandoned):
                 return False
@@ -96,11 +96,19 @@ class Hangs:
         self._answer, self._known = None, abandoned  # a single device may hang for ever
         return False
 
+    def overlook(self, now: float) -> None:
+        """What has been abandoned by ``now`` (monotonic seconds), by anybody, is no reason to ask."""
+        self._known = _abandoned(now)
+
     def close(self) -> None:
         """Ask no more. Never raises; more than once is fine."""
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.close()
+
+
+def _abandoned(now: float) -> list[Release]:
+    return [release for release in unfinished() if release.over(now)]
 
 
 class Lookout:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -11,11 +13,13 @@ import pytest
 
 from avatarkit_rtc.audio import live_microphone as live_module
 from avatarkit_rtc.audio import microphone as microphone_module
+from avatarkit_rtc.audio import release as release_module
 from avatarkit_rtc.audio import restart as restart_module
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec
 from avatarkit_rtc.audio.live_microphone import LiveMicrophone
-from avatarkit_rtc.audio.lookout import Found, ServerMoved
+from avatarkit_rtc.audio.lookout import Answer, Found, ServerMoved
+from avatarkit_rtc.audio.release import release_stream, unfinished
 from avatarkit_rtc.audio.restart import Restart
 from avatarkit_rtc.errors import AudioDeviceError, MissingDependencyError
 from tests.support.livekit import until
@@ -317,6 +321,67 @@ async def test_one_that_does_not_open_after_the_restart_is_lost(devices: Devices
     assert live_module.RESTART.ask(0.0)
     await until(lambda: reader.events, "the loss", 5)
     devices.there = there
+    await reader.hears(2)
+    assert [event.split(":")[0] for event in reader.events] == ["lost", "back"]
+    await reader.end()
+
+
+class Hanging:
+    """A stream that does not let itself be closed."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def abort(self, ignore_errors: bool) -> None:
+        self.go_on.wait()
+
+    def close(self, ignore_errors: bool) -> None:
+        pass
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
+    monkeypatch.setattr(release_module, "ABANDON_S", 0.0)
+    stream = Hanging()
+    yield stream
+    stream.go_on.set()
+    deadline = time.monotonic() + 10.0
+    while unfinished():
+        assert time.monotonic() < deadline, "timed out: the stream closed"
+        time.sleep(0.005)
+
+
+async def test_somebody_else_s_stream_that_has_hung_for_long_is_no_loss(
+    devices: Devices, hanging: Hanging
+) -> None:
+    release_stream(hanging)
+    reader = Reader("desk")
+    await reader.microphone.start()
+    await reader.hears(1)
+    assert live_module.RESTART.ask(0.0)
+    await reader.hears(2)
+    assert reader.events == []
+    assert reader.microphone.losses == 0
+    await reader.end()
+
+
+async def test_its_own_that_hangs_is_a_loss_until_the_sound_system_answers(
+    devices: Devices, hanging: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = False
+    monkeypatch.setattr(Answer, "is_there", lambda self, now: answers)
+    reader = Reader("desk")
+    await reader.microphone.start()
+    await reader.hears(1)
+
+    async def hangs() -> None:
+        release_stream(hanging)
+
+    monkeypatch.setattr(devices.opened[0], "aclose", hangs)
+    assert live_module.RESTART.ask(0.0)
+    await until(lambda: reader.events, "the loss", 5)
+    assert devices.asked == ["desk"], "a call into PortAudio would be kept"
+    answers = True
     await reader.hears(2)
     assert [event.split(":")[0] for event in reader.events] == ["lost", "back"]
     await reader.end()
