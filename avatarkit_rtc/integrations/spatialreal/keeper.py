@@ -159,10 +159,14 @@ class Keeper:
             await self._keep_connected()
         except Exception as error:
             await self._break_down(error)
-        finally:
-            self._session.link_lost(None)
-            await self._close_link()
-            await self._session.closed()
+        finally:  # all three, whichever fails
+            try:
+                self._session.link_lost(None)
+            finally:
+                try:
+                    await self._close_link()
+                finally:
+                    await self._session.closed()
 
     async def _keep_connected(self) -> None:
         attempts = itertools.count(1)

@@ -362,6 +362,36 @@ async def test_what_breaks_down_in_the_middle_ends_what_is_said_and_is_told_once
     assert isinstance(raised.value.__cause__, AttributeError)
 
 
+async def test_what_breaks_down_while_a_loss_is_told_leaves_no_connection_open(
+    service: SpatialRealService, make: SessionMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bug, ends = asyncio.Event(), list[str]()
+
+    async def lost(link: Link) -> AvatarKitError:
+        await bug.wait()
+        return SpatialRealError("gone", retryable=False)
+
+    def broken(error: AvatarKitError | None) -> None:
+        raise AttributeError("a bug")
+
+    async def closed() -> None:
+        ends.append("closed")
+
+    monkeypatch.setattr(Link, "wait_lost", lost)
+    session = make()
+    monkeypatch.setattr(session, "link_lost", broken)
+    monkeypatch.setattr(session, "closed", closed)
+    await session.start()
+    bug.set()
+    await session.wait_ended()
+    assert session.state is SessionState.FAILED
+    assert isinstance(session.error, SpatialRealError)
+    async with asyncio.timeout(60):
+        await service.connections[0].closed.wait()
+    assert ends == ["closed"]
+    await session.aclose()
+
+
 @pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 1e9, -1.0])
 async def test_lives_that_no_token_can_have(seconds: float, make: SessionMaker) -> None:
     for name in ("session_length_s", "token_margin_s"):
