@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.delay_estimate import AudioDelayEstimate
-from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, checked_device
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, checked_device, same_device
 from avatarkit_rtc.audio.output import SpeakerStats
 from avatarkit_rtc.audio.received import ReceivedAudio
 from avatarkit_rtc.errors import AudioDeviceError, PublishError
@@ -170,7 +170,8 @@ class PlayerSound:
         """
         device = checked_device(device)
         current = self.microphone.source
-        if current is not None and self._is_published(MICROPHONE_TRACK) and current.spec != device:
+        is_live = self._is_published(MICROPHONE_TRACK)
+        if current is not None and is_live and not same_device(current.spec, device):
             await current.swap(device)
             return
 

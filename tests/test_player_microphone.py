@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from avatarkit_rtc.audio import live_microphone as live_module
 from avatarkit_rtc.audio import microphone as microphone_module
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.audio.devices import AudioDevice
 from avatarkit_rtc.audio.output import NullSpeaker
 from avatarkit_rtc.audio.push_source import PushSource
 from avatarkit_rtc.errors import AudioDeviceError, NotConnectedError, PublishError
@@ -215,6 +217,24 @@ async def test_another_device_takes_over_under_the_same_track(microphones: list[
     assert not {"microphone-lost", "audio-ended", "error"} & set(sounding.names())
     await sound.aclose()
     assert microphones[1].closed
+
+
+async def test_the_same_device_listed_anew_is_not_opened_a_second_time(
+    microphones: list[FakeMicrophone],
+) -> None:
+    sounding = Sounding()
+    sound = sounding.sound
+    await sounding.provider.connect(ConnectionConfig())
+    desk = AudioDevice(3, "desk", "ALSA", 1, 0, 48000.0, False, False)
+    await sound.start_microphone(desk)
+    for same in (replace(desk, is_default_input=True), "desk, ALSA"):
+        with pytest.raises(PublishError, match=r"stop_publishing\(\)"):
+            await sound.start_microphone(same)
+    assert len(microphones) == 1
+    for other in (replace(desk, index=4), 3, None):  # of two alike, the other one
+        await sound.start_microphone(other)
+    assert [microphone.closed for microphone in microphones] == [True, True, True, False]
+    await sound.aclose()
 
 
 async def test_silence_is_published_without_a_microphone_only_when_asked_for(

@@ -72,6 +72,18 @@ def checked_device(spec: DeviceSpec) -> DeviceSpec:
     )
 
 
+def same_device(one: DeviceSpec, other: DeviceSpec) -> bool:
+    """Whether both mean the same, as far as that can be told without a list of the devices: defaults come and
+    go, while full name and index tell which device it is."""
+    if isinstance(one, AudioDevice) and isinstance(other, AudioDevice):
+        return (one.full_name, one.index) == (other.full_name, other.index)
+    return _full_name(one) == _full_name(other)
+
+
+def _full_name(spec: DeviceSpec) -> int | str | None:
+    return spec.full_name if isinstance(spec, AudioDevice) else spec
+
+
 def list_devices() -> list[AudioDevice]:
     """All devices, in PortAudio's order. Blocks while PortAudio starts: call it from a worker thread.
 

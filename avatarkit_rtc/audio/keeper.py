@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, Kind, list_devices
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, Kind, _full_name, list_devices
 from avatarkit_rtc.audio.lookout import Answer, Found, Lookout, ServerMoved
 from avatarkit_rtc.audio.release import ABANDON_S, Release, release_stream
 from avatarkit_rtc.audio.restart import PATIENCE_S, RESTART
@@ -290,7 +290,7 @@ class DeviceKeeper:
         self._lookout.rest(now, _REST_S)  # should it not come to anything
         # A sound system that did not close the stream is asked first whether it answers, as for a lost one.
         hangs = self._answer is not None
-        before = self._name if self._name != _named(self._wanted) else None
+        before = self._name if self._name != _full_name(self._wanted) else None
         for spec in () if hangs else dict.fromkeys([self._wanted, before, None]):
             try:
                 opened = self._user.open_device(spec)
@@ -319,7 +319,7 @@ class DeviceKeeper:
         changed = before not in (None, name)
         if self._in_place and name != before:
             problem = "did not come back" if changed else "is not there"
-            wanted = _named(self._wanted)
+            wanted = _full_name(self._wanted)
             message = f"the sound {self._kind} device {wanted} {problem}; {name} is used in its place"
             return [(AudioDeviceChange.MOVED, message)]
         if self._wanted is None and changed:
@@ -347,10 +347,6 @@ class DeviceKeeper:
             self._on_event(change, message)
         except Exception:
             _log.exception("a handler of sound device events failed")
-
-
-def _named(spec: DeviceSpec) -> int | str | None:
-    return spec.full_name if isinstance(spec, AudioDevice) else spec
 
 
 def _is_active(opened: OpenedStream) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from avatarkit_rtc.audio import LiveMicrophone, Microphone, Speaker
-from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, choose
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, choose, same_device
 from avatarkit_rtc.errors import AudioDeviceError, ConfigurationError
 from avatarkit_rtc.options import AvatarPlayerOptions
 from tests.support.pulse import PulseServer, run_python
@@ -72,6 +72,24 @@ def test_what_is_no_device_is_refused_where_it_is_given(spec: Any) -> None:
     ):
         with pytest.raises(ConfigurationError, match="an index, a name, an AudioDevice or None"):
             refuse()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (DEVICES[5], device(5, "Microphone (USB)", inputs=1, outputs=0), True),  # the default no more
+        (DEVICES[5], DEVICES[1], False),
+        (DEVICES[3], device(9, "Headphones"), False),  # two alike
+        (DEVICES[3], "Headphones, WASAPI", True),
+        ("Headphones, WASAPI", DEVICES[3], True),
+        (DEVICES[3], 3, False),  # an index may be another device by now
+        (DEVICES[3], None, False),
+        (3, 3, True),
+        (None, None, True),
+    ],
+)
+def test_what_is_the_same_device(one: DeviceSpec, other: DeviceSpec, same: bool) -> None:
+    assert same_device(one, other) is same
 
 
 def test_an_input_is_found_by_default_and_name() -> None:
