@@ -49,6 +49,11 @@ class Part:
     """Time at which the next one begins; None for the last."""
     _size_checked: float = 0.0
 
+    @property
+    def in_vain(self) -> bool:
+        """It followed another for sound whose pictures have not come."""
+        return self.number > 1 and not self.file.pictures
+
 
 class Parts:
     """Writes pictures and sound, with times since the beginning of the recording, into one file after the
@@ -175,7 +180,7 @@ class Parts:
             self._end_old(float("inf"))
         finally:
             current.file.close()
-            if current.number > 1 and not current.file.pictures:
+            if current.in_vain:
                 self._remove(current.file.path)
             if last is not None and not current.file.pictures:
                 self._pictures_before -= last.file.pictures

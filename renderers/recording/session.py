@@ -114,7 +114,7 @@ class Session:
             check_own(plan.path.with_suffix(SUFFIX), plan.path.name)
         self._early: list[_WriteLine] | None = [] if plan.sidecar else None
         self._sidecar: SidecarWriter | None = None
-        self._sidecar_start = 0.0
+        self._sidecar_part: Part | None = None
         self._next_sidecar: Part | None = None
         self._last_t = -math.inf
         self._pace = Pace()
@@ -200,6 +200,7 @@ class Session:
                 self._encode(t, partial(self._frames.frame, picture))
             else:
                 self.work.thinned += 1
+        self._begin_sidecar(self._last_t)
 
     def sound(self, block: AudioBlock) -> None:
         """Write a block of the avatar's sound.
@@ -211,6 +212,7 @@ class Session:
         self._newest_t = max(self._newest_t, t)
         self._lookahead.sound(t)
         self._sound(AVATAR_TRACK, block, t)
+        self._write_released()
         self._pictures.sound(t + block.duration)
         self._write_pictures()
 
@@ -238,8 +240,10 @@ class Session:
             self._write_released(all_of_it=True)
             self._write_pictures(all_of_them=True)
             current = self._parts.current
-            if current is not None:
-                ended = {"pictures": current.file.pictures, "thinned": self.work.thinned}
+            if current is not None and not current.in_vain:
+                self._begin_sidecar()
+            if self._sidecar_part is not None:
+                ended = {"pictures": self._sidecar_part.file.pictures, "thinned": self.work.thinned}
                 self._note(self._newest_t, "end", ended)
             self._parts.close()
         finally:
@@ -269,8 +273,7 @@ class Session:
     def _write(self, pose: Pose, t: float) -> None:
         if pose.presentation_time is not None:
             pose = replace(pose, presentation_time=self._timeline.epoch + t)
-        if self._next_sidecar is not None and t >= self._next_sidecar.start_s:
-            self._begin_sidecar(self._next_sidecar)
+        self._begin_sidecar(t)
         self._to_sidecar(lambda sidecar, start: sidecar.pose(pose, t - start))
         if self._wanted(pose, t):
             self._draw(pose, t)
@@ -330,17 +333,21 @@ class Session:
             self._hooks.part(part)
         if not self._plan.sidecar:
             return
+        self._begin_sidecar()  # of a part that had no pose and no picture
+        self._next_sidecar = part  # what is left of the part before comes first
         if part.number == 1:
-            self._begin_sidecar(part)
+            self._begin_sidecar()
             early, self._early = self._early or [], None
             for line in early:
                 self._to_sidecar(line)
-        else:
-            self._next_sidecar = part  # what is left of the part before comes first
 
-    def _begin_sidecar(self, part: Part) -> None:
+    def _begin_sidecar(self, t: float = math.inf) -> None:
+        """Go on in the sidecar of the newest part, unless that begins after ``t``."""
+        part = self._next_sidecar
+        if part is None or t < part.start_s:
+            return
         self._close_sidecar()
-        self._next_sidecar, self._sidecar_start = None, part.start_s
+        self._next_sidecar, self._sidecar_part = None, part
         path = part.file.path
         beside = path.with_suffix(SUFFIX)
         header = {"file": path.name, "part": part.number, "start": round(part.start_s, 6), **self._plan.about}
@@ -361,12 +368,12 @@ class Session:
             else:
                 self.work.sidecar_lost += 1
             return
-        sidecar = self._sidecar
-        if sidecar is None:
+        sidecar, part = self._sidecar, self._sidecar_part
+        if sidecar is None or part is None:
             return
         before = time.thread_time()
         try:
-            write(sidecar, self._sidecar_start)
+            write(sidecar, part.start_s)
         except (OSError, ValueError) as error:
             self._sidecar_failed(error)
         self.work.sidecar_s += time.thread_time() - before

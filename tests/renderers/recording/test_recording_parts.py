@@ -10,8 +10,9 @@ import pytest
 
 from avatarkit_rtc.playout.pose import Pose
 from renderers import Image, Recorder
-from renderers.recording.sidecar import read_sidecar
+from renderers.recording.sidecar import Line, read_sidecar
 from tests.renderers.test_recorder import wait_for_room
+from tests.support.pictures import grey
 from tests.support.video import Flash, block, onsets, plays, probe, sound_of
 
 MakePose = Callable[..., Pose]
@@ -67,6 +68,43 @@ def test_a_new_file_by_time_without_a_gap(
         assert shown == sorted(shown)
         begin += probe(path)["video"]["times"][-1] + 0.04
     assert recorder.stats().thinned == 0
+
+
+def sidecars(folder: Path) -> list[list[Line]]:
+    """The lines of each file's sidecar, which begins with that file's name."""
+    found = [list(read_sidecar(each.with_suffix(".jsonl"))) for each in files(folder, ".mp4")]
+    assert [lines[0].content["file"] for lines in found] == [each.name for each in files(folder, ".mp4")]
+    return found
+
+
+def test_each_file_of_a_video_avatar_has_its_sidecar(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "talk.mp4", face=Flash(), rotate_s=2, sidecar=True) as recorder:
+        for k in range(150):
+            for j in range(4):
+                recorder.sound(block(k / 25 + j / 100, False, 48000))
+            recorder.show_picture(grey(k / 25))
+            if k in {30, 80, 130}:
+                recorder._event("transcript", k)
+            wait_for_room(recorder)
+    found = sidecars(tmp_path)
+    ends = [0.0, *(lines[0].content["start"] for lines in found[1:]), 6.0]
+    for number, lines in enumerate(found):
+        assert [line.type for line in lines[1:]] == ["event"] + ["end"] * (number == 2)
+        assert 0 < lines[1].t < ends[number + 1] - ends[number]
+    assert found[2][-1].content["pictures"] == len(probe(recorder.file)["video"]["times"])
+
+
+def test_each_file_of_sound_alone_has_its_sidecar(tmp_path: Path, pose: MakePose) -> None:
+    """The last one is removed, the one before has the end."""
+    with Recorder(tmp_path / "talk.mp4", face=Flash(), rotate_s=2, sidecar=True) as recorder:
+        recorder.show(pose(0.0))
+        recorder.show(pose(1.0))
+        for k in range(1300):  # each file waits 5 s for the pictures of the one before
+            recorder.sound(block(k / 100, False))
+            wait_for_room(recorder)
+    found = sidecars(tmp_path)
+    assert recorder.file.name == "talk-0003.mp4"
+    assert [[line.type for line in lines[1:]] for lines in found] == [["pose", "pose"], [], ["end"]]
 
 
 def test_numbers_go_on_behind_what_is_there(tmp_path: Path, pose: MakePose) -> None:
