@@ -132,7 +132,7 @@ class Recorder:
         self._log = ThinnedLog(logging.getLogger("avatarkit_rtc"))
         self._lock = threading.Lock()
         self._closed = False
-        self._waiting, self._to_be_asked = wait, wait
+        self._waiting, self._to_be_asked, self._asked = wait, wait, False
         self._player: AvatarPlayer | None = None
         self._next_stats = 0.0
         # Queued and refused by the event loop, done and lost by the thread: each figure has one writer.
@@ -226,8 +226,8 @@ class Recorder:
 
     def attached(self, player: AvatarPlayer) -> None:
         """The player whose events and figures go into the sidecar, and which reports ours; what it shows is
-        recorded once it is connected."""
-        if self._player is None:
+        recorded once it is connected, or :meth:`begin` was called."""
+        if self._player is None and not self._asked:
             self._waiting = True
         self._player = player
         player.on("connected", self._connected)
@@ -241,7 +241,7 @@ class Recorder:
 
     def begin(self) -> None:
         """Record from now on, whatever was waited for."""
-        self._waiting = self._to_be_asked = False
+        self._waiting, self._to_be_asked, self._asked = False, False, True
 
     def show(self, pose: Pose) -> None:
         """Record ``pose``; never blocks. Ignored once closed."""

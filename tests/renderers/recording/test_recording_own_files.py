@@ -155,6 +155,18 @@ async def test_it_begins_when_it_is_asked_to_where_that_was_wanted(
     assert plays(tmp_path / "talk.mp4") == ""
 
 
+@pytest.mark.parametrize("wait", [False, True])
+async def test_asked_to_before_it_is_given_to_a_player_it_does_not_wait_for_the_connection(
+    tmp_path: Path, pose: MakePose, wait: bool
+) -> None:
+    recorder = Recorder(tmp_path / "talk.mp4", face=Flash(), wait=wait)
+    recorder.begin()
+    async with AvatarPlayer(MockProvider(), recorder, play_audio=False):
+        recorder.show(pose(0.0))
+    await recorder.aclose()
+    assert recorder.pictures == 1
+
+
 def test_events_before_the_connection_wait_within_bounds(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "talk.mp4", face=Flash(), sidecar=True, wait=True)
     for k in range(2 * OTHERS_KEPT):
