@@ -119,7 +119,7 @@ class Session:
         self._last_t = -math.inf
         self._pace = Pace()
         self._last_frame: tuple[int | None, int] | None = None
-        self._newest_t = 0.0
+        self._newest_t = self._first_start = 0.0
         self._busy_since = time.monotonic()
         self._busy_s = self._busy = 0.0
         self.work = Work()
@@ -150,8 +150,8 @@ class Session:
 
     @property
     def duration_s(self) -> float:
-        """Time of the newest pose or sound."""
-        return self._newest_t
+        """Time of the newest pose or sound, from the beginning of the first file on."""
+        return self._newest_t - self._first_start
 
     # -- what came -------------------------------------------------------------------------------------------
 
@@ -329,7 +329,9 @@ class Session:
             self._hooks.load(load, less)
 
     def _begun(self, part: Part) -> None:
-        if part.number > 1:
+        if part.number == 1:
+            self._first_start = part.start_s
+        else:
             self._hooks.part(part)
         if not self._plan.sidecar:
             return

@@ -15,7 +15,7 @@ class RecorderStats:
     files: int
     """Files begun."""
     duration_s: float
-    """Time of the newest pose or sound."""
+    """Time of the newest pose or sound, from the beginning of the first file on."""
     pictures: int
     """Pictures written."""
     thinned: int
@@ -23,7 +23,7 @@ class RecorderStats:
     dropped_poses: int
     """Poses left out because the encoder could not keep up, or had failed."""
     dropped_blocks: int
-    """Blocks of sound left out for the same reasons."""
+    """Blocks of sound left out for the same reasons, or because they waited for the first picture in vain."""
     inserted_silence_s: float
     """Seconds of silence in the avatar's track where no sound had come."""
     face_errors: int
