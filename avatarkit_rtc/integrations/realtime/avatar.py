@@ -68,7 +68,7 @@ class RealtimeAvatarStats:
     speech_queued_s: float
     """Speech of the model's that waits to be said; 0 with a vendor's avatar."""
     speech_dropped_s: float
-    """Speech of the model's that found no room."""
+    """Speech of the model's that found no room, or that a vendor's avatar did not take any more."""
     turns: int
     """Times the model began to be heard."""
 

@@ -71,7 +71,7 @@ class VendorOutput:
         self.latency_s = latency_s
         """As given."""
         self.dropped_s = 0.0
-        """Seconds of speech that found no room."""
+        """Seconds of speech that found no room, or that the vendor did not take any more."""
         self._speaker = speaker
         self._flush = flush
         self._on_error = on_error
@@ -96,7 +96,7 @@ class VendorOutput:
             saying = self._run(self._say(source, self._interrupting), "say to the avatar")
             self._saying.add(saying)
             saying.add_done_callback(self._saying.discard)
-        if source.push_nowait(audio.pcm):
+        if not source.ended and source.push_nowait(audio.pcm):
             self._timed.play(audio)
         else:
             self.dropped_s += len(audio.pcm) / 2 / audio.sample_rate
@@ -142,11 +142,20 @@ class VendorOutput:
             await asyncio.wait({interrupting})  # else it would be interrupted, too
         try:
             said = await self._speaker.say(source)
-            if said is not None:
-                await said.wait()
+            if said is None:
+                return
+            await said.wait()
         except AvatarKitError as error:
-            source.clear()  # nobody reads it any more
+            self._drop(source)
             self._failed(error)
+        else:
+            self._drop(source)  # a vendor may have ended it before all had come
+
+    def _drop(self, source: PushSource) -> None:
+        """Nobody reads it any more, nor what further comes of its response."""
+        self.dropped_s += source.queued_seconds
+        source.clear()
+        source.end()
 
     async def _interrupt(self, before: asyncio.Task[None] | None) -> None:
         if before is not None and not before.done():

@@ -244,6 +244,30 @@ async def test_what_a_vendor_cannot_say_is_told(caplog: pytest.LogCaptureFixture
     assert caplog.text.count("the avatar could not say it: gone") == 2
 
 
+@pytest.mark.parametrize("error", [NotConnectedError("gone"), None])
+async def test_the_rest_of_a_response_is_counted_where_the_vendor_has_ended_its_utterance(
+    error: NotConnectedError | None,
+) -> None:
+    speaker, told, problems = Queueing(), list[Any](), list[Exception]()
+    output = VendorOutput(speaker, latency_s=0.0, on_error=problems.append)
+    output.set_listener(told.append)
+    output.play(delta(VOICE[:960]))  # 20 ms
+    await until(lambda: speaker.queued, "the utterance")
+    speaker.queued[0].error = error
+    speaker.queued[0].finish(PlaybackFinished(0.0, True))
+    await until(lambda: output.dropped_s, "what the vendor had not taken")
+    assert output.dropped_s == pytest.approx(0.02)
+    assert problems == ([] if error is None else [error])
+    output.play(delta(LONG))
+    output.end()
+    assert output.dropped_s == pytest.approx(30.02)
+    await until(lambda: told and isinstance(told[-1], OutputEnded), "the end of what it was given")
+    output.play(delta(VOICE[:960]))  # the next response is said again
+    await until(lambda: len(speaker.queued) == 2, "the next utterance")
+    assert output.dropped_s == pytest.approx(30.02)
+    await output.aclose()
+
+
 async def test_what_a_vendor_never_takes_is_bounded() -> None:
     class Deaf(Speaker):
         async def say(self, source: PushSource, *, sample_rate: int | None = None) -> None:
