@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from avatarkit_rtc.audio import microphone as _microphone
 from avatarkit_rtc.audio.block import AudioBlock
-from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, checked_device
+from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, checked_device, same_device
 from avatarkit_rtc.audio.lookout import Found, Hangs, Lookout, ServerMoved
 from avatarkit_rtc.audio.microphone import Microphone
 from avatarkit_rtc.audio.null_microphone import NullMicrophone
@@ -56,9 +56,9 @@ class LiveMicrophone:
     """An async iterator of 10 ms blocks that outlives its device.
 
     A device that is lost (unplugged, or silent for half a second because its sound server has gone) is
-    replaced by silence, and opened again as soon as that works: by name, and where that has not come back
-    after 2 s the default device. While that one records in its place, the device that was asked for is looked
-    for, and so is the default device where none was asked for.
+    replaced by silence, and opened again as soon as that works; where it has not come back after 2 s, the
+    default device is. While that one records in its place, the device that was asked for is looked for, and
+    so is the default device where none was asked for.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class LiveMicrophone:
         self._on_lost = on_lost
         self._on_back = on_back
         self._microphone: Microphone | NullMicrophone = NullMicrophone()
-        self._name: str | None = None
+        self._device: AudioDevice | None = None  # what was opened when the one that was asked for was
         self._in_place = False  # the default device is open in place of the one that was asked for
         self._lookout, self._hangs = Lookout("input"), Hangs()
         self._started = self._closed = False
@@ -143,7 +143,7 @@ class LiveMicrophone:
             if isinstance(error, AudioDeviceError):  # a library does not come by itself
                 self._search(None)
         else:
-            self._take(opened)
+            self._take(opened, self._spec)
         self._started = True
         self._watcher = asyncio.create_task(self._watch(), name="microphone watchdog")
         return problem
@@ -165,11 +165,11 @@ class LiveMicrophone:
                 await opened.aclose()
                 raise AudioDeviceError("this microphone was closed while it changed its device")
             await _end(self._reopener)
-            self._spec, self._in_place = device, False
+            self._spec, self._device = device, None
             self._lookout.close()
             self._hangs.close()
             before = self._microphone
-            self._take(opened)
+            self._take(opened, device)
             await before.aclose()
 
     def discard(self) -> None:
@@ -208,12 +208,14 @@ class LiveMicrophone:
                     self._lost(str(error))
         raise StopAsyncIteration
 
-    def _take(self, opened: Microphone, *, in_place: bool = False) -> None:
+    def _take(self, opened: Microphone, spec: DeviceSpec) -> None:
+        """Record from ``opened`` from now on, which is what ``spec`` means."""
         self._before = self.counters()
         self._microphone = opened
-        self._in_place = in_place
-        if not in_place:
-            self._name = opened.device
+        wanted = self._wanted()
+        self._in_place = spec != wanted and not same_device(opened.opened, wanted)
+        if not self._in_place:
+            self._device = opened.opened
         opened.give_way()
 
     def _leave(self) -> Microphone | NullMicrophone:
@@ -253,7 +255,7 @@ class LiveMicrophone:
 
     async def _look_around(self, now: float, recording: AudioDevice | None) -> None:
         """See whether there is a better device, and if so make way for it."""
-        news = self._lookout.look(now, recording, self._wanted())
+        news = self._lookout.look(now, recording, self._wanted(), self._named())
         if isinstance(news, ServerMoved):
             self._call(self._on_back, news.name)
         elif isinstance(news, Found) and not await in_thread(RESTART.ask, now):
@@ -280,7 +282,7 @@ class LiveMicrophone:
             for spec in () if hangs else dict.fromkeys([self._wanted(), before, None]):
                 opened = await self._try(spec)
                 if opened is not None:
-                    self._take(opened, in_place=spec != self._wanted())
+                    self._take(opened, spec)
                     if opened.opened is None or opened.opened.full_name != before.full_name:
                         self._call(self._on_back, opened.device or "the default microphone")
                     return
@@ -310,7 +312,7 @@ class LiveMicrophone:
             for spec in self._candidates(loop.time() - away_since):
                 opened = await self._try(spec)
                 if opened is not None:
-                    self._take(opened, in_place=spec != self._wanted())
+                    self._take(opened, spec)
                     self._call(self._on_back, opened.device or "the default microphone")
                     return
             if not is_fresh:  # a speaker plays, so the list is old
@@ -319,8 +321,14 @@ class LiveMicrophone:
             delay = min(2 * delay, _LONGEST_DELAY_S)
 
     def _wanted(self) -> DeviceSpec:
-        # An index means another device after devices have come and gone; the name stays.
-        return self._name if isinstance(self._spec, int) and self._name else self._spec
+        """The device that was asked for: itself, once it is known. After devices have come and gone an index
+        means another one, and a part of a name may mean several."""
+        return self._spec if self._spec is None or self._device is None else self._device
+
+    def _named(self) -> str | None:
+        """The name that was given, or part of it: it may still fit a device that has come back under another
+        name, which on ALSA has the card's number in it."""
+        return self._spec if isinstance(self._spec, str) else None
 
     def _candidates(self, away_s: float) -> list[DeviceSpec]:
         wanted = self._wanted()
@@ -330,7 +338,7 @@ class LiveMicrophone:
     async def _try(self, spec: DeviceSpec) -> Microphone | None:
         """The device, once it really brings sound."""
         try:
-            opened = await _microphone.open_microphone(spec)
+            opened = await self._open(spec)
         except AvatarKitError as error:
             _log.debug("the microphone %r does not open yet: %s", spec, error)
             return None
@@ -347,6 +355,15 @@ class LiveMicrophone:
             closing.add_done_callback(self._closing.discard)
             raise
         return opened
+
+    async def _open(self, spec: DeviceSpec) -> Microphone:
+        try:
+            return await _microphone.open_microphone(spec)
+        except AudioDeviceError:
+            named = self._named()
+            if named is None or spec is not self._device:
+                raise
+            return await _microphone.open_microphone(named)
 
     def _call(self, callback: Callable[[str], None] | None, argument: str) -> None:
         if callback is not None:

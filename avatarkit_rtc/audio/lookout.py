@@ -122,12 +122,15 @@ class Lookout:
         self._server: str | None = None
         self._can = can_scan()
 
-    def look(self, now: float, playing: AudioDevice | None, wanted: DeviceSpec) -> Found | ServerMoved | None:
+    def look(
+        self, now: float, playing: AudioDevice | None, wanted: DeviceSpec, or_else: str | None = None
+    ) -> Found | ServerMoved | None:
         """Go on looking, at ``now`` (monotonic seconds).
 
         Args:
             playing: the device in use, None where there is none.
             wanted: what should be in use: None for the default device.
+            or_else: name, or part of it, of what will do where ``wanted`` is not listed.
 
         Returns:
             News, once.
@@ -148,7 +151,7 @@ class Lookout:
         scan = read_scan(result)
         if scan is None:
             return None
-        better = better_device(scan.devices, self._kind, playing, wanted)
+        better = better_device(scan.devices, self._kind, playing, wanted, or_else)
         if better is not None:
             self._probed = better
             self._start(now, "probe", self._kind, str(better.index), str(_RATE))
@@ -182,7 +185,11 @@ class Lookout:
 
 
 def better_device(
-    devices: list[AudioDevice], kind: Kind, playing: AudioDevice | None, wanted: DeviceSpec
+    devices: list[AudioDevice],
+    kind: Kind,
+    playing: AudioDevice | None,
+    wanted: DeviceSpec,
+    or_else: str | None = None,
 ) -> AudioDevice | None:
     """The device among ``devices`` that ought to be used instead of ``playing``, if there is one."""
     able = [device for device in devices if device.channels(kind)]
@@ -193,5 +200,5 @@ def better_device(
     try:
         better = choose(devices, wanted, kind)
     except AudioDeviceError:
-        return None
+        return None if or_else is None else better_device(devices, kind, playing, or_else)
     return None if playing is not None and better.full_name == playing.full_name else better

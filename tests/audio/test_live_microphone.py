@@ -89,10 +89,11 @@ class Devices:
         await asyncio.sleep(0.002)
         if self.no_library:
             raise MissingDependencyError("no PortAudio")
-        if spec not in self.there:
+        name = spec.name if isinstance(spec, AudioDevice) else spec
+        if name not in self.there:
             raise AudioDeviceError(f"no device {spec!r}")
         self.mute_next -= 1
-        self.opened.append(Device(self.there[spec], len(self.opened) + 1, mute=self.mute_next >= 0))
+        self.opened.append(Device(self.there[name], len(self.opened) + 1, mute=self.mute_next >= 0))
         return self.opened[-1]
 
 
@@ -106,8 +107,11 @@ class Looks:
     news: ClassVar[list[Found | ServerMoved]] = []
     asked: ClassVar[list[tuple[str | None, DeviceSpec]]] = []
 
-    def look(self, now: float, playing: AudioDevice | None, wanted: DeviceSpec) -> Found | ServerMoved | None:
-        self.asked.append((playing.name if playing else None, wanted))
+    def look(
+        self, now: float, playing: AudioDevice | None, wanted: DeviceSpec, or_else: str | None
+    ) -> Found | ServerMoved | None:
+        name = wanted.name if isinstance(wanted, AudioDevice) else wanted
+        self.asked.append((playing.name if playing else None, name))
         return self.news.pop() if self.news else None
 
     def rest(self, now: float, seconds: float) -> None:
@@ -174,9 +178,10 @@ async def test_a_lost_device_is_opened_again_by_name(devices: Devices) -> None:
     reader = Reader(3)
     await reader.microphone.start()
     await reader.hears(1)
+    desk = devices.opened[0].opened
     devices.opened[0].fail("is gone")
     await reader.hears(2)
-    assert devices.asked == [3, "desk"], "an index may be another device by now"
+    assert devices.asked == [3, desk], "an index may be another device by now, and so may a bare name"
     assert devices.opened[0].closed
     assert reader.events == ["lost: desk is gone", "back: desk"]
     assert (reader.microphone.device, reader.microphone.losses) == ("desk", 1)
@@ -311,6 +316,7 @@ async def test_it_makes_way_for_a_restart_of_portaudio_and_goes_on_as_before(dev
     assert reader.events == []
     assert reader.microphone.losses == 0
     await reader.end()
+    assert not Looks.asked, "there is nothing to look for"
 
 
 async def test_one_that_does_not_open_after_the_restart_is_lost(devices: Devices) -> None:
