@@ -244,6 +244,9 @@ class Parts:
     def _rotate(self, t: float, current: Part) -> Part:
         """The newest file, which may be a new one from now on."""
         self._end_old(t)
+        # However much sound came before it, the first picture is in the first file.
+        if current.number == 1 and not current.file.pictures:
+            return current
         if self._ending is not None or not self._is_full(current, t):
             return current
         # What is already there may not be cut off: the next file begins behind it.

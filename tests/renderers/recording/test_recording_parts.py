@@ -107,6 +107,22 @@ def test_each_file_of_sound_alone_has_its_sidecar(tmp_path: Path, pose: MakePose
     assert [[line.type for line in lines[1:]] for lines in found] == [["pose", "pose"], [], ["end"]]
 
 
+def test_sound_before_the_first_picture_makes_no_files_without_one(tmp_path: Path, pose: MakePose) -> None:
+    with Recorder(tmp_path / "talk.mp4", face=Flash(), rotate_s=2) as recorder:
+        for k in range(900):
+            recorder.sound(block(k / 100, True, 48000))
+            if k >= 500 and k % 4 == 0:
+                recorder.show(pose(k / 100))
+            wait_for_room(recorder)
+    made = files(tmp_path, ".mp4")
+    pictures = [len(probe(path)["video"]["times"]) for path in made]
+    assert min(pictures) > 0
+    assert sum(pictures) == recorder.pictures == 100
+    lengths = [len(sound_of(path)) / 48000 for path in made]
+    assert sum(lengths) == pytest.approx(9, abs=0.06)
+    assert lengths[0] >= 5
+
+
 def test_numbers_go_on_behind_what_is_there(tmp_path: Path, pose: MakePose) -> None:
     (tmp_path / "talk [a]-0007.mp4").write_bytes(b"of yesterday")
     with Recorder(tmp_path / "talk [a].mp4", face=Flash(), rotate_s=2) as recorder:
