@@ -47,6 +47,7 @@ from avatarkit_rtc.errors import AvatarKitError, ConfigurationError, DisplayErro
 from avatarkit_rtc.face import FaceLayer
 from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.providers.base import ConnectionConfig, Provider
+from avatarkit_rtc.providers.connect_errors import checked_url
 from avatarkit_rtc.providers.livekit import LiveKitProvider
 from avatarkit_rtc.providers.loopback import LoopbackProvider
 from avatarkit_rtc.testing.performer import Utterance
@@ -122,6 +123,8 @@ def demo(
         return
     if livekit not in (None, LOCAL_SERVER) and not (key and secret):
         raise ConfigurationError("--livekit URL needs --key and --secret as well")
+    if livekit not in (None, LOCAL_SERVER):
+        checked_url(livekit)
     parts = utterances(clip, pcm, pcm_rate, seed)
     view, recorder = open_view(window, out, face, window_options(fullscreen, kiosk, size, rate))
     if recorder is not None and duration is None:

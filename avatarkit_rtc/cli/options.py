@@ -11,6 +11,7 @@ import typer
 from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S
 from avatarkit_rtc.providers.base import ConnectionConfig
+from avatarkit_rtc.providers.connect_errors import checked_url
 from avatarkit_rtc.providers.minting import avatar_token, join_token
 
 Url = Annotated[
@@ -138,10 +139,11 @@ def access(
     """Check what was given.
 
     Raises:
-        ConfigurationError: something is missing; the message says what.
+        ConfigurationError: something is missing, or the address is none; the message says what.
     """
     if not url:
         raise ConfigurationError("which server? Give --url, or set LIVEKIT_URL")
+    checked_url(url)
     if token:
         return Access(url, room, token=token)
     if not (key and secret):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
 from urllib.parse import urlsplit
 
 from avatarkit_rtc.errors import ConfigurationError, ConnectError, ConnectTimeoutError
 from avatarkit_rtc.providers.join_token import redacted
 
-REFUSALS = ("401", "403")
+REFUSALS: Final = ("401", "403")
+_LOGIN: Final = re.compile(r"^([^:/?#]*://)?.*@")
 
 
 def checked_url(url: str | None) -> str:
@@ -25,9 +28,14 @@ def checked_url(url: str | None) -> str:
         fits = False
     if not fits:
         raise ConfigurationError(
-            f"{redacted(url)!r} is no server address; one looks like wss://host or ws://host:7880"
+            f"{without_secrets(url)!r} is no server address; one looks like wss://host or ws://host:7880"
         )
     return url
+
+
+def without_secrets(url: str) -> str:
+    """What is legible of ``url``, which may be no address at all: neither login nor query."""
+    return redacted(_LOGIN.sub(r"\1<hidden>@", re.split("[?#]", url, maxsplit=1)[0]))
 
 
 def shown_url(url: str | None) -> str:
@@ -50,11 +58,16 @@ def connect_error(problem: str, url: str | None, complaint: str | None = None) -
         complaint: what is wrong with the token, if that is known.
     """
     where = shown_url(url)
+    problem = problem.replace(url, where) if url else problem
     if complaint is not None:
         return ConnectError(f"{where} refused the token: {complaint}")
     if is_refusal(problem):
         return ConnectError(
             f"{where} refused the token: {problem}; check that its key and secret are this server's"
+        )
+    if "400 Bad Request" in problem:
+        return ConnectError(
+            f"{where} answers, and refused what it was asked: {problem}; change what it names"
         )
     if "timed out" in problem:
         return ConnectTimeoutError(f"{where} does not answer: {problem}; check the address and the network")

@@ -16,10 +16,11 @@ from avatarkit_rtc.errors import (
     AlreadyConnectedError,
     ConfigurationError,
     ConnectAbortedError,
-    ConnectError,
     ConnectTimeoutError,
 )
 from avatarkit_rtc.providers.avatar_finder import MOTION_TOPIC
+from avatarkit_rtc.providers.connect_errors import checked_url, connect_error, shown_url
+from avatarkit_rtc.providers.join_token import redacted
 from avatarkit_rtc.providers.livekit_room import OwnRoom
 from avatarkit_rtc.providers.minting import AVATAR_IDENTITY, avatar_token
 
@@ -139,6 +140,7 @@ class RoomTransport:
 
         Raises:
             AlreadyConnectedError: it was called before.
+            ConfigurationError: the server's address is none.
             ConnectAbortedError: :meth:`aclose` was called.
             ConnectTimeoutError: it took longer than ``connect_timeout_s``.
             ConnectError: it did not work; the message says why.
@@ -147,6 +149,7 @@ class RoomTransport:
             raise ConnectAbortedError("this RoomTransport is closed; make a new one")
         if self._joining is not None or self._rejoining is not None or self._session is not None:
             raise AlreadyConnectedError("this RoomTransport is in its room, or on the way there")
+        checked_url(self._url)
         await self._join()
 
     async def wait_closed(self) -> None:
@@ -249,12 +252,12 @@ class RoomTransport:
                 raise
             if isinstance(exc, TimeoutError):
                 raise ConnectTimeoutError(
-                    f"{self._url} did not admit the stand-in avatar within {self._connect_timeout_s:g} s; "
-                    "is a LiveKit server there?"
+                    f"{shown_url(self._url)} did not admit the stand-in avatar within "
+                    f"{self._connect_timeout_s:g} s; is a LiveKit server there?"
                 ) from None
             # The library's text may quote the address with the token in it, and so may what caused it.
-            reason = str(getattr(exc, "message", exc)).replace(token, "<token>")
-            raise ConnectError(f"the stand-in avatar cannot join at {self._url}: {reason}") from None
+            problem = redacted(str(getattr(exc, "message", exc)), token)
+            raise connect_error(problem, self._url) from None
         return session
 
     def _tear_down(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

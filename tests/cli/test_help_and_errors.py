@@ -132,4 +132,7 @@ def test_a_recording_that_cannot_be(tmp_path: Path) -> None:
 def test_demo_through_a_given_server_needs_its_keys(tmp_path: Path) -> None:
     done = run_command("demo", "--no-window", "--livekit", "ws://host", cwd=tmp_path)
     assert_one_line(done, "--key", "--secret")
+    keys = ("--key", "k", "--secret", SECRET)
+    done = run_command("demo", "--no-window", "--livekit", "bogus", *keys, cwd=tmp_path)
+    assert_one_line(done, "'bogus' is no server address")
     assert not list(tmp_path.iterdir())

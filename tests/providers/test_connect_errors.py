@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from avatarkit_rtc.errors import ConfigurationError, ConnectError, ConnectTimeoutError
-from avatarkit_rtc.providers.connect_errors import checked_url, connect_error, shown_url
+from avatarkit_rtc.providers.connect_errors import checked_url, connect_error, shown_url, without_secrets
 
 
 @pytest.mark.parametrize("url", ["ws://host", "wss://host:443/path", "http://[::1]:7880", "https://host"])
@@ -24,6 +24,35 @@ def test_other_things_do_not(url: str | None) -> None:
 def test_address_is_shown_without_login_and_query() -> None:
     assert shown_url("wss://me:pass@host:7880/rtc?access_token=abc") == "wss://host:7880"
     assert shown_url("wss://host") == "wss://host"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("ftp://me:geheim@host/x?key=geheim", "ftp://<hidden>@host/x"),
+        ("me:geheim@host:7880#geheim", "<hidden>@host:7880"),
+        ("ws://me:ge/he@im@host", "ws://<hidden>@host"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_what_is_no_address_is_shown_without_them_too(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown
+    with pytest.raises(ConfigurationError) as error:
+        checked_url(f"no{url}")
+    assert "geheim" not in str(error.value)
+
+
+def test_the_librarys_words_are_shown_without_them_too() -> None:
+    url = "ws://me:geheim@host/?key=geheim"
+    assert str(connect_error(f"no way to {url}", url)).startswith(
+        "cannot join at ws://host: no way to ws://host;"
+    )
+
+
+def test_a_request_that_is_refused_is_no_matter_of_the_address() -> None:
+    said = str(connect_error("client error: 400 Bad Request - room name length exceeds limits", "ws://h"))
+    assert "room name length" in said
+    assert "address" not in said
 
 
 def test_kinds_of_failure() -> None:

@@ -130,19 +130,29 @@ async def test_sound_of_another_rate_is_refused_with_advice(
 async def test_a_refused_token_is_an_error_without_the_token(livekit_server: LiveKitServer) -> None:
     token = avatar_token("nobody", "x" * 32, "room")
     transport = RoomTransport(livekit_server.url, lambda: token)
-    with pytest.raises(ConnectError) as error:
+    with pytest.raises(ConnectError, match="check that its key and secret are this server's") as error:
         await transport.connect()
     assert token not in str(error.value)
     assert token not in repr(error.value.__cause__)
     await transport.aclose()
 
 
+async def test_a_failed_join_tells_nothing_secret_of_the_address() -> None:
+    transport = RoomTransport("ws://me:geheim@127.0.0.1:9/x?key=geheim", "token")
+    with pytest.raises(ConnectError, match=r"at ws://127\.0\.0\.1:9: .*; check the address") as error:
+        await transport.connect()
+    assert "geheim" not in str(error.value)
+    await transport.aclose()
+    with pytest.raises(ConfigurationError, match="'bogus' is no server address"):
+        await RoomTransport("bogus", "token").connect()
+
+
 async def test_a_server_that_does_not_answer_is_a_timeout() -> None:
     held: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    transport = RoomTransport(f"ws://127.0.0.1:{port}", "token", connect_timeout_s=0.3)
-    with pytest.raises(ConnectTimeoutError, match=r"within 0\.3 s"):
+    transport = RoomTransport(f"ws://me:geheim@127.0.0.1:{port}", "token", connect_timeout_s=0.3)
+    with pytest.raises(ConnectTimeoutError, match=rf"^ws://127\.0\.0\.1:{port} .* within 0\.3 s"):
         await transport.connect()
     for writer in held:
         writer.close()

@@ -22,6 +22,7 @@ from avatarkit_rtc.errors import (
     RunwayTimeoutError,
 )
 from avatarkit_rtc.integrations.http import checked_key, load_aiohttp, proxy_for
+from avatarkit_rtc.providers.connect_errors import without_secrets
 from avatarkit_rtc.providers.join_token import redacted
 
 if TYPE_CHECKING:
@@ -214,11 +215,14 @@ def checked_base_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        fits = fits and parts.username is None and not parts.query
+        fits = fits and parts.username is None and not parts.query and not parts.fragment
     except ValueError:
         fits = False
     if not fits:
-        raise ConfigurationError(f"{redacted(url)!r} is no base URL; one looks like {DEFAULT_BASE_URL}")
+        raise ConfigurationError(
+            f"{without_secrets(url)!r} is no base URL, which has neither login nor query; one looks like "
+            f"{DEFAULT_BASE_URL}"
+        )
     return url.rstrip("/")
 
 

@@ -28,7 +28,12 @@ from avatarkit_rtc.integrations.runway import (
     SessionStatus,
 )
 from avatarkit_rtc.integrations.runway.client import POLL_INTERVAL_S, READY_TIMEOUT_S
-from avatarkit_rtc.integrations.runway.http import RETRY_INTERVAL_S, TIMEOUT_S, retry_after_s
+from avatarkit_rtc.integrations.runway.http import (
+    RETRY_INTERVAL_S,
+    TIMEOUT_S,
+    checked_base_url,
+    retry_after_s,
+)
 from avatarkit_rtc.testing.runway_api import Fault, StandInRunwayApi
 from tests.support.runway import KEY, SlowApi
 
@@ -414,3 +419,10 @@ class TestConfiguration:
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after_s(headers) == seconds
+
+
+@pytest.mark.parametrize("url", ["http://me:geheim@host", "http://host/?key=geheim", "http://host/#geheim"])
+def test_a_base_url_with_something_secret_in_it_is_refused_without_telling_it(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="neither login nor query") as error:
+        checked_base_url(url)
+    assert "geheim" not in str(error.value)
