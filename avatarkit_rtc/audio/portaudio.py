@@ -33,6 +33,9 @@ _INSTALL_PORTAUDIO: Final = {
 
 _streams: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 _streams_lock: Final = threading.Lock()
+_starting: Final[set[Any]] = set()
+_starts: Final = threading.Condition()  # for the set
+_ending: Final = threading.Event()
 
 
 @contextlib.contextmanager
@@ -87,6 +90,26 @@ def open_streams() -> list[Any]:
         return [each for each in _streams if not each.closed]
 
 
+@contextlib.contextmanager
+def starting(stream: Any) -> Iterator[None]:
+    """``stream`` is being started meanwhile, which PortAudio does not let be aborted: the interpreter's end
+    waits for it.
+
+    Raises:
+        AudioDeviceError: that end has begun, and has closed the stream or is about to.
+    """
+    with _starts:
+        if _ending.is_set():
+            raise AudioDeviceError("the program is about to end; start sound devices before")
+        _starting.add(stream)
+    try:
+        yield
+    finally:
+        with _starts:
+            _starting.discard(stream)
+            _starts.notify_all()
+
+
 def _watch_streams(sd: ModuleType, *, look_for_older: bool) -> None:
     """Have every stream entered in the list from now on: PortAudio does not tell which there are."""
     base = sd._StreamBase
@@ -118,17 +141,26 @@ def _watch_streams(sd: ModuleType, *, look_for_older: bool) -> None:
 
 def _before_the_end(sd: Any) -> None:
     """When the interpreter ends, PortAudio closes all streams: that would hang with the sound server, and
-    crash in one that another thread is closing or opening. So all are closed here, on threads that may be
-    left alone; then the operating system takes back what there is."""
+    crash in one that another thread is closing, opening or starting. So all are closed here, on threads that
+    may be left alone; then the operating system takes back what there is."""
     from avatarkit_rtc.audio.release import release_stream, unfinished
 
     until = time.monotonic() + _EXIT_S
+    with _starts:
+        _ending.set()
+        begun = set(_starting)
     for stream in open_streams():
+        if stream not in begun:
+            release_stream(stream)
+    with _starts:
+        _starts.wait_for(lambda: not _starting, max(0.0, until - time.monotonic()))
+        hung = set(_starting)
+    for stream in begun - hung:
         release_stream(stream)
     for release in unfinished():
         release.wait(max(0.0, until - time.monotonic()))
     # It is kept: nobody shall begin anything from now on.
     free = PORTAUDIO_LOCK.acquire(timeout=max(0.0, until - time.monotonic()))
-    if not free or unfinished():
+    if hung or not free or unfinished():
         sd._initialized = 0
         sd._last_callback = None  # of sounddevice.play(), whose stream would be closed nevertheless

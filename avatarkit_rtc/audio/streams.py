@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from avatarkit_rtc.audio.devices import AudioDevice, DeviceSpec, Kind, _reason, find_device
-from avatarkit_rtc.audio.portaudio import load_sounddevice, open_streams, portaudio_lock
+from avatarkit_rtc.audio.portaudio import load_sounddevice, open_streams, portaudio_lock, starting
 from avatarkit_rtc.errors import AudioDeviceError
 
 _INVALID_SAMPLE_RATE = -9997
@@ -83,12 +83,13 @@ def start_stream(opened: OpenedStream, kind: Kind) -> None:
     """Let the callbacks begin.
 
     Raises:
-        AudioDeviceError: the device refuses; whoever opened the stream closes it.
+        AudioDeviceError: the device refuses, or the interpreter ends; whoever opened the stream closes it.
     """
     import sounddevice as sd  # who has opened a stream has it; load_sounddevice() would wait for the lock
 
     try:
-        opened.stream.start()  # touches nothing but the stream, so it needs no lock
+        with starting(opened.stream):
+            opened.stream.start()  # touches nothing but the stream, so it needs no lock
     except sd.PortAudioError as error:
         raise _cannot_open(opened.device, kind, error) from error
 
