@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -43,16 +44,34 @@ def main(arguments: list[str]) -> int:
     install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     install += ["-e", f"{ROOT}[{extra}]"]
     print(f"installing avatarkit-rtc[{extra}] into {ENVIRONMENT}", file=sys.stderr, flush=True)
-    if subprocess.run(install, check=False).returncode:
+    if run(install):
         sys.exit("the installation failed, see above")
     if what == "test":
-        tests = [PYTHON, "-m", "tests.support.second_chance", *TOGETHER, *rest]
-        return subprocess.run(tests, cwd=ROOT, check=False).returncode
-    try:
-        return subprocess.run([PYTHON, "-m", "avatarkit_rtc", what, *rest], check=False).returncode
-    except KeyboardInterrupt:
-        return 0  # the command has seen the same Ctrl-C and ended cleanly
+        return run([PYTHON, "-m", "tests.support.second_chance", *TOGETHER, *rest], cwd=ROOT)
+    return run([PYTHON, "-m", "avatarkit_rtc", what, *rest])
+
+
+def run(command: Sequence[str | Path], cwd: Path | None = None) -> int:
+    """Run ``command`` to its end; returns its exit code, as a shell would say it (130: ended by Ctrl-C).
+
+    Ctrl-C is the command's own matter, which sees it as well: it takes the time it needs to end cleanly.
+    ``subprocess.run`` would kill it after 0.25 s.
+    """
+    interrupted = False
+    with subprocess.Popen(command, cwd=cwd) as child:
+        while True:
+            try:
+                code = child.wait()
+                break
+            except KeyboardInterrupt:
+                interrupted = True
+    if code < 0:
+        return 128 - code
+    return 130 if code and interrupted else code
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
