@@ -102,7 +102,8 @@ class ArrivalLog:
     ``send_s`` is the frame's place on the media timeline of the rounds without their pauses, ``recv_s`` its
     arrival, with the clock of each round set so that its fastest frame needed 20 ms; ``t`` is the arrival in
     monotonic seconds. A frame that never came has no line. Packets that carry no new frame are comments:
-    ``# t kind``. A round's lines are written 10 s after its first frame, or at its end.
+    ``# t kind``. A round's lines are written 10 s after its first frame, or at its end. Nothing is written
+    before the player is connected.
     """
 
     def __init__(self, path: str) -> None:
@@ -110,14 +111,13 @@ class ArrivalLog:
         Raises:
             ConfigurationError: the file cannot be written.
         """
-        self._lines = LineWriter(path)
+        self.lines: Final = LineWriter(path, COLUMNS)
         self._timeline = MediaTimeline()
-        self._lines.put_text(COLUMNS)
 
-    @property
-    def dropped(self) -> int:
-        """Lines that could not be written."""
-        return self._lines.dropped
+    def connection_state(self, state: str) -> None:
+        """The first connection empties the file."""
+        if state == "connected":
+            self.lines.begin()
 
     def show(self, pose: Pose) -> None:
         """Poses are of no interest here."""
@@ -127,12 +127,12 @@ class ArrivalLog:
         frames = [event for event in arrival.events if isinstance(event, FrameArrived)]
         for frame in frames:
             for row in self._timeline.add(frame, arrival.t):
-                self._lines.put_text(row)
+                self.lines.put_text(row)
         if not frames:
-            self._lines.put_text(f"# {arrival.t:.6f} {arrival.kind.value}")
+            self.lines.put_text(f"# {arrival.t:.6f} {arrival.kind.value}")
 
     def close(self) -> None:
         """Write what waits and close the file. More than once is fine."""
         for row in self._timeline.flush():
-            self._lines.put_text(row)
-        self._lines.close()
+            self.lines.put_text(row)
+        self.lines.close()

@@ -27,7 +27,15 @@ from avatarkit_rtc.cli.options import (
     window_options,
 )
 from avatarkit_rtc.cli.running import Stopped, live_line, player_line, run, unless, wait_first
-from avatarkit_rtc.cli.watching import FinalFigures, NoView, Watching, check_writable, narrate, write_figures
+from avatarkit_rtc.cli.watching import (
+    FinalFigures,
+    NoView,
+    Watching,
+    check_different,
+    check_writable,
+    narrate,
+    write_figures,
+)
 from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.providers.base import ConnectionConfig
@@ -103,6 +111,7 @@ def play(
     if published is None and (half_duplex or not processing):
         raise ConfigurationError("--half-duplex and --no-processing need --microphone")
     check_writable(stats, "--stats")
+    check_different({"--stats": stats, "--motion-log": motion_log, "--arrival-log": arrival_log})
     with contextlib.ExitStack() as close:
         watching = Watching(close)
         if not headless:
@@ -117,10 +126,11 @@ def play(
                 stop, way.viewer(identity), view, avatar, options, duration, microphone=published
             )
         )
-    watching.report()
     if stats is not None and final is not None:
         final["window"] = None if watching.window is None else watching.window.stats()
         write_figures(stats, final)
+    if not watching.report():
+        raise typer.Exit(1)
 
 
 async def play_until(

@@ -25,6 +25,7 @@ from avatarkit_rtc.cli.options import (
     access,
 )
 from avatarkit_rtc.cli.running import live_line, run, say, unless, wait_first
+from avatarkit_rtc.cli.watching import check_different, report_lines
 from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.testing.clip import load_clip
 from avatarkit_rtc.testing.performer import Utterance, perform
@@ -104,10 +105,11 @@ def publish(
     )
     way = access(url, token, key, secret, room)
     parts = utterances(clip, pcm, pcm_rate, seed)
+    inputs = {name: Path(file) for name, file in (("--clip", clip), ("--pcm", pcm)) if file}
+    check_different({**inputs, "--sent-log": sent_log})
+    lines = None if sent_log is None else LineWriter(str(sent_log))
     with contextlib.ExitStack() as close:
-        lines: LineWriter | None = None
-        if sent_log is not None:
-            lines = LineWriter(str(sent_log))
+        if lines is not None:
             close.callback(lines.close)
 
         def sent(number: int | None, seq: int | None, kind: SentKind, t: float) -> None:
@@ -124,6 +126,8 @@ def publish(
             )
             async with contextlib.AsyncExitStack() as leave:
                 await unless(stop, leave.enter_async_context(transport))
+                if lines is not None:
+                    lines.begin()
                 say("publishing; Ctrl-C ends it")
                 avatar = StandInAvatar(transport, parts, options, on_sent=sent)
                 async with live_line(lambda fps: _line(avatar, fps), lambda: sum(avatar.sent.values())):
@@ -131,6 +135,8 @@ def publish(
                 say(_line(avatar, None))
 
         run(main)
+    if sent_log is not None and lines is not None and not report_lines(sent_log, lines):
+        raise typer.Exit(1)
 
 
 def _line(avatar: StandInAvatar, rate: float | None) -> str:

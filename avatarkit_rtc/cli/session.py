@@ -28,7 +28,15 @@ from avatarkit_rtc.cli.options import (
 )
 from avatarkit_rtc.cli.record import MAX_DELAY_MS, report
 from avatarkit_rtc.cli.running import Stopped, live_line, player_line, run, say, wait_first
-from avatarkit_rtc.cli.watching import FinalFigures, NoView, Watching, check_writable, narrate, write_figures
+from avatarkit_rtc.cli.watching import (
+    FinalFigures,
+    NoView,
+    Watching,
+    check_different,
+    check_writable,
+    narrate,
+    write_figures,
+)
 from avatarkit_rtc.errors import (
     AvatarKitError,
     AvatarTimeoutError,
@@ -126,7 +134,7 @@ def session(
     """
     files = speak or []
     _check_arguments(files, mic=mic, check=check)
-    check_writable(stats, "--stats")
+    _check_outputs(record, stats, motion_log)
     evidence = Evidence(hidden=(app_id, avatar_id, key, secret, os.environ.get(API_KEY_VARIABLE)))
     service = {"app_id": app_id, "avatar_id": avatar_id, "sample_rate": sample_rate}
     service |= {"environment": environment, "console_url": console_url, "ingress_url": ingress_url}
@@ -173,9 +181,7 @@ def session(
             if stats is not None:
                 write_figures(stats, evidence.as_dict(**figures))
                 say(f"wrote {stats}")
-    watching.report()
-    if recorder is not None:
-        report(recorder)
+    _report(watching, recorder)
 
 
 def _check_arguments(files: list[Path], *, mic: bool, check: bool) -> None:
@@ -186,6 +192,22 @@ def _check_arguments(files: list[Path], *, mic: bool, check: bool) -> None:
     for file in files:
         if not file.is_file():
             raise ConfigurationError(f"there is no file {file}")
+
+
+def _check_outputs(record: Path | None, stats: Path | None, motion_log: Path | None) -> None:
+    check_writable(stats, "--stats")
+    sidecar = None if record is None else record.with_suffix(".jsonl")
+    check_different(
+        {"--record": record, "the sidecar of --record": sidecar, "--stats": stats, "--motion-log": motion_log}
+    )
+
+
+def _report(watching: Watching, recorder: Recorder | None) -> None:
+    written = watching.report()
+    if recorder is not None:
+        report(recorder)
+    if not written:
+        raise typer.Exit(1)
 
 
 async def _check_sounds(files: list[Path], *, check: bool) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.cli.arrival_log import ArrivalLog
-from avatarkit_rtc.cli.motion_log import MotionLog
+from avatarkit_rtc.cli.motion_log import LineWriter, MotionLog
 from avatarkit_rtc.cli.options import window_help
 from avatarkit_rtc.cli.running import say, summary_line
 from avatarkit_rtc.errors import ConfigurationError, DisplayError, MissingDependencyError
@@ -97,11 +97,10 @@ class Watching:
 
         return Tee(*self.views)
 
-    def report(self) -> None:
-        """Say what could not be written, once everything is closed."""
-        for path, log in self._logs:
-            if log.dropped:
-                say(f"{log.dropped} lines could not be written to {path}")
+    def report(self) -> bool:
+        """Say what could not be written, once everything is closed; whether that was nothing."""
+        written = [report_lines(path, log.lines) for path, log in self._logs]
+        return all(written)
 
 
 class FinalFigures:
@@ -135,6 +134,33 @@ class FinalFigures:
         figures["ended"] = self._ended[0] if self._ended else None
         say(summary_line(final))
         return figures
+
+
+def report_lines(path: Path, lines: LineWriter) -> bool:
+    """Say what could not be written to ``path``, once it is closed; whether that was nothing."""
+    if lines.dropped:
+        why = lines.problem or "the disk did not keep up"
+        count = "1 line" if lines.dropped == 1 else f"{lines.dropped} lines"
+        say(f"{count} could not be written to {path}: {why}")
+    return not lines.dropped
+
+
+def check_different(paths: Mapping[str, Path | None]) -> None:
+    """Before anything is written: two outputs into one file spoil each other, and an output its input.
+
+    Args:
+        paths: the files, by their options.
+
+    Raises:
+        ConfigurationError: two are the same.
+    """
+    options: dict[str, str] = {}
+    for option, path in paths.items():
+        if path is None or (path.exists() and not path.is_file()):  # /dev/null may be given twice
+            continue
+        other = options.setdefault(os.path.normcase(path.resolve()), option)
+        if other != option:
+            raise ConfigurationError(f"{other} and {option} name the same file; give each one of its own")
 
 
 def check_writable(path: Path | None, option: str) -> None:

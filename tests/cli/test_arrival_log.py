@@ -68,6 +68,7 @@ def test_lines_come_after_ten_seconds_at_the_latest() -> None:
 def test_packets_without_news_are_comments(tmp_path: Path) -> None:
     path = tmp_path / "arrivals.csv"
     log = ArrivalLog(str(path))
+    log.connection_state("connected")
     log.motion_arrived(MotionArrival(1.0, PacketKind.IDLE, ()))
     opened = RoundOpened(1, RoundCause.FRAME)
     log.motion_arrived(
