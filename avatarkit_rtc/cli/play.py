@@ -34,6 +34,7 @@ from avatarkit_rtc.cli.watching import (
     check_different,
     check_writable,
     narrate,
+    tell_absence,
     write_figures,
 )
 from avatarkit_rtc.errors import ConfigurationError
@@ -147,6 +148,7 @@ async def play_until(
     figures."""
     async with AvatarPlayer(LiveKitProvider(avatar_identity=avatar), view, **options) as player:
         narrate(player)
+        tell_absence(player, avatar)
         figures = FinalFigures(player)
         with contextlib.suppress(Stopped):
             await unless(stop, player.connect(config))

@@ -27,7 +27,7 @@ from avatarkit_rtc.cli.options import (
     parse_size,
 )
 from avatarkit_rtc.cli.running import Stopped, live_line, run, say, unless, wait_first
-from avatarkit_rtc.cli.watching import narrate
+from avatarkit_rtc.cli.watching import narrate, tell_absence
 from avatarkit_rtc.errors import AvatarKitError, RecordingError
 from avatarkit_rtc.events import RecorderFile, RecorderLoad
 from avatarkit_rtc.player import AvatarPlayer
@@ -148,6 +148,7 @@ def record(
         view = recorder if silence is None else Tee(recorder, silence)
         player = AvatarPlayer(LiveKitProvider(avatar_identity=avatar), view, **options)
         player.on("connected", connected)
+        tell_absence(player, avatar)
         try:
             await _record(stop, player, recorder, way.viewer(identity), duration, silence)
         finally:

@@ -8,7 +8,7 @@ import typer
 
 from avatarkit_rtc.cli.options import Key, Room, Secret, Url
 from avatarkit_rtc.errors import ConfigurationError
-from avatarkit_rtc.providers.minting import AVATAR_IDENTITY, avatar_token, join_token
+from avatarkit_rtc.providers.minting import AVATAR_IDENTITY, LONGEST_TTL_S, avatar_token, join_token
 
 
 def token(
@@ -17,7 +17,9 @@ def token(
     secret: Secret = None,
     room: Room = None,
     identity: Annotated[str | None, typer.Option("--identity", help="Who joins with it.")] = None,
-    ttl: Annotated[float, typer.Option("--ttl", min=1.0, help="Seconds for which it admits.")] = 6 * 3600,
+    ttl: Annotated[
+        float, typer.Option("--ttl", min=1.0, max=LONGEST_TTL_S, help="Seconds for which it admits.")
+    ] = 6 * 3600,
     avatar: Annotated[
         bool, typer.Option("--avatar", help="For an avatar: publish only, kind agent.")
     ] = False,

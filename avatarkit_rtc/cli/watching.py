@@ -3,6 +3,7 @@ it, and the final figures."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import json
@@ -34,6 +35,9 @@ from avatarkit_rtc.views import View
 if TYPE_CHECKING:
     from renderers import OpenCVWindow
 
+ABSENT_AFTER_S: Final = 5.0
+"""An avatar that is not there so long after joining is told of: it may have another name."""
+_NAMED: Final = 5
 _ROUNDS_KEPT: Final = 1000
 """Rounds whose figures are listed one by one in the final figures: the last ones."""
 
@@ -215,6 +219,35 @@ def narrate(player: AvatarPlayer) -> None:
     player.on("disconnected", disconnected)
     player.on("reconnect-attempt", attempt)
     player.on("audio-unavailable", unavailable)
+    player.on("audio-device-changed", lambda changed: say(changed.message))
     player.on("microphone-lost", lambda notice: say(f"{notice.message}; silence is published meanwhile"))
     player.on("microphone-back", lambda notice: say(notice.message))
     player.on("error", lambda error: say(f"error: {error}"))
+
+
+def tell_absence(player: AvatarPlayer, avatar: str | None) -> None:
+    """Say once, some seconds after joining a room, that its avatar is not there, and who is.
+
+    Args:
+        player: before it connects.
+        avatar: identity of the avatar that is looked for; None for any.
+    """
+
+    def look() -> None:
+        room = player.get_native_client()
+        if player.stats().avatar is None and player.is_connected and room is not None:
+            say(absence_line(avatar, list(room.remote_participants)))
+
+    def joined() -> None:
+        player.off("connected", joined)
+        asyncio.get_running_loop().call_later(ABSENT_AFTER_S, look)
+
+    player.on("connected", joined)
+
+
+def absence_line(avatar: str | None, others: list[str]) -> str:
+    """Whom is waited for, and the identities of who is there instead."""
+    named = others[:_NAMED]
+    more = [f"{len(others) - len(named)} more"] if len(others) > len(named) else []
+    here = ", ".join(named + more) or "nobody else"
+    return f"no avatar{'' if avatar is None else f' {avatar!r}'} yet; in the room: {here}"

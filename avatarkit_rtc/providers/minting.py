@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
-from avatarkit_rtc.errors import MissingDependencyError
+from avatarkit_rtc.errors import ConfigurationError, MissingDependencyError
 
 AVATAR_IDENTITY: Final = "spatialreal-avatar"
 """Identity of an avatar service's worker in a room."""
+
+LONGEST_TTL_S: Final = 10 * 365 * 86400.0
+"""Ten years: a token that is to admit for longer is a slip of the pen, and dates end in the year 9999."""
 
 
 def load_livekit_api() -> Any:
@@ -30,6 +33,7 @@ def join_token(key: str, secret: str, room: str, identity: str, ttl_s: float = 6
     """A token that admits ``identity`` to ``room``, to watch and to publish sound.
 
     Raises:
+        ConfigurationError: it would admit for more than ten years.
         MissingDependencyError: ``livekit-api`` is not installed.
     """
     api = load_livekit_api()
@@ -37,7 +41,7 @@ def join_token(key: str, secret: str, room: str, identity: str, ttl_s: float = 6
         room_join=True, room=room, can_publish=True, can_subscribe=True, can_publish_data=True
     )
     made = api.AccessToken(key, secret).with_identity(identity).with_grants(grants)
-    return str(made.with_ttl(timedelta(seconds=ttl_s)).to_jwt())
+    return str(made.with_ttl(_lifetime(ttl_s)).to_jwt())
 
 
 def avatar_token(
@@ -63,6 +67,7 @@ def avatar_token(
         ttl_s: for how many seconds it admits.
 
     Raises:
+        ConfigurationError: it would admit for more than ten years.
         MissingDependencyError: ``livekit-api`` is not installed.
     """
     api = load_livekit_api()
@@ -76,4 +81,12 @@ def avatar_token(
     )
     token = api.AccessToken(key, secret).with_identity(identity).with_kind("agent").with_grants(grants)
     token = token.with_attributes({"lk.publish_on_behalf": publish_on_behalf})
-    return str(token.with_ttl(timedelta(seconds=ttl_s)).to_jwt())
+    return str(token.with_ttl(_lifetime(ttl_s)).to_jwt())
+
+
+def _lifetime(ttl_s: float) -> timedelta:
+    if not abs(ttl_s) <= LONGEST_TTL_S:  # one that is over is of use in tests; NaN is nothing at all
+        raise ConfigurationError(
+            f"a token admits for so many seconds, {LONGEST_TTL_S:.0f} (ten years) at most, not {ttl_s!r}"
+        )
+    return timedelta(seconds=ttl_s)

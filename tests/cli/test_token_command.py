@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 from livekit import api
 
+from avatarkit_rtc.errors import ConfigurationError
+from avatarkit_rtc.providers.minting import avatar_token, join_token
 from tests.support.command import clean_environment, run_command
 
 KEY, SECRET = "APIkey", secrets.token_urlsafe(36)
@@ -65,3 +67,20 @@ def test_what_is_missing_is_said_in_one_line(missing: str, wanted: str) -> None:
     assert done.err.startswith("avatarkit-rtc: ")
     assert wanted in done.err
     assert SECRET not in done.err
+
+
+@pytest.mark.parametrize("ttl", ["inf", "1e300", "nan", "315360001", "0"])
+def test_a_lifetime_that_no_token_has_is_refused(ttl: str) -> None:
+    arguments = ("--key", KEY, "--secret", SECRET, "--room", "lobby", "--identity", "ann", "--ttl", ttl)
+    done = run_command("token", *arguments)
+    assert done.code != 0
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    assert "--ttl" in done.err or "admits for so many seconds" in done.err
+
+
+@pytest.mark.parametrize("ttl", [float("inf"), 1e300, float("nan"), -1e300])
+def test_minting_refuses_it_too(ttl: float) -> None:
+    for mint in (join_token, avatar_token):
+        with pytest.raises(ConfigurationError, match="ten years"):
+            mint(KEY, SECRET, "lobby", "ann", ttl_s=ttl)
