@@ -25,7 +25,7 @@ def devices(
     microphone: Annotated[
         str | None, typer.Option("--input", help="Input device of the test, by name.")
     ] = None,
-    duration: Annotated[float, typer.Option("--duration", min=0.1, help="Seconds of the test.")] = 30.0,
+    duration: Annotated[float, typer.Option("--duration", min=3.0, help="Seconds of the test.")] = 30.0,
 ) -> None:
     """List the sound devices: what --audio-device and --microphone-device can name. With --test, try them."""
     if test:

@@ -13,7 +13,8 @@ from typing import Final
 import typer
 
 from avatarkit_rtc.cli.requirements import opencv_problem
-from avatarkit_rtc.errors import AvatarKitError
+from avatarkit_rtc.errors import AvatarKitError, ConfigurationError
+from avatarkit_rtc.providers.connect_errors import checked_url, shown_url
 from avatarkit_rtc.pyav import load_av
 
 PACKAGES: Final = ("livekit", "numpy", "protobuf", "pyee", "sounddevice", "opencv-python", "pillow", "av")
@@ -150,12 +151,23 @@ def _server_in_use() -> tuple[bool | None, str]:
     url = os.environ.get("LIVEKIT_URL")
     if not url:
         return None, "LIVEKIT_URL is not set"
+    try:
+        where = shown_url(checked_url(url))  # without a login, which is not the server's to be asked with
+    except ConfigurationError as error:
+        return False, f"{error}; check LIVEKIT_URL"
+    import http.client
+    import urllib.error
     import urllib.request
-    from urllib.parse import urlsplit, urlunsplit
 
-    parts = urlsplit(url)
-    web = urlunsplit(
-        ({"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme), parts.netloc, "/", "", "")
-    )
-    with urllib.request.urlopen(web, timeout=5) as answer:
-        return answer.status < 500, f"{parts.scheme}://{parts.hostname} answers"
+    web = where.replace("ws", "http", 1) if where.startswith("ws") else where
+    try:
+        with urllib.request.urlopen(f"{web}/", timeout=5):
+            return True, f"{where} answers"
+    except urllib.error.HTTPError as error:
+        if error.code < 500:
+            return True, f"{where} answers"
+        problem = f"status {error.code}"
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        problem = str(getattr(reason, "strerror", None) or reason or type(error).__name__)
+    return False, f"{where} does not answer: {problem}; check LIVEKIT_URL and that the server runs"

@@ -26,6 +26,8 @@ _ON_S: Final = 0.6
 _PERIOD_S: Final = 1.0
 _FADE_S: Final = 0.01
 _LEAD_S: Final = 0.1
+_OPENING_S: Final = 5.0
+"""A device may take so long until it takes its first sound: a sound server that has to wake up."""
 _PLAIN_EVERY_S: Final = 1.0
 _BAR: Final = 40
 _LOWEST_DBFS: Final = -60.0
@@ -36,7 +38,8 @@ _QUIET_DBFS: Final = -70.0
 async def try_sound(
     stop: asyncio.Event, output: int | str | None, microphone: int | str | None, seconds: float
 ) -> bool:
-    """Play a tone on ``output`` and show the level of ``microphone`` until ``stop`` or for ``seconds``.
+    """Play a tone on ``output`` and show the level of ``microphone`` until ``stop`` or for ``seconds``, which
+    count from when the output takes sound.
 
     Returns:
         Whether both devices could be opened.
@@ -52,7 +55,7 @@ async def try_sound(
             say(f"no microphone: {error}")
         if source is None and isinstance(speaker, NullSpeaker):
             return False
-        works = [asyncio.sleep(seconds), stop.wait()]
+        works = [_for(seconds, speaker), stop.wait()]
         if not isinstance(speaker, NullSpeaker):
             works.append(_play(speaker))
         if source is not None:
@@ -70,7 +73,23 @@ async def try_sound(
     return source is not None and problem is None
 
 
+async def _for(seconds: float, speaker: AudioOutput) -> None:
+    await _taking_sound(speaker)
+    await asyncio.sleep(seconds)
+
+
+async def _taking_sound(speaker: AudioOutput) -> None:
+    """Until it asks for sound; one that does not has to show that for some seconds."""
+    if isinstance(speaker, NullSpeaker):
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_OPENING_S):
+            while not speaker.stats().callbacks:  # noqa: ASYNC110 - it is asked by a thread of the library's
+                await asyncio.sleep(0.01)
+
+
 async def _play(speaker: AudioOutput) -> None:
+    await _taking_sound(speaker)
     start = time.monotonic()
     written = 0
     while True:
@@ -94,7 +113,7 @@ def played_line(stats: SpeakerStats) -> str:
     if stats.played_ms == 0.0:
         return f"the tone was not played: {stats.device or 'the device'} takes no sound; is it connected?"
     seconds = stats.played_ms / 1000
-    return f"the tone was played for {seconds:.0f} s; not heard? look at the volume and the cable"
+    return f"the tone was played for {seconds:.1f} s; not heard? look at the volume and the cable"
 
 
 def heard_line(loudest_dbfs: float) -> str:

@@ -41,7 +41,8 @@ def without_secrets(url: str) -> str:
 def shown_url(url: str | None) -> str:
     """``url`` without what may be secret in it."""
     parts = urlsplit(url or "")
-    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
 
 
 def is_refusal(problem: str) -> bool:

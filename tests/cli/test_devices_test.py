@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes.util
 import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,12 @@ import numpy.typing as npt
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
+from avatarkit_rtc.audio.block import AudioBlock
 from avatarkit_rtc.audio.level import Level
-from avatarkit_rtc.audio.output import NullSpeaker
+from avatarkit_rtc.audio.output import NullSpeaker, SpeakerStats
+from avatarkit_rtc.cli import sound_test
 from avatarkit_rtc.cli.sound_test import heard_line, level_line, played_line, tone
+from avatarkit_rtc.errors import AudioDeviceError
 from tests.support.command import Child, clean_environment, run_command, without_system_libraries
 from tests.support.pulse import PulseServer, Recording, audible, peak_frequency
 from tests.support.pulse import tone as sine
@@ -84,11 +89,52 @@ def test_a_tone_that_breaks_off_is_not_taken_for_one() -> None:
 
 def test_a_wrong_name_is_said_and_the_rest_is_tried(pulse: PulseServer) -> None:
     done = run_command(
-        *("devices", "--test", "--duration", "1.5", "--input", "trumpet"), env=environment(pulse)
+        *("devices", "--test", "--duration", "3", "--input", "trumpet"), env=environment(pulse)
     )
     assert done.code == 1
+    assert "the tone was played for " in done.err
     assert "no microphone: no sound input device 'trumpet'" in done.err
     assert "a tone each second on " in done.err
+
+
+@dataclass
+class SlowOutput:
+    """An output that asks for its first sound after a while, or never, and counts what it is given."""
+
+    asks_after_s: float
+    written_ms: float = 0.0
+    begun: float = field(default_factory=time.monotonic)
+
+    def stats(self) -> SpeakerStats:
+        asked = time.monotonic() - self.begun >= self.asks_after_s
+        return replace(NullSpeaker().stats(), callbacks=int(asked), played_ms=self.written_ms)
+
+    def write(self, block: AudioBlock) -> None:
+        if self.stats().callbacks:
+            self.written_ms += 1000 * len(block.samples) / block.sample_rate
+
+    async def aclose(self) -> None: ...
+
+
+@pytest.mark.parametrize(("asks_after_s", "says"), [(0.3, "played for 0."), (1e9, "takes no sound")])
+async def test_the_seconds_count_from_the_first_sound(
+    asks_after_s: float, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def opened(*_: object, **__: object) -> tuple[SlowOutput, None]:
+        return SlowOutput(asks_after_s), None
+
+    async def none(_: object) -> None:
+        raise AudioDeviceError("none here")
+
+    monkeypatch.setattr(sound_test, "open_speaker", opened)
+    monkeypatch.setattr(sound_test, "open_microphone", none)
+    monkeypatch.setattr(sound_test, "_OPENING_S", 5.0 if asks_after_s < 5 else 0.1)
+    await sound_test.try_sound(asyncio.Event(), None, None, 0.2)
+    assert says in capsys.readouterr().err
+
+
+def test_devices_has_a_test_long_enough_to_tell_something() -> None:
+    assert run_command("devices", "--test", "--duration", "0.5").code == 2
 
 
 def test_without_portaudio_it_says_what_to_install(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def test_other_things_do_not(url: str | None) -> None:
 def test_address_is_shown_without_login_and_query() -> None:
     assert shown_url("wss://me:pass@host:7880/rtc?access_token=abc") == "wss://host:7880"
     assert shown_url("wss://host") == "wss://host"
+    assert shown_url("ws://me@[::1]:7880") == "ws://[::1]:7880"
 
 
 @pytest.mark.parametrize(
