@@ -10,11 +10,17 @@ breath are added where the stream has none.
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 
-from avatarkit_rtc import ARKIT_NAMES, AvatarPlayer, FaceDriver, LiveKitProvider, LoopbackProvider
+from avatarkit_rtc import (
+    ARKIT_NAMES,
+    AvatarKitError,
+    AvatarPlayer,
+    FaceDriver,
+    LiveKitProvider,
+    LoopbackProvider,
+)
 from avatarkit_rtc.testing import StandInAvatar, perform
 from renderers import HeadlessSink
 
@@ -52,5 +58,12 @@ if __name__ == "__main__":
     parser.add_argument("--url", default=os.environ.get("LIVEKIT_URL"))
     parser.add_argument("--demo", action="store_true", help="a stand-in avatar instead of a room")
     parser.add_argument("--seconds", type=float, help="end by itself after so long")
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(parser.parse_args()))
+    arguments = parser.parse_args()
+    if not arguments.demo and not (arguments.url and os.environ.get("LIVEKIT_TOKEN")):
+        parser.error("give --url and set LIVEKIT_TOKEN, or give --demo")
+    try:
+        asyncio.run(main(arguments))
+    except KeyboardInterrupt:
+        pass
+    except AvatarKitError as error:
+        raise SystemExit(str(error)) from None

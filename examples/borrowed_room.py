@@ -16,6 +16,7 @@ import os
 from livekit import rtc
 
 from avatarkit_rtc import AvatarKitError, AvatarPlayer, LiveKitProvider
+from avatarkit_rtc.providers.join_token import keep_tokens_out_of_logs, redacted
 from renderers import HeadlessSink
 
 
@@ -44,8 +45,6 @@ async def main(args) -> None:
         await room.local_participant.publish_data("the player is gone, I am not", topic="chat")
         state = rtc.ConnectionState.Name(room.connection_state)
         print(f"room after the player: {state}", flush=True)
-    except AvatarKitError as error:
-        print(f"{error.code}: {error}", flush=True)
     finally:
         await room.disconnect()
 
@@ -54,4 +53,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", default=os.environ.get("LIVEKIT_URL"))
     parser.add_argument("--seconds", type=float, help="end by itself after so long")
-    asyncio.run(main(parser.parse_args()))
+    arguments = parser.parse_args()
+    if not (arguments.url and os.environ.get("LIVEKIT_TOKEN")):
+        parser.error("give --url and set LIVEKIT_TOKEN")
+    keep_tokens_out_of_logs()  # LiveKit's SDK quotes a token that is refused
+    try:
+        asyncio.run(main(arguments))
+    except KeyboardInterrupt:
+        pass
+    except (AvatarKitError, rtc.ConnectError) as error:
+        raise SystemExit(redacted(str(error))) from None

@@ -15,7 +15,7 @@ import os
 
 import numpy as np
 
-from avatarkit_rtc import AvatarPlayer, LiveKitProvider, LoopbackProvider, PushSource
+from avatarkit_rtc import AvatarKitError, AvatarPlayer, LiveKitProvider, LoopbackProvider, PushSource
 
 RATE = 24000
 
@@ -69,4 +69,12 @@ if __name__ == "__main__":
     parser.add_argument("--sound", default="tone", help="tone, push, or a sound file")
     parser.add_argument("--demo", action="store_true", help="an avatar in this process instead of a room")
     parser.add_argument("--seconds", type=float, help="do not wait longer for the sound's end")
-    asyncio.run(main(parser.parse_args()))
+    arguments = parser.parse_args()
+    if not arguments.demo and not (arguments.url and os.environ.get("LIVEKIT_TOKEN")):
+        parser.error("give --url and set LIVEKIT_TOKEN, or give --demo")
+    try:
+        asyncio.run(main(arguments))
+    except KeyboardInterrupt:
+        pass
+    except AvatarKitError as error:
+        raise SystemExit(str(error)) from None

@@ -24,7 +24,8 @@ from renderers import HeadlessSink, OpenCVWindow, display_available
 
 log = logging.getLogger("kiosk")
 EVENTS = ("connection-state-changed", "disconnected", "avatar-joined", "avatar-left", "stalled", "error")
-EVENTS += ("reconnect-attempt", "reconnect-succeeded", "reconnect-failed", "audio-unavailable")
+EVENTS += ("reconnect-attempt", "reconnect-succeeded", "reconnect-failed", "audio-stalled")
+EVENTS += ("audio-unavailable", "audio-device-changed", "microphone-lost", "microphone-back")
 
 
 def open_view():
@@ -43,6 +44,14 @@ def fresh_token(command) -> str:
     return subprocess.check_output(shlex.split(command), text=True, timeout=15).strip()
 
 
+def reason(error) -> str:
+    """With what is behind it, but without the token command, which may hold secrets."""
+    cause = error.__cause__
+    if isinstance(cause, subprocess.CalledProcessError):
+        return f"{error} (exit code {cause.returncode})"
+    return f"{error} ({cause.strerror})" if isinstance(cause, OSError) else str(error)
+
+
 async def stay_connected(player, view, args) -> None:
     """Until the window is closed. The player's own auto-reconnect copes with losses and stalls; this loop
     with what it leaves alone: a network that is not up yet, a room that was deleted, being removed."""
@@ -55,7 +64,7 @@ async def stay_connected(player, view, args) -> None:
                 await player.start_publishing()
             await player.wait_closed()
         except AvatarKitError as error:
-            log.warning("not connected: %s", error)
+            log.warning("not connected: %s", reason(error))
         await player.disconnect()  # releases microphone and speaker
         await asyncio.sleep(0 if view.closed else pause)
         pause = min(2 * pause, 60.0)
@@ -96,4 +105,10 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, help="end by itself after so long")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("livekit").setLevel(logging.ERROR)
-    asyncio.run(main(parser.parse_args()))
+    arguments = parser.parse_args()
+    if not arguments.demo and not (arguments.token_command or os.environ.get("LIVEKIT_TOKEN")):
+        parser.error("give --token-command, or set LIVEKIT_TOKEN, or give --demo")
+    if not arguments.demo and "://" not in (arguments.url or ""):  # trying again would not help
+        parser.error("give --url wss://…")
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(arguments))

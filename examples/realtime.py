@@ -13,6 +13,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from avatarkit_rtc import AvatarKitError
 from avatarkit_rtc.face import FaceLayer
 from avatarkit_rtc.integrations.realtime import (
     RealtimeAvatar,
@@ -40,7 +41,7 @@ ROLL_DICE = ToolRegistration(
 )
 
 
-async def main() -> None:
+def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("url", help="wss:// address of the model's server")
     parser.add_argument("--model")
@@ -50,8 +51,10 @@ async def main() -> None:
     parser.add_argument("--microphone", default=None, help="name of the device; 'none' for none")
     parser.add_argument("--ask", help="what you begin with, in writing")
     parser.add_argument("--seconds", type=float, default=None)
-    options = parser.parse_args()
+    return parser.parse_args()
 
+
+async def main(options: argparse.Namespace) -> None:
     layer, face = FaceLayer(), make_face("head")
     put_on(face, layer)
     if display_available()[0]:
@@ -64,21 +67,27 @@ async def main() -> None:
         instructions="You are Ada, a cheerful receptionist. Be brief.",
         transcription_model=options.transcription_model,
     )
-    async with RealtimeAvatar(client, view, layer=layer, tools=[ROLL_DICE]) as avatar:
-        avatar.manager.on("realtime:user:transcript", lambda said: print("you:", said.text))
-        avatar.manager.on("realtime:assistant:done", lambda said: print("avatar:", said.text, flush=True))
-        avatar.manager.on("realtime:tool:result", lambda done: print(done.name, dict(done.output)))
-        avatar.manager.on("realtime:error", lambda failed: print("error:", failed.error))
-        await avatar.start(config, microphone=False if options.microphone == "none" else options.microphone)
-        if isinstance(view, Recorder):
-            view.begin()  # of a start that fails nothing is recorded
-        if options.ask:
-            await avatar.say_to_model(options.ask)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(options.seconds):
-                await avatar.wait_closed()
-    view.close()
+    microphone = False if options.microphone == "none" else options.microphone
+    with view:
+        async with RealtimeAvatar(client, view, layer=layer, tools=[ROLL_DICE]) as avatar:
+            avatar.manager.on("realtime:user:transcript", lambda said: print("you:", said.text))
+            avatar.manager.on("realtime:assistant:done", lambda said: print("avatar:", said.text, flush=True))
+            avatar.manager.on("realtime:tool:result", lambda done: print(done.name, dict(done.output)))
+            avatar.manager.on("realtime:error", lambda failed: print("error:", failed.error))
+            await avatar.start(config, microphone=microphone)
+            if isinstance(view, Recorder):
+                view.begin()  # of a start that fails nothing is recorded
+            if options.ask:
+                await avatar.say_to_model(options.ask)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(options.seconds):
+                    await avatar.wait_closed()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main(read_arguments()))
+    except KeyboardInterrupt:
+        pass
+    except AvatarKitError as error:
+        raise SystemExit(str(error)) from None

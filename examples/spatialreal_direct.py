@@ -64,10 +64,11 @@ async def main(args) -> None:
             player.on("round-ended", lambda event: print(f"round {event.round}: {event.reason}", flush=True))
             player.on("error", lambda error: print(f"error: {error}", flush=True))
             await player.connect()
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(say_all(provider, files, rate))
-                if args.interrupt is not None:
-                    tasks.create_task(interrupt_after(args.interrupt, provider))
+            if args.interrupt is not None:
+                interrupting = asyncio.create_task(interrupt_after(args.interrupt, provider))
+            await say_all(provider, files, rate)
+            if args.interrupt is not None:
+                interrupting.cancel()
             await asyncio.sleep(0.5)  # the last sound is still on its way to the ear
             counters = provider.stats().counters
             print(
@@ -86,5 +87,7 @@ if __name__ == "__main__":
         parser.error("name sound files to say, or give --demo")
     try:
         asyncio.run(main(arguments))
+    except KeyboardInterrupt:
+        pass
     except AvatarKitError as error:
         raise SystemExit(str(error)) from None

@@ -20,7 +20,7 @@ import logging
 import os
 import sys
 
-from avatarkit_rtc import AvatarPlayer, LiveKitProvider, LoopbackProvider
+from avatarkit_rtc import AvatarKitError, AvatarPlayer, LiveKitProvider, LoopbackProvider
 from avatarkit_rtc.testing import StandInAvatar, perform
 
 log = logging.getLogger("stall_recovery")
@@ -74,4 +74,12 @@ if __name__ == "__main__":
     form = "%(asctime)s %(name)s %(levelname)s %(message)s"
     logging.basicConfig(level=logging.INFO, format=form, stream=sys.stdout)
     logging.getLogger("livekit").setLevel(logging.ERROR)
-    asyncio.run(main(parser.parse_args()))
+    arguments = parser.parse_args()
+    if not arguments.demo and not (arguments.url and os.environ.get("LIVEKIT_TOKEN")):
+        parser.error("give --url and set LIVEKIT_TOKEN, or give --demo")
+    try:
+        asyncio.run(main(arguments))
+    except KeyboardInterrupt:
+        pass
+    except AvatarKitError as error:
+        raise SystemExit(str(error)) from None

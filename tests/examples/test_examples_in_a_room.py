@@ -157,3 +157,23 @@ async def test_borrowed_room_stays_its_owners(
     assert "room after the player: CONN_CONNECTED" in lines
     (shown,) = [int(line.split()[0]) for line in lines if line.endswith("frames shown")]
     assert shown >= 30
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send Ctrl-C to one process")
+async def test_ctrl_c_leaves_the_borrowed_room(viewer_env: dict[str, str]) -> None:
+    with start_example("borrowed_room.py", env=viewer_env) as child:
+        await printed(child, "in the room")
+        child.signal(signal.SIGINT)
+        done = await finished(child)
+    assert_no_loose_ends(done)
+    assert "KeyboardInterrupt" not in done.err
+
+
+async def test_a_borrowed_room_that_refuses_the_token_is_told_without_it(viewer_env: dict[str, str]) -> None:
+    token = viewer_env["LIVEKIT_TOKEN"][:-8] + "AAAAAAAA"
+    with start_example("borrowed_room.py", env=viewer_env | {"LIVEKIT_TOKEN": token}) as child:
+        done = await finished(child)
+    assert done.code == 1
+    assert "401" in done.err
+    assert "Traceback" not in done.err
+    assert token not in done.out + done.err
