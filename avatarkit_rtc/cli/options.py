@@ -55,7 +55,7 @@ RenderRate = Annotated[
     typer.Option("--rate", min=1.0, max=240.0, help="Poses per second in a window; 25 for none between."),
 ]
 PictureSize = Annotated[str, typer.Option("--size", metavar="WxH", help="Width and height in pixels.")]
-PictureRate = Annotated[float, typer.Option("--fps", min=1.0, max=120.0, help="Pictures a second.")]
+PictureRate = Annotated[float, typer.Option("--fps", min=1.0, max=120.0, help="Pictures a second, at most.")]
 Codec = Annotated[
     str | None, typer.Option("--codec", help="h264, vp8 or vp9, as far as the kind of file takes it.")
 ]

@@ -30,6 +30,7 @@ from avatarkit_rtc.cli.running import Stopped, live_line, run, say, unless, wait
 from avatarkit_rtc.cli.watching import narrate, tell_absence
 from avatarkit_rtc.errors import AvatarKitError, RecordingError
 from avatarkit_rtc.events import RecorderFile, RecorderLoad
+from avatarkit_rtc.motion.frame import FRAME_INTERVAL_S
 from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.playout.pose import Pose
 from avatarkit_rtc.providers.base import ConnectionConfig
@@ -135,6 +136,8 @@ def record(
         "max_buffer_delay_ms": max_delay,
         "auto_reconnect": reconnect,
         "log_level": "error",  # what it would warn of is said
+        # An avatar of motion has 25 frames a second; for more, poses are made between them, as for a window.
+        "render_rate_hz": fps if fps > 1 / FRAME_INTERVAL_S else None,
     }
 
     joined = False

@@ -6,16 +6,20 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from avatarkit_rtc.audio.block import AudioBlock
+from avatarkit_rtc.cli import record as command
 from avatarkit_rtc.cli.options import parse_size
 from avatarkit_rtc.cli.record import Silence
 from avatarkit_rtc.errors import ConfigurationError
 from avatarkit_rtc.motion.frame import MotionFrame
+from avatarkit_rtc.player import AvatarPlayer
 from avatarkit_rtc.playout.pose import Pose, PoseKind
+from avatarkit_rtc.views import View
 from renderers.recording.sidecar import read_sidecar
 from tests.support.command import assert_no_loose_ends, run_command, start_command
 from tests.support.display import start_display
@@ -192,3 +196,20 @@ def test_silence_counts_from_the_last_of_motion_and_voice() -> None:
     assert not silence.over.is_set()
     silence.show(pose(24.0, None))
     assert silence.over.is_set()
+
+
+@pytest.mark.parametrize(("fps", "rate"), [(60.0, 60.0), (25.0, None), (10.0, None)])
+def test_more_pictures_than_frames_are_made_between_them(
+    fps: float, rate: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Made(Exception):  # noqa: N818 (not an error)
+        pass
+
+    def player(provider: object, view: View, **options: Any) -> AvatarPlayer:
+        made = AvatarPlayer(provider, view, **options)  # type: ignore[arg-type]
+        assert made.options.render_rate_hz == rate
+        raise Made
+
+    monkeypatch.setattr(command, "AvatarPlayer", player)
+    with pytest.raises(Made):
+        command.record("ws://host", "token", out=tmp_path / "talk.mp4", fps=fps)
