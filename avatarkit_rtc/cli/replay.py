@@ -44,6 +44,11 @@ def replay(
     from renderers.recording.sidecar import SUFFIX
 
     sidecar = file if file.suffix == SUFFIX else file.with_suffix(SUFFIX)
+    if sidecar is not file and not sidecar.is_file():
+        what = f"{file} has no sidecar {sidecar.name}" if file.is_file() else f"there is no file {file}"
+        raise ConfigurationError(
+            f"{what}; a recording is a video file and the {SUFFIX} `record` wrote beside it"
+        )
     source = Replay(sidecar, sound=sound_from, with_sound=sound and out is not None)
     if out is None:
         _to_window(source, face, parse_size(size), speed)

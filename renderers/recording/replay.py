@@ -19,7 +19,7 @@ from renderers.recording.formats import format_of
 from renderers.recording.media_file import MediaFile, check_writable
 from renderers.recording.pace import Pace
 from renderers.recording.pictures import checked
-from renderers.recording.sidecar import Line, read_sidecar
+from renderers.recording.sidecar import SUFFIX, Line, read_sidecar
 from renderers.recording.sound import SAMPLE_RATE
 
 BLOCK_S: Final = 0.010
@@ -150,14 +150,20 @@ class Replay:
             check: called more often than that, within long stretches of silence, too; may raise to end it.
 
         Raises:
-            ConfigurationError: a file cannot be read, ``out`` is no name for one, or the face does not draw
-                pictures of its size.
+            ConfigurationError: a file cannot be read, ``out`` is no name for one, or that of another
+                recording, or the face does not draw pictures of its size.
             MissingDependencyError: PyAV is missing.
             RecordingError: ``out`` cannot be written.
         """
         av = _pyav()
         if out.resolve() in (self.path.resolve(), self.sound and self.sound.resolve()):
             raise ConfigurationError(f"{out} is what is being read; give another name")
+        beside = out.with_suffix(SUFFIX)
+        if beside.exists() and beside.resolve() != self.path.resolve():
+            # Its poses and our pictures would be taken for one recording.
+            raise ConfigurationError(
+                f"{beside} is there already, another recording's sidecar; give another name"
+            )
         form, target = format_of(out, codec), out.resolve()
         part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
         try:

@@ -117,6 +117,8 @@ def test_a_room_that_cannot_be_joined_costs_no_file_that_was_there(tmp_path: Pat
         (["record", "--size", "huge"], "--size is given as 640x480"),
         (["record", "--out", "no/such/talk.mp4"], "cannot be written"),
         (["replay", "none.jsonl", "--out", "a.mp4"], "cannot read"),
+        (["replay", "none.mp4", "--out", "a.mp4"], "there is no file none.mp4; a recording is"),
+        (["replay", __file__, "--out", "a.mp4"], "test_record_and_replay.py has no sidecar"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(tmp_path: Path, arguments: list[str], says: str) -> None:

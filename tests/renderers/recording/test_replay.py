@@ -208,3 +208,17 @@ def test_a_replay_overwrites_what_a_link_points_to(tmp_path: Path, sidecar: Path
     Replay(with_poses_at(sidecar, 0.0, 0.04), with_sound=False).to_file(link, Flash())
     assert link.is_symlink()
     assert plays(out) == ""
+
+
+def test_the_video_of_another_recording_is_not_replaced(tmp_path: Path, sidecar: Path) -> None:
+    video, poses = tmp_path / "other.mp4", tmp_path / "other.jsonl"
+    video.write_bytes(b"of yesterday")
+    poses.write_text('{"type":"recording","version":1,"file":"other.mp4"}\n', encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"other\.jsonl is there already"):
+        Replay(sidecar).to_file(video, Listening())
+    assert video.read_bytes() == b"of yesterday"
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        *("other.jsonl", "other.mp4", "talk.jsonl", "talk.mp4")
+    ]
+    # Beside the sidecar that is read it may be.
+    assert Replay(sidecar, with_sound=False).to_file(tmp_path / "talk.webm", Listening()).pictures == 100
