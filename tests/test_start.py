@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import ROOT
+from tests.support.command import ROOT, ctrl_c_heard
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send Ctrl-C to one group")
 
@@ -31,14 +31,17 @@ FAILS = CLEAN.replace("sys.exit(0)", "sys.exit(3)")
 
 @pytest.mark.parametrize(("program", "code"), [(CLEAN, 0), (BREAKS, 130), (FAILS, 130)])
 def test_ctrl_c_leaves_the_command_its_time_and_its_exit_code(program: str, code: int) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", RUN, program],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with (
+        ctrl_c_heard(),
+        subprocess.Popen(
+            [sys.executable, "-c", RUN, program],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         assert process.stdout.readline() == "runs\n"
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does

@@ -15,7 +15,14 @@ import numpy as np
 import pytest
 from livekit import rtc
 
-from tests.support.command import Child, Done, assert_no_loose_ends, clean_environment, start_example
+from tests.support.command import (
+    Child,
+    Done,
+    assert_no_loose_ends,
+    clean_environment,
+    ctrl_c_heard,
+    start_example,
+)
 from tests.support.livekit import LiveKitServer, mint_token, until
 from tests.support.room_peer import pitch
 
@@ -161,7 +168,7 @@ async def test_borrowed_room_stays_its_owners(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send Ctrl-C to one process")
 async def test_ctrl_c_leaves_the_borrowed_room(viewer_env: dict[str, str]) -> None:
-    with start_example("borrowed_room.py", env=viewer_env) as child:
+    with ctrl_c_heard(), start_example("borrowed_room.py", env=viewer_env) as child:
         await printed(child, "in the room")
         child.signal(signal.SIGINT)
         done = await finished(child)

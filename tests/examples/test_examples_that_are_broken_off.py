@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Child, Done, assert_no_loose_ends, start_example
+from tests.support.command import Child, Done, assert_no_loose_ends, ctrl_c_heard, start_example
 from tests.support.livekit import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send Ctrl-C to one process")
@@ -43,7 +43,7 @@ def size(path: Path) -> int:
 def broken_off(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, Done], Path]]:
     """All of them at once; each once it is in the middle of its work."""
     folder = tmp_path_factory.mktemp("examples")
-    with contextlib.ExitStack() as close:
+    with ctrl_c_heard(), contextlib.ExitStack() as close:
         children: dict[str, Child] = {
             name: close.enter_context(start_example(*arguments, cwd=folder))
             for name, arguments in EXAMPLES.items()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,17 @@ def clean_environment(**more: str) -> dict[str, str]:
     path = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
     # Unbuffered, so that a line can be waited for; wide, so that a terminal folds nothing.
     return env | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"} | more
+
+
+@contextlib.contextmanager
+def ctrl_c_heard() -> Iterator[None]:
+    """Children that are started meanwhile hear Ctrl-C, even if these tests run in the background of a shell:
+    what does ignores it, and its children do."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True)
