@@ -182,7 +182,7 @@ def report(recorder: Recorder) -> None:
         raise AvatarKitError(f"nothing was shown, so there is no {recorder.path}; let it run for longer")
     files = f"{stats.file}" if stats.files == 1 else f"{stats.files} files, the last one {stats.file}"
     say(
-        f"wrote {files}: {_clock(stats.duration_s)}, {stats.pictures} pictures; dropped "
+        f"wrote {files}: {clock(stats.duration_s)}, {stats.pictures} pictures; dropped "
         f"{stats.dropped_poses} poses, {stats.dropped_blocks} blocks of sound"
     )
 
@@ -223,7 +223,7 @@ def _progress(player: AvatarPlayer, recorder: Recorder) -> Callable[[float], str
         except OSError:
             megabytes = 0.0
         return (
-            f"{stats.file.name} | {_clock(stats.duration_s)} | {megabytes:.1f} MB | {fps:.0f} fps | "
+            f"{stats.file.name} | {clock(stats.duration_s)} | {megabytes:.1f} MB | {fps:.0f} fps | "
             f"{stats.pictures} pictures | dropped {recorder.dropped} | {played.connection.state.value} | "
             f"avatar {played.avatar or '-'} | {played.playout.state}"
         )
@@ -231,8 +231,11 @@ def _progress(player: AvatarPlayer, recorder: Recorder) -> Callable[[float], str
     return line
 
 
-def _clock(seconds: float) -> str:
-    whole = int(seconds)
+def clock(seconds: float) -> str:
+    """``0.8 s``; from a minute on ``0:01:07``."""
+    if round(seconds, 1) < 60:
+        return f"{max(seconds, 0.0):.1f} s"
+    whole = round(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 

@@ -119,7 +119,7 @@ class Session:
         self._last_t = -math.inf
         self._pace = Pace()
         self._last_frame: tuple[int | None, int] | None = None
-        self._newest_t = self._first_start = 0.0
+        self._newest_t = self._end_t = self._first_start = 0.0
         self._busy_since = time.monotonic()
         self._busy_s = self._busy = 0.0
         self.work = Work()
@@ -150,8 +150,8 @@ class Session:
 
     @property
     def duration_s(self) -> float:
-        """Time of the newest pose or sound, from the beginning of the first file on."""
-        return self._newest_t - self._first_start
+        """End of the newest pose or sound, from the beginning of the first file on."""
+        return self._end_t - self._first_start
 
     # -- what came -------------------------------------------------------------------------------------------
 
@@ -164,7 +164,7 @@ class Session:
         began = time.monotonic()
         self._write_pictures(all_of_them=True)  # a video avatar has left
         t = self._timeline.pose(pose)
-        self._newest_t = max(self._newest_t, t)
+        self._came(t, 1 / self._plan.fps)
         self._lookahead.pose(pose, t)
         self._write_released()
         self._worked(began, waited_s)
@@ -188,7 +188,7 @@ class Session:
         began = time.monotonic()
         self._write_released(all_of_it=True)  # what the face did before
         t = self._timeline.pose(picture)
-        self._newest_t = max(self._newest_t, t)
+        self._came(t, 1 / self._plan.fps)
         self._pictures.put(picture, t)
         self._write_pictures()
         self._worked(began, waited_s)
@@ -209,7 +209,7 @@ class Session:
             OSError: it could not be written.
         """
         t = self._timeline.sound(block)
-        self._newest_t = max(self._newest_t, t)
+        self._came(t, block.duration)
         self._lookahead.sound(t)
         self._sound(AVATAR_TRACK, block, t)
         self._write_released()
@@ -253,6 +253,10 @@ class Session:
         """Give up after an error; what was written plays. Never raises."""
         self._parts.abandon()
         self._close_sidecar()
+
+    def _came(self, t: float, duration_s: float) -> None:
+        self._newest_t = max(self._newest_t, t)
+        self._end_t = max(self._end_t, t + duration_s)
 
     # -- inside ----------------------------------------------------------------------------------------------
 

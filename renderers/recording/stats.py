@@ -15,7 +15,7 @@ class RecorderStats:
     files: int
     """Files begun."""
     duration_s: float
-    """Time of the newest pose or sound, from the beginning of the first file on."""
+    """End of the newest pose or sound, from the beginning of the first file on."""
     pictures: int
     """Pictures written."""
     thinned: int

@@ -157,6 +157,11 @@ def test_a_window_needs_a_display(tmp_path: Path) -> None:
     assert "give --out a video file" in done.err
 
 
+def test_lengths_are_told_whole() -> None:
+    told = {0.0: "0.0 s", 0.84: "0.8 s", 59.94: "59.9 s", 59.96: "0:01:00", 3.02: "3.0 s", 3725.6: "1:02:06"}
+    assert {seconds: command.clock(seconds) for seconds in told} == told
+
+
 def test_sizes_on_the_command_line() -> None:
     assert (parse_size("640x480"), parse_size("256"), parse_size("1X2")) == ((640, 480), (256, 256), (1, 2))
     for wrong in ("", "x", "1x2x3", "1.5"):

@@ -65,6 +65,7 @@ def test_pictures_and_sound_are_in_the_file_with_their_times(
         assert isinstance(recorder, View)
         record(recorder, pose, 4, sound=(0, 4))
     assert (recorder.pictures, recorder.dropped, recorder.error) == (100, 0, None)
+    assert recorder.stats().duration_s == pytest.approx(4.0)
     streams = probe(path)
     video, audio = streams["video"], streams["audio"]
     assert (video["codec_name"], audio["codec_name"]) == kinds

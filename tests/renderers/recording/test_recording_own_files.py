@@ -97,7 +97,7 @@ def test_a_first_picture_that_comes_late_begins_the_file_with_the_sound_that_is_
         for k in range(25):
             recorder.show(pose((EARLY_BLOCKS + 180) / 100 + k / 25))
     assert recorder.dropped == recorder.stats().dropped_blocks == 200
-    assert recorder.stats().duration_s == pytest.approx((EARLY_BLOCKS + 180) / 100 + 0.96 - 2.0, abs=0.02)
+    assert recorder.stats().duration_s == pytest.approx((EARLY_BLOCKS + 180) / 100 + 1.0 - 2.0, abs=0.02)
     assert onsets(sound_of(path)) == pytest.approx([EARLY_BLOCKS / 100 - 0.2], abs=0.015)
     assert probe(path)["video"]["times"][0] == pytest.approx(EARLY_BLOCKS / 100 - 0.2, abs=0.015)
     lines = [json.loads(line) for line in path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()]
