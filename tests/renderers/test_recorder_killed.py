@@ -37,7 +37,9 @@ asyncio.run(main())
 
 @pytest.mark.alone
 def test_at_most_two_seconds_are_missing(tmp_path: Path) -> None:
-    paths = [tmp_path / "killed.mp4", tmp_path / "killed.webm"]
+    paths = [tmp_path / "mp4" / "killed.mp4", tmp_path / "webm" / "killed.webm"]
+    for path in paths:
+        path.parent.mkdir()
     with ExitStack() as close:
         children = []
         for path in paths:
