@@ -26,6 +26,9 @@ PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python
 # Whole files of tests in several processes, in the order of tests/support/parallel.py.
 TOGETHER = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
 
+PATIENCE_S = 20.0
+"""So long after Ctrl-C a command may take to end."""
+
 
 def main(arguments: list[str]) -> int:
     """Install, then run; returns the exit code."""
@@ -55,16 +58,21 @@ def run(command: Sequence[str | Path], cwd: Path | None = None) -> int:
     """Run ``command`` to its end; returns its exit code, as a shell would say it (130: ended by Ctrl-C).
 
     Ctrl-C is the command's own matter, which sees it as well: it takes the time it needs to end cleanly.
-    ``subprocess.run`` would kill it after 0.25 s.
+    ``subprocess.run`` would kill it after 0.25 s. Where it does not end for long, or Ctrl-C comes again, it
+    gets SIGTERM: what was sent to this process alone it has not seen.
     """
     interrupted = False
     with subprocess.Popen(command, cwd=cwd) as child:
         while True:
             try:
-                code = child.wait()
+                code = child.wait(PATIENCE_S if interrupted else None)
                 break
             except KeyboardInterrupt:
+                if interrupted:
+                    child.terminate()
                 interrupted = True
+            except subprocess.TimeoutExpired:
+                child.terminate()
     if code < 0:
         return 128 - code
     return 130 if code and interrupted else code

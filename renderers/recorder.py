@@ -144,8 +144,10 @@ class Recorder:
         self._fps = fps
         self.error: RecordingError | None = None
         """What ended the recording before :meth:`close`; None while all is well."""
+        # As many seconds of them, where poses are made between the avatar's frames.
+        self._most_poses = round(QUEUED_POSES * max(1.0, fps / 25))
         self._worker: Worker[_Item] = Worker(
-            "avatarkit-recorder", self._work, max_queue=2 * (QUEUED_POSES + QUEUED_BLOCKS), log=self._log
+            "avatarkit-recorder", self._work, max_queue=2 * (self._most_poses + QUEUED_BLOCKS), log=self._log
         )
         if own_voice:
             self.user_sound = self._user_sound
@@ -245,7 +247,7 @@ class Recorder:
 
     def show(self, pose: Pose) -> None:
         """Record ``pose``; never blocks. Ignored once closed."""
-        self._put_pose(pose, self._session.pose, QUEUED_POSES)
+        self._put_pose(pose, self._session.pose, self._most_poses)
 
     def show_picture(self, picture: Picture) -> None:
         """Record a video avatar's picture in place of the face; never blocks. Ignored once closed."""

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,37 @@ def test_ctrl_c_leaves_the_command_its_time_and_its_exit_code(program: str, code
     assert process.returncode == code, err
     assert ("ended cleanly" in out) == (program != BREAKS)
     assert "start.py" not in err  # no traceback of its own
+
+
+def test_an_interrupt_that_the_command_does_not_see_ends_it_when_it_is_repeated() -> None:
+    """As a supervisor sends it, to one process alone."""
+    with (
+        ctrl_c_heard(),
+        subprocess.Popen(
+            [sys.executable, "-c", RUN, BREAKS], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "runs\n"
+        until = time.monotonic() + 50
+        while process.poll() is None and time.monotonic() < until:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_an_interrupt_that_the_command_does_not_see_ends_it_after_its_time() -> None:
+    run = RUN.replace("; sys.exit(", "; start.PATIENCE_S = 0.5; sys.exit(")
+    with (
+        ctrl_c_heard(),
+        subprocess.Popen(
+            [sys.executable, "-c", run, BREAKS], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "runs\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(50) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("code", [0, 5])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import queue
 import threading
 from pathlib import Path
@@ -35,7 +37,7 @@ class LineWriter:
             ConfigurationError: the file cannot be written.
         """
         self._path, self._header = Path(path), header
-        self._new = not self._path.exists()
+        self._new = not os.path.lexists(path)
         try:
             # Unbuffered, so that it is known which lines were not written.
             self._file: IO[bytes] = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
@@ -88,13 +90,15 @@ class LineWriter:
                 continue
             made = line() if callable(line) else line
             self._write_line(made if isinstance(made, _Text) else json.dumps(made, separators=(",", ":")))
+        ours = os.fstat(self._file.fileno())
         try:
             self._file.close()
         except OSError as error:  # some file systems say only now that the disk is full
             self._failed(error)
         if self._new and not began:
             with contextlib.suppress(OSError):
-                self._path.unlink()
+                if ours.st_size == 0 and os.path.samestat(ours, self._path.lstat()):  # nobody else's by now
+                    self._path.unlink()
 
     def _empty(self) -> None:
         with contextlib.suppress(OSError):  # a pipe, a terminal: there is nothing to empty
@@ -105,7 +109,10 @@ class LineWriter:
         written = 0
         try:
             while written < len(data):
-                written += self._file.write(data[written:])
+                taken: int | None = self._file.write(data[written:])
+                if taken is None:  # it would block
+                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+                written += taken
             self._torn = ""
         except OSError as error:
             self._failed(error)

@@ -196,7 +196,7 @@ def _check_arguments(files: list[Path], *, mic: bool, check: bool) -> None:
 
 def _check_outputs(record: Path | None, stats: Path | None, motion_log: Path | None) -> None:
     check_writable(stats, "--stats")
-    sidecar = None if record is None else record.with_suffix(".jsonl")
+    sidecar = record.with_suffix(".jsonl") if record is not None and record.name else None
     check_different(
         {"--record": record, "the sidecar of --record": sidecar, "--stats": stats, "--motion-log": motion_log}
     )

@@ -162,7 +162,7 @@ def check_different(paths: Mapping[str, Path | None]) -> None:
     for option, path in paths.items():
         if path is None or (path.exists() and not path.is_file()):  # /dev/null may be given twice
             continue
-        other = options.setdefault(os.path.normcase(path.resolve()), option)
+        other = options.setdefault(os.path.normcase(os.path.realpath(path)), option)
         if other != option:
             raise ConfigurationError(f"{other} and {option} name the same file; give each one of its own")
 

@@ -10,7 +10,7 @@ from avatarkit_rtc.errors import ConfigurationError, ConnectError, ConnectTimeou
 from avatarkit_rtc.providers.join_token import redacted
 
 REFUSALS: Final = ("401", "403")
-_LOGIN: Final = re.compile(r"^([^:/?#]*://)?.*@")
+_LOGIN: Final = re.compile(r"^([^:/?#]*://)?.*@", re.DOTALL)
 
 
 def checked_url(url: str | None) -> str:
@@ -35,7 +35,8 @@ def checked_url(url: str | None) -> str:
 
 def without_secrets(url: str) -> str:
     """What is legible of ``url``, which may be no address at all: neither login nor query."""
-    return redacted(_LOGIN.sub(r"\1<hidden>@", re.split("[?#]", url, maxsplit=1)[0]))
+    hidden = _LOGIN.sub(r"\1<hidden>@", url)  # first: there may be a ? or # in a password
+    return redacted(re.split("[?#]", hidden, maxsplit=1)[0])
 
 
 def shown_url(url: str | None) -> str:

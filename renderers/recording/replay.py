@@ -158,13 +158,13 @@ class Replay:
         av = _pyav()
         if out.resolve() in (self.path.resolve(), self.sound and self.sound.resolve()):
             raise ConfigurationError(f"{out} is what is being read; give another name")
+        form, target = format_of(out, codec), out.resolve()
         beside = out.with_suffix(SUFFIX)
         if beside.exists() and beside.resolve() != self.path.resolve():
             # Its poses and our pictures would be taken for one recording.
             raise ConfigurationError(
                 f"{beside} is there already, another recording's sidecar; give another name"
             )
-        form, target = format_of(out, codec), out.resolve()
         part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
         try:
             check_writable(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,40 @@ def test_a_log_that_never_began_leaves_no_file(tmp_path: Path) -> None:
             writer.begin()
         writer.close()
         assert (tmp_path / "log").exists() == begun
+
+
+def test_a_log_that_never_began_leaves_what_others_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    waits, works = LineWriter(str(path)), LineWriter(str(path))
+    works.begin()
+    works.put({"k": 1})
+    works.close()
+    waits.close()
+    assert path.read_text(encoding="utf-8") == '{"k":1}\n'
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links are for administrators there")
+def test_a_link_to_a_file_that_is_not_there_yet_stays(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "target")
+    LineWriter(str(link)).close()
+    assert link.is_symlink()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes of this kind")
+def test_lines_that_a_pipe_does_not_take_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    writer = LineWriter(str(path))
+    os.set_blocking(writer._file.fileno(), False)
+    writer.begin()
+    for _ in range(2000):
+        writer.put_text("x" * 100)
+    writer.close()
+    os.close(reader)
+    assert writer.dropped > 1000  # a pipe holds 64 KiB
+    assert writer._file.closed
 
 
 @pytest.mark.parametrize(("kind", "lines"), [(MotionLog, 1), (ArrivalLog, 0)])
@@ -128,6 +163,14 @@ def test_a_log_that_cannot_be_written_is_a_failure(server_env: dict[str, str], r
         assert done.code == 1, done.err
         assert "could not be written to /dev/full: No space left on device" in done.err
         assert "Traceback" not in done.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links are for administrators there")
+def test_links_that_go_in_a_circle_are_no_crash(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    check_different({"--one": one, "--else": tmp_path / "else"})
 
 
 def test_two_outputs_into_one_file_are_refused(tmp_path: Path) -> None:

@@ -314,6 +314,7 @@ def test_no_key_is_in_the_evidence_whoever_names_it(
         ({"speak": [Path("missing.wav")], "mic": True}, "--say FILE, or --mic"),
         ({"speak": [Path("missing.wav")]}, "no file missing.wav"),
         ({"mic": True, "check": True}, "--check goes with"),
+        ({"mic": True, "record": Path()}, "name it"),
         ({"mic": True, "stats": Path("/nowhere/at/all.json")}, "--stats"),
     ],
 )

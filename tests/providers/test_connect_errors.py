@@ -33,6 +33,8 @@ def test_address_is_shown_without_login_and_query() -> None:
         ("ftp://me:geheim@host/x?key=geheim", "ftp://<hidden>@host/x"),
         ("me:geheim@host:7880#geheim", "<hidden>@host:7880"),
         ("ws://me:ge/he@im@host", "ws://<hidden>@host"),
+        ("wss://me:ge#heim@host", "wss://<hidden>@host"),
+        ("\nme:ge?heim@host", "<hidden>@host"),
         ("nonsense", "nonsense"),
     ],
 )

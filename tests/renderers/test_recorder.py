@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -198,6 +199,25 @@ def test_showing_never_blocks_and_what_is_too_much_is_counted(tmp_path: Path, po
     stats = recorder.stats()
     assert stats.dropped_poses > 500
     assert stats.pictures + stats.dropped_poses + stats.thinned == 1000
+
+
+@pytest.mark.parametrize(("fps", "kept"), [(25, 100), (60, 240)])
+def test_four_seconds_of_poses_wait_whatever_their_rate(
+    tmp_path: Path, pose: MakePose, fps: int, kept: int
+) -> None:
+    go_on = threading.Event()
+
+    class Halted(Flash):
+        def render(self, pose: Pose) -> Image:
+            go_on.wait(60)
+            return super().render(pose)
+
+    with Recorder(tmp_path / "halted.mp4", face=Halted(), fps=fps) as recorder:
+        for k in range(kept + 100):
+            recorder.show(pose(k / fps))
+        refused = recorder.stats().dropped_poses
+        go_on.set()
+    assert 40 < refused <= 100  # a few are looked at ahead
 
 
 def test_who_cannot_keep_up_works_less_before_anything_is_dropped(

@@ -99,6 +99,8 @@ def test_what_cannot_be_is_refused(tmp_path: Path, sidecar: Path) -> None:
         Replay(sidecar, sound=tmp_path / "none.wav")
     with pytest.raises(ConfigurationError, match="another name"):
         Replay(sidecar).to_file(tmp_path / "talk.mp4", Flash())
+    with pytest.raises(ConfigurationError, match="name it"):
+        Replay(sidecar).to_file(Path(), Flash())
     with pytest.raises(RecordingError, match="cannot be written"):
         Replay(sidecar).to_file(tmp_path / "no" / "such.mp4", Flash())
     with pytest.raises(ConfigurationError, match="cannot read the sound"):
